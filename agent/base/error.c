@@ -1,0 +1,111 @@
+#include <stdarg.h>
+#include <string.h>
+
+#include "agent/base/error.h"
+
+static void format_message(Error *error, const char *format, va_list arguments) {
+        int n = vsnprintf(error->message, sizeof(error->message), format, arguments);
+        if (n < 0)
+                error->message[0] = '\0';
+}
+
+ErrorFault error_fault_of(int r) {
+        switch (-r) {
+        case ENOSPC:
+        case EDQUOT:
+        case ENOMEM:
+        case EROFS:
+        case EIO:
+        case EMFILE:
+        case ENFILE:
+        case EACCES:
+        case EPERM:
+        case EAGAIN:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case EHOSTUNREACH:
+        case EHOSTDOWN:
+        case ECONNREFUSED:
+        case ECONNRESET:
+        case ECONNABORTED:
+        case ETIMEDOUT:
+        case EPIPE:
+                return FAULT_HOST;
+        default:
+                return FAULT_UNKNOWN;
+        }
+}
+
+const char *error_fault_to_string(ErrorFault fault) {
+        static const char *const names[] = {
+                [FAULT_UNKNOWN] = "unknown",
+                [FAULT_HOST] = "host",
+                [FAULT_RELEASE] = "release",
+                [FAULT_INPUT] = "input",
+        };
+
+        return (size_t) fault < ELEMENTSOF(names) ? names[fault] : "unknown";
+}
+
+int error_set(Error *error, int r, const char *format, ...) {
+        if (error) {
+                va_list arguments;
+
+                va_start(arguments, format);
+                format_message(error, format, arguments);
+                va_end(arguments);
+                error->fault = error_fault_of(r);
+        }
+        return r;
+}
+
+int error_set_fault(Error *error, int r, ErrorFault fault, const char *format, ...) {
+        if (error) {
+                va_list arguments;
+
+                va_start(arguments, format);
+                format_message(error, format, arguments);
+                va_end(arguments);
+                error->fault = fault;
+        }
+        return r;
+}
+
+int error_set_errno(Error *error, int r, const char *format, ...) {
+        if (error) {
+                va_list arguments;
+                size_t n;
+
+                va_start(arguments, format);
+                format_message(error, format, arguments);
+                va_end(arguments);
+                n = strlen(error->message);
+                snprintf(error->message + n, sizeof(error->message) - n, ": %s", strerror(r < 0 ? -r : r));
+                error->fault = error_fault_of(r);
+        }
+        return r;
+}
+
+void error_prefix(Error *error, const char *format, ...) {
+        char was[ERROR_MESSAGE_MAX];
+        va_list arguments;
+        size_t n;
+
+        if (!error)
+                return;
+        memcpy(was, error->message, sizeof(was));
+        va_start(arguments, format);
+        format_message(error, format, arguments);
+        va_end(arguments);
+        n = strlen(error->message);
+        snprintf(error->message + n, sizeof(error->message) - n, ": %.*s", ERROR_MESSAGE_MAX - 1, was);
+}
+
+void error_blame(Error *error, ErrorFault fault) {
+        if (error)
+                error->fault = fault;
+}
+
+int error_oom(Error *error) {
+        return error_set(error, -ENOMEM, "out of memory");
+}

@@ -1,0 +1,299 @@
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "agent/base/file.h"
+
+#define TREE_DEPTH_MAX 256U
+#define LINK_TARGET_MAX 4096U
+
+int file_open_at(int dirfd, const char *path, int flags, mode_t mode) {
+        struct open_how how = {
+                .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
+                .mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? mode : 0,
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+        };
+        long fd;
+
+        if (dirfd == AT_FDCWD)
+                fd = open(path, flags | O_CLOEXEC, mode);
+        else
+                fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+        return fd < 0 ? -errno : (int) fd;
+}
+
+/* The folder that holds PATH, opened, and PATH's last component within it. */
+static int open_parent(int dirfd, const char *path, const char **ret_name) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *parent = NULL;
+        int fd;
+
+        if (slash)
+                parent = slash == path ? strdup("/") : strndup(path, (size_t) (slash - path));
+        else
+                parent = strdup(".");
+        if (!parent)
+                return -ENOMEM;
+        fd = file_open_at(dirfd, parent, O_DIRECTORY | O_RDONLY, 0);
+        if (fd >= 0)
+                *ret_name = slash ? slash + 1 : path;
+        return fd;
+}
+
+static int make_folder(int dirfd, const char *path, mode_t mode) {
+        _cleanup_close_ int parent = -1;
+        const char *name;
+
+        parent = open_parent(dirfd, path, &name);
+        if (parent < 0)
+                return parent;
+        if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
+                return -errno;
+        return fsync(parent) < 0 ? -errno : 0;
+}
+
+int file_open_folder_at(int dirfd, const char *path, mode_t mode) {
+        _cleanup_free_ char *copy = strdup(path);
+        int fd, r;
+
+        if (!copy)
+                return -ENOMEM;
+        fd = file_open_at(dirfd, path, O_DIRECTORY | O_RDONLY, 0);
+        if (fd != -ENOENT)
+                return fd;
+        for (char *p = copy + strspn(copy, "/");;) {
+                char *slash = strchr(p, '/');
+
+                if (slash)
+                        *slash = '\0';
+                r = make_folder(dirfd, copy, mode);
+                if (r < 0)
+                        return r;
+                if (!slash)
+                        break;
+                *slash = '/';
+                p = slash + strspn(slash, "/");
+                if (!*p)
+                        break;
+        }
+        return file_open_at(dirfd, path, O_DIRECTORY | O_RDONLY, 0);
+}
+
+int file_read_fd(int fd, size_t limit, Buffer *buffer) {
+        size_t begin = buffer->size;
+
+        for (;;) {
+                ssize_t n;
+                int r;
+
+                r = buffer_reserve(buffer, buffer->size + 4096);
+                if (r < 0)
+                        return r;
+                n = read(fd, buffer->data + buffer->size, buffer->allocated - buffer->size - 1);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return 0;
+                buffer->size += (size_t) n;
+                buffer->data[buffer->size] = 0;
+                if (buffer->size - begin > limit)
+                        return -E2BIG;
+        }
+}
+
+int file_read_at(int dirfd, const char *path, size_t limit, Buffer *buffer) {
+        _cleanup_close_ int fd = -1;
+
+        fd = file_open_at(dirfd, path, O_RDONLY | O_NOCTTY, 0);
+        return fd < 0 ? fd : file_read_fd(fd, limit, buffer);
+}
+
+int file_write_fd(int fd, const void *data, size_t size) {
+        const uint8_t *p = data;
+
+        while (size > 0) {
+                ssize_t n = write(fd, p, size);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                p += n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
+/* A name beside NAME that only one process at a time can be using. */
+static int temporary_name(const char *name, char **ret) {
+        return asprintf(ret, ".%s.%d.tmp", name, (int) getpid()) < 0 ? -ENOMEM : 0;
+}
+
+static int write_new(int dirfd, const char *name, const void *data, size_t size, mode_t mode) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        if (fchmod(fd, mode) < 0)
+                return -errno;
+        r = file_write_fd(fd, data, size);
+        if (r < 0)
+                return r;
+        return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int rename_durably(int dirfd, const char *from, const char *to) {
+        if (renameat(dirfd, from, dirfd, to) < 0)
+                return -errno;
+        return fsync(dirfd) < 0 ? -errno : 0;
+}
+
+int file_replace_at(int dirfd, const char *path, const void *data, size_t size, mode_t mode) {
+        _cleanup_close_ int parent = -1;
+        _cleanup_free_ char *temporary = NULL;
+        const char *name;
+        int r;
+
+        parent = open_parent(dirfd, path, &name);
+        if (parent < 0)
+                return parent;
+        r = temporary_name(name, &temporary);
+        if (r < 0)
+                return r;
+        r = write_new(parent, temporary, data, size, mode);
+        if (r >= 0)
+                r = rename_durably(parent, temporary, name);
+        if (r < 0)
+                (void) unlinkat(parent, temporary, 0);
+        return r;
+}
+
+int file_replace_symlink_at(int dirfd, const char *path, const char *target) {
+        _cleanup_close_ int parent = -1;
+        _cleanup_free_ char *temporary = NULL;
+        const char *name;
+        int r;
+
+        parent = open_parent(dirfd, path, &name);
+        if (parent < 0)
+                return parent;
+        r = temporary_name(name, &temporary);
+        if (r < 0)
+                return r;
+        if (unlinkat(parent, temporary, 0) < 0 && errno != ENOENT)
+                return -errno;
+        if (symlinkat(target, parent, temporary) < 0)
+                return -errno;
+        r = rename_durably(parent, temporary, name);
+        if (r < 0)
+                (void) unlinkat(parent, temporary, 0);
+        return r;
+}
+
+int file_remove_at(int dirfd, const char *path) {
+        _cleanup_close_ int parent = -1;
+        const char *name;
+
+        parent = open_parent(dirfd, path, &name);
+        if (parent == -ENOENT)
+                return 0;
+        if (parent < 0)
+                return parent;
+        if (unlinkat(parent, name, 0) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return fsync(parent) < 0 ? -errno : 0;
+}
+
+static int remove_entry(int dirfd, const char *name, dev_t device, unsigned depth);
+
+static int remove_folder_content(int fd, dev_t device, unsigned depth) {
+        _cleanup_closedir_ DIR *dir = NULL;
+
+        dir = fdopendir(fd);
+        if (!dir) {
+                int r = -errno;
+
+                close_fd(fd);
+                return r;
+        }
+        for (;;) {
+                struct dirent *entry;
+                int r;
+
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry)
+                        return -errno;
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
+                r = remove_entry(fd, entry->d_name, device, depth + 1);
+                if (r < 0)
+                        return r;
+        }
+}
+
+static int remove_entry(int dirfd, const char *name, dev_t device, unsigned depth) {
+        struct stat st;
+        int fd, r;
+
+        if (depth > TREE_DEPTH_MAX)
+                return -ELOOP;
+        if (unlinkat(dirfd, name, 0) == 0)
+                return 0;
+        if (errno != EISDIR && errno != EPERM)
+                return errno == ENOENT ? 0 : -errno;
+        fd = openat(dirfd, name, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0 || st.st_dev != device) {
+                close_fd(fd);
+                return -EXDEV;
+        }
+        r = remove_folder_content(fd, device, depth);
+        if (r < 0)
+                return r;
+        return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int file_remove_tree_at(int dirfd, const char *path) {
+        _cleanup_close_ int parent = -1;
+        const char *name;
+        struct stat st;
+
+        parent = open_parent(dirfd, path, &name);
+        if (parent == -ENOENT)
+                return 0;
+        if (parent < 0)
+                return parent;
+        if (fstat(parent, &st) < 0)
+                return -errno;
+        return remove_entry(parent, name, st.st_dev, 0);
+}
+
+int file_sync_parent_at(int dirfd, const char *path) {
+        _cleanup_close_ int parent = -1;
+        const char *name;
+
+        parent = open_parent(dirfd, path, &name);
+        if (parent < 0)
+                return parent;
+        return fsync(parent) < 0 ? -errno : 0;
+}
+
+int file_read_link_at(int dirfd, const char *path, char **ret) {
+        char target[LINK_TARGET_MAX];
+        ssize_t n;
+
+        n = readlinkat(dirfd, path, target, sizeof(target));
+        if (n < 0)
+                return -errno;
+        if ((size_t) n == sizeof(target))
+                return -ENAMETOOLONG;
+        *ret = strndup(target, (size_t) n);
+        return *ret ? 0 : -ENOMEM;
+}

@@ -1,0 +1,49 @@
+#pragma once
+
+/* Files by descriptor, durably. Names given to the _at functions are single components or relative paths that are
+ * resolved beneath the folder descriptor without following any symbolic link (openat2: RESOLVE_BENEATH,
+ * RESOLVE_NO_SYMLINKS); DIRFD may be AT_FDCWD where a path is the operator's own, which is then followed as usual.
+ * All return a negative errno on failure and open everything O_CLOEXEC. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "agent/base/buffer.h"
+#include "agent/base/cleanup.h"
+
+DEFINE_CLEANUP(DIR *, closedir)
+#define _cleanup_closedir_ _cleanup_(closedirp)
+
+/* A descriptor. FLAGS as for open(2). */
+int file_open_at(int dirfd, const char *path, int flags, mode_t mode);
+
+/* Opens a folder, creating it and its parents with MODE where they are missing. A descriptor. */
+int file_open_folder_at(int dirfd, const char *path, mode_t mode);
+
+/* Reads all of a file into BUFFER (after what is there). -E2BIG if the file is larger than LIMIT bytes. */
+int file_read_fd(int fd, size_t limit, Buffer *buffer);
+int file_read_at(int dirfd, const char *path, size_t limit, Buffer *buffer);
+
+/* Writes all SIZE bytes, however many calls that takes. */
+int file_write_fd(int fd, const void *data, size_t size);
+
+/* Replaces the file by DATA: temporary file beside it, fsync, rename, fsync of the folder. Whoever reads it sees
+ * the old content or the new one, also after a power cut; on failure the old content is still there. */
+int file_replace_at(int dirfd, const char *path, const void *data, size_t size, mode_t mode);
+
+/* Repoints the symbolic link PATH to TARGET by one rename, durably. */
+int file_replace_symlink_at(int dirfd, const char *path, const char *target);
+
+/* Removes a file and makes that durable. A missing one is no error. */
+int file_remove_at(int dirfd, const char *path);
+
+/* Removes a whole tree without following links or crossing onto another filesystem. A missing one is no error. */
+int file_remove_tree_at(int dirfd, const char *path);
+
+/* Makes the entries of the folder that holds PATH durable. */
+int file_sync_parent_at(int dirfd, const char *path);
+
+/* The target of a symbolic link, new memory. */
+int file_read_link_at(int dirfd, const char *path, char **ret);

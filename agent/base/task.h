@@ -1,0 +1,24 @@
+#pragma once
+
+/* Work that would block the event loop (syncing or removing a large tree) runs in a child process: musterd stays one
+ * thread. The child inherits everything by fork, does file-system work only, and hands back a result and an Error. */
+
+#include <systemd/sd-event.h>
+
+#include "agent/base/error.h"
+
+typedef struct Task Task;
+
+/* Runs in the child. Must not touch the event loop, the bus or the network. */
+typedef int (*TaskFunction)(void *userdata, Error *error);
+
+/* Called from the event loop, never from task_start(). May free the task. A child that was killed gives -EIO. */
+typedef void (*TaskDone)(Task *task, int result, const Error *error, void *userdata);
+
+/* NAME is for messages, such as "sync release"; it is not copied. */
+int task_start(sd_event *event, const char *name, TaskFunction function, void *function_userdata,
+               TaskDone done, void *done_userdata, Task **ret, Error *error);
+
+/* Kills a child that still runs, and calls nobody. Returns NULL. */
+Task *task_free(Task *task);
+DEFINE_CLEANUP(Task *, task_free)

@@ -24,7 +24,7 @@ prefix ?= /usr
 sysconfdir ?= /etc
 
 # What the sources include; --as-needed keeps out of each program what that program does not use.
-PACKAGES := libcurl libcrypto jansson libsystemd inih libarchive yaml-0.1
+PACKAGES := libcurl libcrypto expat jansson libsystemd inih libarchive yaml-0.1
 ifneq ($(MAKECMDGOALS),clean)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES))

@@ -1,0 +1,4 @@
+LIB_SRC += \
+        agent/config.c
+
+UNIT_TESTS += test-config

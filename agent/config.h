@@ -1,0 +1,94 @@
+#pragma once
+
+/* /etc/muster/muster.conf and the .conf files of muster.conf.d: INI, read through inih. Every key stands in one table with its
+ * type, default and help; an unknown section or key, a value of the wrong type and a key given twice in one file are
+ * errors that name file and line. Files of muster.conf.d are read after muster.conf in the order of their names, and
+ * what they set wins.
+ *
+ * A configuration without a depot is "unconfigured", which is no error: musterd then waits for one to be written. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/base/error.h"
+
+#define CONFIG_PATH "/etc/muster/muster.conf"
+#define CONFIG_FILE_SIZE_MAX (256U * 1024U)
+#define CONFIG_LINE_MAX 180U /* inih cuts longer lines into two without a word */
+#define CONFIG_APPS_MAX 64U
+#define CONFIG_DROP_INS_MAX 64U
+
+typedef enum LaunchFailure {
+        LAUNCH_FAILURE_ABANDON,  /* tell the group to replace the instance */
+        LAUNCH_FAILURE_CONTINUE, /* let it enter service all the same */
+        LAUNCH_FAILURE_WAIT,     /* say nothing: the hook's own time-out decides */
+} LaunchFailure;
+
+typedef enum S3Addressing {
+        S3_ADDRESSING_AUTO,
+        S3_ADDRESSING_PATH,
+        S3_ADDRESSING_VIRTUAL,
+} S3Addressing;
+
+typedef struct AppConfig {
+        char *name;
+        bool required; /* the instance enters service only with this app healthy */
+        char *group;   /* NULL: the agent's */
+} AppConfig;
+
+typedef struct Config {
+        char *depot; /* NULL: unconfigured */
+        char *group; /* a name, "tag:KEY" or "auto-scaling-group" */
+        char *state_dir;
+        char *trust_root;
+        char *instance_id; /* NULL: asked of the instance metadata, else the machine id */
+        char *unit_dir;
+        uint64_t poll_interval; /* microseconds, as all durations */
+        uint64_t report_interval;
+        uint64_t settle_time;
+
+        char *region;
+        char *endpoint_url;
+        char *s3_endpoint_url;
+        char *autoscaling_endpoint_url;
+        char *sts_endpoint_url;
+        char *ca_bundle;
+        int s3_addressing; /* S3Addressing */
+
+        char *launch_hook;  /* NULL: the instance is not held at launch */
+        char *launch_group; /* the Auto Scaling group's name; NULL: from the instance's tags */
+        uint64_t heartbeat_interval;
+        int launch_failure; /* LaunchFailure */
+
+        AppConfig *apps;
+        size_t n_apps;
+} Config;
+
+/* One row for each key, in the order in which the manual lists them. */
+typedef struct ConfigKey {
+        const char *section; /* "app" stands for every [app NAME] */
+        const char *name;
+        const char *default_text; /* NULL: unset */
+        const char *expected;     /* for messages: "a duration such as 60s" */
+        const char *help;
+} ConfigKey;
+
+size_t config_key_count(void);
+const ConfigKey *config_key(size_t i);
+
+/* Defaults only. -ENOMEM. */
+int config_new(Config **ret);
+Config *config_free(Config *config);
+DEFINE_CLEANUP(Config *, config_free)
+
+/* Reads the text of one file into CONFIG. FILE is for messages. -EINVAL with the fault FAULT_INPUT. */
+int config_parse(Config *config, const char *file, const char *text, Error *error);
+
+/* What only the whole can tell: groups, names, missing values. */
+int config_check(const Config *config, Error *error);
+
+/* Reads PATH (which may be missing) and the .conf files of PATH.d, and checks the whole. */
+int config_load(const char *path, Config **ret, Error *error);
+
+bool config_is_configured(const Config *config);
+const AppConfig *config_find_app(const Config *config, const char *name);

@@ -1,0 +1,167 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/strv.h"
+#include "agent/config.h"
+
+static int parse(Config *config, const char *text, Error *error) {
+        return config_parse(config, "muster.conf", text, error);
+}
+
+static void test_defaults(_unused_ void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+        Error error = {};
+
+        assert_int_equal(config_new(&config), 0);
+        assert_false(config_is_configured(config));
+        assert_string_equal(config->state_dir, "/var/lib/muster");
+        assert_true(config->poll_interval == 30 * USEC_PER_SEC);
+        assert_int_equal(config->launch_failure, LAUNCH_FAILURE_ABANDON);
+        assert_int_equal(config_check(config, &error), 0);
+}
+
+static void test_whole(_unused_ void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+        Error error = {};
+
+        assert_int_equal(config_new(&config), 0);
+        assert_int_equal(
+                parse(config,
+                      "# comment\n[agent]\ndepot = s3://bucket/pre fix\ngroup=prod\npoll_interval = 1m30s\n"
+                      "[launch]\nhook = muster\non_failure = wait\n[app api]\n[app  worker]\nrequired = no\n"
+                      "group = batch\n[aws]\ns3_addressing = path\n",
+                      &error),
+                0);
+        assert_int_equal(config_check(config, &error), 0);
+        assert_string_equal(config->depot, "s3://bucket/pre fix");
+        assert_true(config->poll_interval == 90 * USEC_PER_SEC);
+        assert_int_equal(config->n_apps, 2);
+        assert_true(config_find_app(config, "api")->required);
+        assert_false(config_find_app(config, "worker")->required);
+        assert_string_equal(config_find_app(config, "worker")->group, "batch");
+        assert_null(config_find_app(config, "web"));
+        assert_int_equal(config->s3_addressing, S3_ADDRESSING_PATH);
+        assert_int_equal(config->launch_failure, LAUNCH_FAILURE_WAIT);
+}
+
+static void test_bad_input(_unused_ void **state) {
+        static const struct {
+                const char *text, *message;
+        } cases[] = {
+                { "[agent]\ndepott = x\n", "muster.conf:2: unknown key 'depott'" },
+                { "[agnet]\ndepot = x\n", "muster.conf:2: unknown section 'agnet'" },
+                { "depot = x\n", "muster.conf:1: unknown section ''" },
+                { "[agent]\npoll_interval = soon\n",
+                  "muster.conf:2: bad value of poll_interval: 'soon', expected a duration such as 60s or 5m" },
+                { "[agent]\nstate_dir = here\n",
+                  "muster.conf:2: bad value of state_dir: 'here', expected an absolute path" },
+                { "[agent]\n\ndepot = a\ndepot = b\n", "muster.conf:4: key given twice: 'depot'" },
+                { "[agent]\ndepot = a\n  b\n", "muster.conf:3: key given twice: 'depot'" },
+                { "[agent]\nnonsense\n", "muster.conf:2: expected [SECTION] or KEY = VALUE" },
+                { "[agent\ndepot = a\n", "muster.conf:1: section without its ']': '[agent'" },
+                { "[app a/b]\nrequired = yes\n",
+                  "muster.conf:2: bad app name 'a/b', expected letters, digits, '.', '_' and '-'" },
+                { "[app a/b]\n",
+                  "muster.conf:1: bad app name 'a/b', expected letters, digits, '.', '_' and '-'" },
+                { "[app api]\nrequired = maybe\n",
+                  "muster.conf:2: bad value of required: 'maybe', expected yes or no" },
+                { "[launch]\non_failure = explode\n",
+                  "muster.conf:2: bad value of on_failure: 'explode', expected abandon, continue or wait" },
+                { "[aws]\nendpoint_url = localhost\n",
+                  "muster.conf:2: bad value of endpoint_url: 'localhost', expected a URL such as https://host:port" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(config_freep) Config *config = NULL;
+                Error error = {};
+
+                assert_int_equal(config_new(&config), 0);
+                assert_int_equal(parse(config, cases[i].text, &error), -EINVAL);
+                assert_string_equal(error.message, cases[i].message);
+                assert_int_equal(error.fault, FAULT_INPUT);
+        }
+}
+
+static void test_long_line(_unused_ void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+        char text[512] = "[agent]\ndepot = s3://";
+        Error error = {};
+
+        memset(text + strlen(text), 'x', 300);
+        assert_int_equal(config_new(&config), 0);
+        assert_int_equal(parse(config, text, &error), -EINVAL);
+        assert_non_null(strstr(error.message, "muster.conf:2: line too long"));
+}
+
+static void test_check(_unused_ void **state) {
+        static const struct {
+                const char *text, *message;
+        } cases[] = {
+                { "[agent]\ndepot = http://x\n[app a]\n", "expected s3://BUCKET[/PREFIX] or file:///FOLDER" },
+                { "[agent]\ndepot = s3://x\ngroup = a b\n[app a]\n", "expected a name, tag:KEY or" },
+                { "[agent]\ndepot = s3://x\n", "add a section [app NAME]" },
+                { "[agent]\ndepot = s3://x\npoll_interval = 0\n[app a]\n", "must be more than 0" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(config_freep) Config *config = NULL;
+                Error error = {};
+
+                assert_int_equal(config_new(&config), 0);
+                assert_int_equal(parse(config, cases[i].text, &error), 0);
+                assert_int_equal(config_check(config, &error), -EINVAL);
+                assert_non_null(strstr(error.message, cases[i].message));
+        }
+}
+
+static void write_text(const char *folder, const char *name, const char *text) {
+        _cleanup_free_ char *path = NULL;
+
+        assert_true(asprintf(&path, "%s/%s", folder, name) > 0);
+        assert_int_equal(file_replace_at(AT_FDCWD, path, text, strlen(text), 0644), 0);
+}
+
+static void test_load(_unused_ void **state) {
+        char folder[] = "/tmp/test-config-XXXXXX", path[64], drop_ins[80];
+        _cleanup_(config_freep) Config *config = NULL;
+        Error error = {};
+
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/muster.conf", folder);
+        snprintf(drop_ins, sizeof(drop_ins), "%s.d", path);
+        assert_int_equal(config_load(path, &config, &error), 0);
+        assert_false(config_is_configured(config));
+        config = config_free(config);
+
+        assert_int_equal(mkdir(drop_ins, 0755), 0);
+        write_text(folder, "muster.conf", "[agent]\ndepot = s3://one\ngroup = a\n[app api]\n");
+        write_text(drop_ins, "20.conf", "[agent]\ngroup = c\n");
+        write_text(drop_ins, "10.conf", "[agent]\ngroup = b\n");
+        write_text(drop_ins, "30.conf.bak", "nonsense\n");
+        assert_int_equal(config_load(path, &config, &error), 0);
+        assert_string_equal(config->group, "c");
+        config = config_free(config);
+
+        write_text(drop_ins, "30.conf", "[agent]\ngruop = c\n");
+        assert_int_equal(config_load(path, &config, &error), -EINVAL);
+        assert_non_null(strstr(error.message, "muster.conf.d/30.conf:2: unknown key 'gruop'"));
+        assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_defaults),  cmocka_unit_test(test_whole),
+                cmocka_unit_test(test_bad_input), cmocka_unit_test(test_long_line),
+                cmocka_unit_test(test_check),     cmocka_unit_test(test_load),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

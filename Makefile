@@ -47,6 +47,7 @@ SAY := $(if $(V),@:,@printf '%-4s %s\n')
 
 .PHONY: all check check-long unit demo bench lint format deb install clean
 .DELETE_ON_ERROR:
+.SECONDARY:
 .DEFAULT_GOAL := all
 
 # Fragments add to these.
@@ -91,7 +92,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 
 $(OUT)/tests/unit/test-%: $(OUT)/tests/unit/test-%.o $(TEST_SUPPORT_SRC:%.c=$(OUT)/%.o) $(LIB)
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) $($(@F)_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(CMOCKA_LIBS)
 
 UNIT_FILES := $(addprefix $(OUT)/tests/unit/,$(UNIT_TESTS))
 

@@ -1,0 +1,2 @@
+# Linked into every unit test.
+TEST_SUPPORT_SRC += tests/unit/test.c

@@ -10,4 +10,17 @@ LIB_SRC += \
         agent/base/strv.c \
         agent/base/task.c
 
+UNIT_TESTS += \
+        test-base64 \
+        test-buffer \
+        test-clock \
+        test-error \
+        test-file \
+        test-hex \
+        test-log \
+        test-parse \
+        test-strv \
+        test-task
 
+# The test stands between the code and these calls, so that each can fail.
+test-file_LDFLAGS := -Wl,--wrap=write -Wl,--wrap=fsync -Wl,--wrap=renameat

@@ -7,6 +7,7 @@
 
 #define TREE_DEPTH_MAX 256U
 #define LINK_TARGET_MAX 4096U
+#define READ_SIZE 4096U
 
 int file_open_at(int dirfd, const char *path, int flags, mode_t mode) {
         struct open_how how = {
@@ -23,12 +24,16 @@ int file_open_at(int dirfd, const char *path, int flags, mode_t mode) {
         return fd < 0 ? -errno : (int) fd;
 }
 
-/* The folder that holds PATH, opened, and PATH's last component within it. */
+/* The folder that holds PATH, opened, and PATH's last component within it. That is a name: what is replaced or removed
+ * is never the folder itself or the one above it. */
 static int open_parent(int dirfd, const char *path, const char **ret_name) {
         const char *slash = strrchr(path, '/');
+        const char *name = slash ? slash + 1 : path;
         _cleanup_free_ char *parent = NULL;
         int fd;
 
+        if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+                return -EINVAL;
         if (slash)
                 parent = slash == path ? strdup("/") : strndup(path, (size_t) (slash - path));
         else
@@ -37,7 +42,7 @@ static int open_parent(int dirfd, const char *path, const char **ret_name) {
                 return -ENOMEM;
         fd = file_open_at(dirfd, parent, O_DIRECTORY | O_RDONLY, 0);
         if (fd >= 0)
-                *ret_name = slash ? slash + 1 : path;
+                *ret_name = name;
         return fd;
 }
 
@@ -80,28 +85,38 @@ int file_open_folder_at(int dirfd, const char *path, mode_t mode) {
         return file_open_at(dirfd, path, O_DIRECTORY | O_RDONLY, 0);
 }
 
+/* How many bytes were added, 0 at the end. */
+static ssize_t read_more(int fd, Buffer *buffer) {
+        ssize_t n;
+        int r;
+
+        r = buffer_reserve(buffer, buffer->size + READ_SIZE);
+        if (r < 0)
+                return r;
+        do
+                n = read(fd, buffer->data + buffer->size, buffer->allocated - buffer->size - 1);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        buffer->size += (size_t) n;
+        buffer->data[buffer->size] = 0;
+        return n;
+}
+
 int file_read_fd(int fd, size_t limit, Buffer *buffer) {
         size_t begin = buffer->size;
+        ssize_t n;
 
-        for (;;) {
-                ssize_t n;
-                int r;
-
-                r = buffer_reserve(buffer, buffer->size + 4096);
-                if (r < 0)
-                        return r;
-                n = read(fd, buffer->data + buffer->size, buffer->allocated - buffer->size - 1);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        return 0;
-                buffer->size += (size_t) n;
-                buffer->data[buffer->size] = 0;
-                if (buffer->size - begin > limit)
-                        return -E2BIG;
+        do {
+                n = read_more(fd, buffer);
+                if (n > 0 && buffer->size - begin > limit)
+                        n = -E2BIG;
+        } while (n > 0);
+        if (n < 0 && buffer->data) {
+                buffer->size = begin;
+                buffer->data[begin] = 0;
         }
+        return (int) n;
 }
 
 int file_read_at(int dirfd, const char *path, size_t limit, Buffer *buffer) {
@@ -136,7 +151,9 @@ static int write_new(int dirfd, const char *name, const void *data, size_t size,
         _cleanup_close_ int fd = -1;
         int r;
 
-        fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;
         if (fchmod(fd, mode) < 0)
@@ -286,12 +303,16 @@ int file_sync_parent_at(int dirfd, const char *path) {
 }
 
 int file_read_link_at(int dirfd, const char *path, char **ret) {
+        _cleanup_close_ int fd = -1;
         char target[LINK_TARGET_MAX];
         ssize_t n;
 
-        n = readlinkat(dirfd, path, target, sizeof(target));
+        fd = file_open_at(dirfd, path, O_PATH | O_NOFOLLOW, 0);
+        if (fd < 0)
+                return fd;
+        n = readlinkat(fd, "", target, sizeof(target));
         if (n < 0)
-                return -errno;
+                return errno == ENOENT ? -EINVAL : -errno; /* how readlinkat says that "" is no link */
         if ((size_t) n == sizeof(target))
                 return -ENAMETOOLONG;
         *ret = strndup(target, (size_t) n);

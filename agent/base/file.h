@@ -2,7 +2,7 @@
 
 /* Files by descriptor, durably. Names given to the _at functions are single components or relative paths that are
  * resolved beneath the folder descriptor without following any symbolic link (openat2: RESOLVE_BENEATH,
- * RESOLVE_NO_SYMLINKS); DIRFD may be AT_FDCWD where a path is the operator's own, which is then followed as usual.
+ * RESOLVE_NO_SYMLINKS); what is to be replaced or removed must be a name, not "." or ".."; DIRFD may be AT_FDCWD where a path is the operator's own, which is then followed as usual.
  * All return a negative errno on failure and open everything O_CLOEXEC. */
 
 #include <dirent.h>
@@ -22,7 +22,8 @@ int file_open_at(int dirfd, const char *path, int flags, mode_t mode);
 /* Opens a folder, creating it and its parents with MODE where they are missing. A descriptor. */
 int file_open_folder_at(int dirfd, const char *path, mode_t mode);
 
-/* Reads all of a file into BUFFER (after what is there). -E2BIG if the file is larger than LIMIT bytes. */
+/* Reads all of a file into BUFFER (after what is there, which is all it holds on failure). -E2BIG if the file is larger
+ * than LIMIT bytes. */
 int file_read_fd(int fd, size_t limit, Buffer *buffer);
 int file_read_at(int dirfd, const char *path, size_t limit, Buffer *buffer);
 
@@ -30,7 +31,8 @@ int file_read_at(int dirfd, const char *path, size_t limit, Buffer *buffer);
 int file_write_fd(int fd, const void *data, size_t size);
 
 /* Replaces the file by DATA: temporary file beside it, fsync, rename, fsync of the folder. Whoever reads it sees
- * the old content or the new one, also after a power cut; on failure the old content is still there. */
+ * the old content or the new one, also after a power cut. On failure the old content is still there, unless it was the
+ * folder's sync that failed: then it is the old one or the new one. */
 int file_replace_at(int dirfd, const char *path, const void *data, size_t size, mode_t mode);
 
 /* Repoints the symbolic link PATH to TARGET by one rename, durably. */

@@ -242,7 +242,7 @@ void format_size(uint64_t bytes, char ret[static SIZE_TEXT_MAX]) {
                 snprintf(ret, SIZE_TEXT_MAX, "%" PRIu64 " B", bytes);
                 return;
         }
-        for (; value >= 1024.0 && unit + 1 < ELEMENTSOF(units); unit++)
+        for (; value >= 1023.95 && unit + 1 < ELEMENTSOF(units); unit++)
                 value /= 1024.0;
         snprintf(ret, SIZE_TEXT_MAX, "%.1f %s", value, units[unit]);
 }

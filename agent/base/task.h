@@ -15,7 +15,8 @@ typedef int (*TaskFunction)(void *userdata, Error *error);
 /* Called from the event loop, never from task_start(). May free the task. A child that was killed gives -EIO. */
 typedef void (*TaskDone)(Task *task, int result, const Error *error, void *userdata);
 
-/* NAME is for messages, such as "sync release"; it is not copied. */
+/* NAME is for messages, such as "sync release"; it is not copied. SIGCHLD must be blocked, as sd-event wants it: else
+ * -EBUSY. */
 int task_start(sd_event *event, const char *name, TaskFunction function, void *function_userdata,
                TaskDone done, void *done_userdata, Task **ret, Error *error);
 

@@ -1,0 +1,47 @@
+"""A running lab: the run, its network, the image, and the instances made in it."""
+
+import secrets
+
+from . import rootfs
+from .host import LabError
+from .instance import Instance
+from .network import Network
+from .run import Run
+
+
+class Lab:
+    """with Lab() as lab: …  Everything is gone at the end, however it ends."""
+
+    def __init__(self, package=None, say=print):
+        self.package = package or rootfs.find_package()
+        self.run = Run()
+        try:
+            self.layers = rootfs.layers(self.package, say)
+            self.network = Network(self.run)
+        except BaseException:
+            self.run.close()
+            raise
+        self.instances = []
+
+    def require_package(self):
+        if self.package is None:
+            raise LabError("this needs muster's package: run `make deb` first")
+
+    def instance(self, instance_id=None):
+        """A new instance, not yet switched on."""
+        instance = Instance(self.run, self.network, self.layers, instance_id or f"i-{secrets.token_hex(8)}0")
+        self.instances.append(instance)
+        return instance
+
+    def remove(self, instance):
+        instance.remove()
+        self.instances.remove(instance)
+
+    def close(self):
+        self.run.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

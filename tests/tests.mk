@@ -1,2 +1,4 @@
 # Linked into every unit test.
 TEST_SUPPORT_SRC += tests/unit/test.c
+
+include tests/lab/lab.mk

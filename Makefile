@@ -63,6 +63,7 @@ include units/units.mk
 include hooks/hooks.mk
 include artifacts/artifacts.mk
 include agent/agent.mk
+include agent/cli/cli.mk
 include tests/tests.mk
 
 LIB := $(OUT)/libmuster.a

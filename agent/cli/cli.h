@@ -1,0 +1,49 @@
+#pragma once
+
+/* What every command is given: where it prints, how, and the clock. */
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+
+/* What scripts may rely on; BRIEF of the manual: muster(1), EXIT STATUS. */
+typedef enum ExitCode {
+        EXIT_CODE_OK = 0,
+        EXIT_CODE_FAILED = 1, /* refused or failed */
+        EXIT_CODE_USAGE = 2,  /* the command line */
+        EXIT_CODE_INPUT = 3,  /* a file or a field of it */
+        EXIT_CODE_DENIED = 4, /* permission, key, signature */
+        EXIT_CODE_NOT_FOUND = 5,
+        EXIT_CODE_CONFLICT = 6,    /* exists already, changed meanwhile */
+        EXIT_CODE_UNREACHABLE = 7, /* depot, network, musterd */
+} ExitCode;
+
+typedef struct Style {
+        const char *strong, *good, *bad, *faint, *off; /* escape sequences, or "" where there is no colour */
+} Style;
+
+typedef struct Cli {
+        FILE *out; /* what was asked for */
+        FILE *err; /* progress and errors */
+        Style out_style;
+        Style err_style;
+        bool err_is_terminal;
+        unsigned columns;
+        bool quiet;
+        bool json;
+        const Clock *clock;
+} Cli;
+
+/* Looks at the streams, NO_COLOR and TERM. */
+void cli_init(Cli *cli, FILE *out, FILE *err);
+
+/* The exit code that R stands for: 0, a negative errno or an ExitCode. */
+ExitCode cli_exit_code(int r);
+
+/* "muster: message" on standard error. */
+void cli_print_error(const Cli *cli, const Error *error);
+
+/* A line for a person on standard output; nothing with --quiet or --json. */
+void cli_say(const Cli *cli, const char *format, ...) _printf_(2, 3);

@@ -1,0 +1,19 @@
+LIB_SRC += \
+        agent/cli/cli.c \
+        agent/cli/command.c \
+        agent/cli/complete.c \
+        agent/cli/dispatch.c \
+        agent/cli/help.c \
+        agent/cli/option.c \
+        agent/cli/progress.c \
+        agent/cli/suggest.c \
+        agent/cli/verbs.c
+
+PROGRAMS += muster
+muster_MAIN := agent/muster-main.c
+
+UNIT_TESTS += \
+        test-command \
+        test-option \
+        test-progress \
+        test-suggest

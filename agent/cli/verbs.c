@@ -1,0 +1,10 @@
+#include "agent/cli/verbs.h"
+
+const Command command_root = {
+        .name = "muster",
+        .summary = "deploy to autoscaled instances, pulled from S3",
+        .verbs =
+                (const Command *const[]){
+                        NULL,
+                },
+};

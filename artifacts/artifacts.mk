@@ -3,8 +3,15 @@
 LIB_SRC += \
         artifacts/archive_format.c \
         artifacts/entry_name.c \
+        artifacts/retention.c \
+        artifacts/seal.c \
+        artifacts/store.c \
+        artifacts/store_clean.c \
+        artifacts/store_staging.c \
         artifacts/unpack_protocol.c
 UNIT_TESTS += \
         test-archive_format \
         test-entry_name \
+        test-retention \
+        test-store \
         test-unpack_protocol

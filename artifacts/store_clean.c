@@ -1,0 +1,285 @@
+#include <inttypes.h>
+#include <linux/ioprio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "agent/base/file.h"
+#include "agent/base/strv.h"
+#include "agent/base/task.h"
+#include "artifacts/retention.h"
+#include "artifacts/store_clean.h"
+
+#define NICE 10
+#define MEASURE_DEPTH_MAX 256U
+
+struct StoreClean {
+        const ReleaseStore *store;
+        sd_event *event;
+        StoreRetention retention;
+        StoreInUse in_use;
+        StoreCleanDone done;
+        void *userdata;
+        StoreEntry *entries;
+        size_t count;
+        uint64_t *sizes; /* of the entries; shared with the child that measures them */
+        char *in_staging;
+        char **doomed; /* names in staging/ */
+        Task *task;
+};
+
+static size_t sizes_length(const StoreClean *clean) {
+        return MAX(clean->count, (size_t) 1) * sizeof(*clean->sizes);
+}
+
+StoreClean *store_clean_free(StoreClean *clean) {
+        if (!clean)
+                return NULL;
+        task_free(clean->task);
+        sd_event_unref(clean->event);
+        strv_free(clean->doomed);
+        free(clean->in_staging);
+        free(clean->entries);
+        if (clean->sizes)
+                (void) munmap(clean->sizes, sizes_length(clean));
+        free(clean);
+        return NULL;
+}
+
+/* Calls VISIT for every name in a folder but "." and "..". */
+static int for_each_name(int dirfd_, const char *path, int (*visit)(int fd, const char *name, void *userdata),
+                         void *userdata) {
+        _cleanup_closedir_ DIR *dir = NULL;
+        int fd = openat(dirfd_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        dir = fdopendir(fd);
+        if (!dir) {
+                close_fd(fd);
+                return -ENOMEM;
+        }
+        for (;;) {
+                struct dirent *found;
+                int r;
+
+                errno = 0;
+                found = readdir(dir);
+                if (!found)
+                        return -errno;
+                if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
+                        continue;
+                r = visit(fd, found->d_name, userdata);
+                if (r < 0)
+                        return r;
+        }
+}
+
+static void be_gentle(void) {
+        (void) setpriority(PRIO_PROCESS, 0, NICE);
+        (void) syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+}
+
+typedef struct Measure {
+        uint64_t bytes;
+        unsigned depth;
+} Measure;
+
+static int measure_entry(int fd, const char *name, void *userdata) {
+        Measure *measure = userdata;
+        struct stat st;
+        int r = 0;
+
+        if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        measure->bytes += (uint64_t) st.st_blocks * 512;
+        if (S_ISDIR(st.st_mode) && measure->depth < MEASURE_DEPTH_MAX) {
+                measure->depth++;
+                r = for_each_name(fd, name, measure_entry, measure);
+                measure->depth--;
+        }
+        return r;
+}
+
+static int run_measure(void *userdata, Error *error) {
+        StoreClean *clean = userdata;
+
+        be_gentle();
+        for (size_t i = 0; i < clean->count; i++) {
+                Measure measure = {};
+                int r = measure_entry(clean->store->releases_fd, clean->entries[i].name, &measure);
+
+                if (r < 0)
+                        return error_set_errno(error, r, "%s: release %s", clean->store->path,
+                                               clean->entries[i].name);
+                clean->sizes[i] = measure.bytes;
+        }
+        return 0;
+}
+
+/* Out of releases/ by one rename: from now on it is not there. Its envelope follows. */
+static int withdraw(const ReleaseStore *store, const char *name) {
+        char target[STORE_NAME_SIZE + 32], envelope[STORE_ENVELOPE_NAME_SIZE];
+        uint64_t number;
+
+        if (getrandom(&number, sizeof(number), 0) != (ssize_t) sizeof(number))
+                return -EIO;
+        (void) snprintf(target, sizeof(target), "removed-%016" PRIx64, number);
+        if (renameat(store->releases_fd, name, store->staging_fd, target) < 0)
+                return -errno;
+        if (!store_name_is_valid(name))
+                return 0;
+        store_envelope_name(name, envelope);
+        return unlinkat(store->releases_fd, envelope, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int withdraw_surplus(StoreClean *clean, Error *error) {
+        _cleanup_free_ RetentionItem *items = calloc(MAX(clean->count, (size_t) 1), sizeof(*items));
+        int r;
+
+        if (!items)
+                return error_oom(error);
+        for (size_t i = 0; i < clean->count; i++)
+                items[i] = (RetentionItem){ .in_use = clean->in_use(clean->entries[i].name, clean->userdata),
+                                            .bytes = clean->sizes[i] };
+        retention_choose(items, clean->count, clean->retention.releases, clean->retention.bytes);
+        for (size_t i = 0; i < clean->count; i++) {
+                r = items[i].remove ? withdraw(clean->store, clean->entries[i].name) : 0;
+                if (r < 0)
+                        return error_set_errno(error, r, "%s: cannot remove release %s", clean->store->path,
+                                               clean->entries[i].name);
+        }
+        return 0;
+}
+
+/* A folder without an envelope, an envelope without a folder, a temporary file: what a crash left. */
+static int withdraw_half(int fd, const char *name, void *userdata) {
+        StoreClean *clean = userdata;
+        _cleanup_free_ char *release = strdup(name);
+        struct stat st;
+
+        if (!release)
+                return -ENOMEM;
+        if (string_ends_with(release, ".json"))
+                release[strlen(release) - strlen(".json")] = '\0';
+        if (store_has(clean->store, release))
+                return 0;
+        if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (S_ISDIR(st.st_mode))
+                return withdraw(clean->store, name);
+        return unlinkat(fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int add_doomed(_unused_ int fd, const char *name, void *userdata) {
+        StoreClean *clean = userdata;
+
+        return string_equal(name, clean->in_staging) ? 0 : strv_append(&clean->doomed, name);
+}
+
+static int run_remove(void *userdata, Error *error) {
+        StoreClean *clean = userdata;
+
+        be_gentle();
+        STRV_FOREACH(name, clean->doomed) {
+                int r = file_remove_tree_at(clean->store->staging_fd, *name);
+
+                if (r < 0)
+                        return error_set_errno(error, r, "%s/staging/%s", clean->store->path, *name);
+        }
+        return 0;
+}
+
+static void on_removed(_unused_ Task *task, int result, const Error *error, void *userdata) {
+        StoreClean *clean = userdata;
+
+        clean->task = task_free(clean->task);
+        clean->done(clean, result, error, clean->userdata);
+}
+
+/* Everything but the slow part. The names are taken before the child starts: what is staged later is not among them. */
+static int withdraw_and_remove(StoreClean *clean, Error *error) {
+        const ReleaseStore *store = clean->store;
+        int r;
+
+        r = withdraw_surplus(clean, error);
+        if (r < 0)
+                return r;
+        if (!clean->in_staging) {
+                r = for_each_name(store->releases_fd, ".", withdraw_half, clean);
+                if (r < 0)
+                        return error_set_errno(error, r, "%s/releases", store->path);
+        }
+        if (fsync(store->releases_fd) < 0 || fsync(store->staging_fd) < 0)
+                return error_set_errno(error, -errno, "%s", store->path);
+        r = for_each_name(store->staging_fd, ".", add_doomed, clean);
+        if (r < 0)
+                return error_set_errno(error, r, "%s/staging", store->path);
+        return task_start(clean->event, "removal of old releases", run_remove, clean, on_removed, clean,
+                          &clean->task, error);
+}
+
+static void on_measured(_unused_ Task *task, int result, const Error *error, void *userdata) {
+        StoreClean *clean = userdata;
+        Error problem = {};
+        int r = result;
+
+        clean->task = task_free(clean->task);
+        if (r >= 0) {
+                r = withdraw_and_remove(clean, &problem);
+                error = &problem;
+        }
+        if (r < 0)
+                clean->done(clean, r, error, clean->userdata);
+}
+
+static int prepare(StoreClean *clean, const char *in_staging, Error *error) {
+        int r;
+
+        r = string_set(&clean->in_staging, in_staging);
+        if (r < 0)
+                return error_oom(error);
+        r = store_list(clean->store, &clean->entries, &clean->count, error);
+        if (r < 0)
+                return r;
+        clean->sizes =
+                mmap(NULL, sizes_length(clean), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (clean->sizes == MAP_FAILED) {
+                clean->sizes = NULL;
+                return error_oom(error);
+        }
+        return 0;
+}
+
+int store_clean_start(const ReleaseStore *store, sd_event *event, const char *in_staging,
+                      const StoreRetention *retention, StoreInUse in_use, StoreCleanDone done, void *userdata,
+                      StoreClean **ret, Error *error) {
+        _cleanup_(store_clean_freep) StoreClean *clean = malloc(sizeof(*clean));
+        int r;
+
+        if (!clean)
+                return error_oom(error);
+        *clean = (StoreClean){
+                .store = store,
+                .event = sd_event_ref(event),
+                .retention = *retention,
+                .in_use = in_use,
+                .done = done,
+                .userdata = userdata,
+        };
+        r = prepare(clean, in_staging, error);
+        if (r < 0)
+                return r;
+        if (retention->bytes == STORE_KEEP_ALL)
+                r = withdraw_and_remove(clean, error);
+        else
+                r = task_start(event, "measuring of old releases", run_measure, clean, on_measured, clean,
+                               &clean->task, error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(clean);
+        return 0;
+}

@@ -1,0 +1,172 @@
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "agent/base/file.h"
+#include "agent/base/hex.h"
+#include "agent/base/task.h"
+#include "artifacts/seal.h"
+#include "artifacts/store_staging.h"
+
+#define STAGING_RANDOM_BYTES 8
+#define STAGING_MODE 0700
+#define ENVELOPE_MODE 0600
+
+static int random_name(char **ret) {
+        uint8_t bytes[STAGING_RANDOM_BYTES];
+        char name[2 * STAGING_RANDOM_BYTES + 1];
+
+        if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes))
+                return -EIO;
+        hex_encode(bytes, sizeof(bytes), name);
+        *ret = strdup(name);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int make_folder(const ReleaseStore *store, StoreStaging *staging, uid_t uid, gid_t gid) {
+        if (mkdirat(store->staging_fd, staging->name, STAGING_MODE) < 0)
+                return -errno;
+        staging->fd = file_open_at(store->staging_fd, staging->name, O_RDONLY | O_DIRECTORY, 0);
+        if (staging->fd < 0)
+                return staging->fd;
+        return fchown(staging->fd, uid, gid) < 0 ? -errno : 0;
+}
+
+int store_stage(const ReleaseStore *store, uid_t uid, gid_t gid, StoreStaging **ret, Error *error) {
+        _cleanup_(store_staging_freep) StoreStaging *staging = malloc(sizeof(*staging));
+        int r;
+
+        if (!staging)
+                return error_oom(error);
+        *staging = (StoreStaging){ .fd = -1 };
+        r = random_name(&staging->name);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot make a name for a staging folder");
+        if (asprintf(&staging->path, "%s/staging/%s", store->path, staging->name) < 0) {
+                staging->path = NULL;
+                return error_oom(error);
+        }
+        r = make_folder(store, staging, uid, gid);
+        if (r < 0)
+                return error_set_errno(error, r, "%s", staging->path);
+        *ret = TAKE_PTR(staging);
+        return 0;
+}
+
+StoreStaging *store_staging_free(StoreStaging *staging) {
+        if (!staging)
+                return NULL;
+        close_fd(staging->fd);
+        free(staging->path);
+        free(staging->name);
+        free(staging);
+        return NULL;
+}
+
+/* A folder without an envelope is none of ours: it must not become whole by the envelope that is written now. */
+static int check_vacant(const ReleaseStore *store, const char *name, Error *error) {
+        struct stat st;
+
+        if (fstatat(store->releases_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+                return error_set_fault(error, -EEXIST, FAULT_HOST,
+                                       "%s/releases/%s is there without its envelope", store->path, name);
+        return errno == ENOENT ? 0 : error_set_errno(error, -errno, "%s/releases/%s", store->path, name);
+}
+
+static int write_envelope(const ReleaseStore *store, const char *name, const StoreRelease *release,
+                          Error *error) {
+        char envelope[STORE_ENVELOPE_NAME_SIZE];
+        int r;
+
+        store_envelope_name(name, envelope);
+        r = file_replace_at(store->releases_fd, envelope, release->envelope, release->envelope_size,
+                            ENVELOPE_MODE);
+        return r < 0 ? error_set_errno(error, r, "%s/releases/%s", store->path, envelope) : 0;
+}
+
+static int rename_durably(const ReleaseStore *store, const StoreStaging *staging, const char *name,
+                          Error *error) {
+        if (renameat2(store->staging_fd, staging->name, store->releases_fd, name, RENAME_NOREPLACE) < 0 ||
+            fsync(store->releases_fd) < 0 || fsync(store->staging_fd) < 0)
+                return error_set_errno(error, -errno, "%s/releases/%s", store->path, name);
+        return 0;
+}
+
+int store_commit(const ReleaseStore *store, const StoreStaging *staging, const StoreRelease *release,
+                 Error *error) {
+        const SealRules rules = {
+                .from = release->unpacker,
+                .uid = release->owner,
+                .gid = release->group,
+                .entries = release->entries,
+                .bytes = release->unpacked_size,
+        };
+        char name[STORE_NAME_SIZE];
+        int r;
+
+        if (store_name(release->version, release->sha256, name) < 0 || release->envelope_size == 0 ||
+            release->envelope_size > STORE_ENVELOPE_MAX)
+                return error_set(error, -EINVAL, "this is no release to keep");
+        if (store_has(store, name))
+                return 0;
+        r = check_vacant(store, name, error);
+        if (r < 0)
+                return r;
+        r = seal_tree(staging->fd, &rules, error);
+        if (r < 0)
+                return r;
+        if (syncfs(staging->fd) < 0)
+                return error_set_errno(error, -errno, "%s", staging->path);
+        r = write_envelope(store, name, release, error);
+        return r < 0 ? r : rename_durably(store, staging, name, error);
+}
+
+struct StoreCommit {
+        Task *task;
+        StoreCommitDone done;
+        void *userdata;
+};
+
+typedef struct CommitArguments {
+        const ReleaseStore *store;
+        const StoreStaging *staging;
+        const StoreRelease *release;
+} CommitArguments;
+
+static int run_commit(void *userdata, Error *error) {
+        const CommitArguments *arguments = userdata;
+
+        return store_commit(arguments->store, arguments->staging, arguments->release, error);
+}
+
+static void on_commit_done(_unused_ Task *task, int result, const Error *error, void *userdata) {
+        StoreCommit *commit = userdata;
+
+        commit->done(commit, result, error, commit->userdata);
+}
+
+int store_commit_start(const ReleaseStore *store, sd_event *event, const StoreStaging *staging,
+                       const StoreRelease *release, StoreCommitDone done, void *userdata, StoreCommit **ret,
+                       Error *error) {
+        CommitArguments arguments = { .store = store, .staging = staging, .release = release };
+        _cleanup_(store_commit_freep) StoreCommit *commit = malloc(sizeof(*commit));
+        int r;
+
+        if (!commit)
+                return error_oom(error);
+        *commit = (StoreCommit){ .done = done, .userdata = userdata };
+        r = task_start(event, "commit of a release", run_commit, &arguments, on_commit_done, commit,
+                       &commit->task, error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(commit);
+        return 0;
+}
+
+StoreCommit *store_commit_free(StoreCommit *commit) {
+        if (!commit)
+                return NULL;
+        task_free(commit->task);
+        free(commit);
+        return NULL;
+}

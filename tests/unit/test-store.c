@@ -1,0 +1,401 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "agent/base/file.h"
+#include "artifacts/store.h"
+#include "artifacts/store_clean.h"
+#include "artifacts/store_staging.h"
+
+#define SHA_1 "1111111111111111111111111111111111111111111111111111111111111111"
+#define SHA_2 "2222222222222222222222222222222222222222222222222222222222222222"
+#define NAME_1 "1.0-111111111111"
+#define NAME_2 "2.0-222222222222"
+
+typedef struct Fixture {
+        char folder[64];
+        ReleaseStore *store;
+} Fixture;
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(*f));
+        Error error = {};
+
+        strcpy(f->folder, "/tmp/test-store-XXXXXX");
+        assert_non_null(mkdtemp(f->folder));
+        if (store_open(f->folder, "api", &f->store, &error) < 0)
+                fail_msg("%s", error.message);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        store_free(f->store);
+        assert_int_equal(file_remove_tree_at(AT_FDCWD, f->folder), 0);
+        free(f);
+        return 0;
+}
+
+static void write_file(int dirfd, const char *path, const char *content, mode_t mode) {
+        _cleanup_close_ int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(file_write_fd(fd, content, strlen(content)), 0);
+        assert_int_equal(fchmod(fd, mode), 0);
+}
+
+/* What the unpacker would leave: 4 entries, 10 bytes. */
+static StoreStaging *stage(Fixture *f) {
+        StoreStaging *staging = NULL;
+        Error error = {};
+
+        if (store_stage(f->store, getuid(), getgid(), &staging, &error) < 0)
+                fail_msg("%s", error.message);
+        assert_int_equal(mkdirat(staging->fd, "bin", 0755), 0);
+        write_file(staging->fd, "bin/app", "12345678", 0755);
+        write_file(staging->fd, "appspec.yml", "90", 0644);
+        assert_int_equal(symlinkat("../appspec.yml", staging->fd, "bin/link"), 0);
+        return staging;
+}
+
+static StoreRelease release_of(const char *version, const char *sha256) {
+        return (StoreRelease){
+                .version = version,
+                .sha256 = sha256,
+                .envelope = "{}",
+                .envelope_size = 2,
+                .entries = 4,
+                .unpacked_size = 10,
+                .unpacker = getuid(),
+                .owner = getuid(),
+                .group = getgid(),
+        };
+}
+
+static void commit(Fixture *f, const char *version, const char *sha256) {
+        _cleanup_(store_staging_freep) StoreStaging *staging = stage(f);
+        StoreRelease release = release_of(version, sha256);
+        Error error = {};
+
+        if (store_commit(f->store, staging, &release, &error) < 0)
+                fail_msg("%s", error.message);
+}
+
+static void test_names(_unused_ void **state) {
+        char name[STORE_NAME_SIZE];
+
+        assert_int_equal(store_name("1.4.2", SHA_1, name), 0);
+        assert_string_equal(name, "1.4.2-111111111111");
+        assert_true(store_name_is_valid(name));
+        assert_int_equal(store_name("../x", SHA_1, name), -EINVAL);
+        assert_int_equal(store_name("1.0", "11", name), -EINVAL);
+        assert_true(store_name_is_valid("a-b-111111111111"));
+        assert_false(store_name_is_valid(""));
+        assert_false(store_name_is_valid("-111111111111"));
+        assert_false(store_name_is_valid("1.0-11111111111"));
+        assert_false(store_name_is_valid("1.0-11111111111g"));
+        assert_false(store_name_is_valid("a/b-111111111111"));
+        assert_false(store_name_is_valid("1.0-111111111111.json"));
+}
+
+static void test_open(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_freep) ReleaseStore *again = NULL;
+        struct stat st;
+
+        assert_int_equal(fstat(f->store->staging_fd, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0700);
+        assert_int_equal(fstat(f->store->releases_fd, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0755);
+        assert_int_equal(store_open(f->folder, "api", &again, NULL), 0);
+        assert_int_equal(store_open(f->folder, "../api", &again, NULL), -EINVAL);
+}
+
+static void test_commit(void **state) {
+        Fixture *f = *state;
+        _cleanup_buffer_ Buffer envelope = {};
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        assert_false(store_has(f->store, NAME_1));
+        assert_int_equal(store_open_release(f->store, NAME_1, NULL), -ENOENT);
+        commit(f, "1.0", SHA_1);
+        assert_true(store_has(f->store, NAME_1));
+        fd = store_open_release(f->store, NAME_1, NULL);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0755);
+        assert_int_equal(fstatat(fd, "bin/app", &st, 0), 0);
+        assert_int_equal(st.st_size, 8);
+        assert_int_equal(store_read_envelope(f->store, NAME_1, &envelope, NULL), 0);
+        assert_string_equal(buffer_string(&envelope), "{}");
+        commit(f, "1.0", SHA_1); /* it is kept as it is */
+        assert_true(store_has(f->store, NAME_1));
+}
+
+static void expect_refused(Fixture *f, const StoreStaging *staging, const char *word) {
+        StoreRelease release = release_of("1.0", SHA_1);
+        Error error = {};
+
+        assert_int_equal(store_commit(f->store, staging, &release, &error), -EBADMSG);
+        assert_int_equal(error.fault, FAULT_RELEASE);
+        if (!strstr(error.message, word))
+                fail_msg("\"%s\" is not in: %s", word, error.message);
+        assert_false(store_has(f->store, NAME_1));
+}
+
+#define REFUSAL_TEST(test, word, ...)                                                                        \
+        static void test(void **state) {                                                                     \
+                Fixture *f = *state;                                                                         \
+                _cleanup_(store_staging_freep) StoreStaging *staging = stage(f);                             \
+                int fd = staging->fd;                                                                        \
+                                                                                                             \
+                __VA_ARGS__;                                                                                 \
+                expect_refused(f, staging, word);                                                            \
+        }
+
+REFUSAL_TEST(test_more_entries, "more entries", write_file(fd, "fifth", "", 0644))
+REFUSAL_TEST(test_fewer_entries, "were unpacked", assert_int_equal(unlinkat(fd, "bin/link", 0), 0))
+REFUSAL_TEST(test_more_bytes, "more bytes", assert_int_equal(unlinkat(fd, "bin/link", 0), 0);
+             write_file(fd, "x", "y", 0644))
+REFUSAL_TEST(test_setuid, "\"bin/app\"", assert_int_equal(fchmodat(fd, "bin/app", 04755, 0), 0))
+REFUSAL_TEST(test_writable, "\"appspec.yml\"", assert_int_equal(fchmodat(fd, "appspec.yml", 0666, 0), 0))
+REFUSAL_TEST(test_fifo, "neither", assert_int_equal(unlinkat(fd, "bin/link", 0), 0);
+             assert_int_equal(mkfifoat(fd, "bin/link", 0644), 0))
+REFUSAL_TEST(test_link_out, "links out", assert_int_equal(unlinkat(fd, "bin/link", 0), 0);
+             assert_int_equal(symlinkat("../../x", fd, "bin/link"), 0))
+
+static void test_foreign_owner(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_staging_freep) StoreStaging *staging = stage(f);
+        StoreRelease release = release_of("1.0", SHA_1);
+        Error error = {};
+
+        release.unpacker = getuid() + 1;
+        assert_int_equal(store_commit(f->store, staging, &release, &error), -EBADMSG);
+}
+
+/* A file with two names is one content. */
+static void test_hard_link(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_staging_freep) StoreStaging *staging = stage(f);
+        StoreRelease release = release_of("1.0", SHA_1);
+        Error error = {};
+
+        release.entries = 5;
+        assert_int_equal(linkat(staging->fd, "bin/app", staging->fd, "copy", 0), 0);
+        if (store_commit(f->store, staging, &release, &error) < 0)
+                fail_msg("%s", error.message);
+}
+
+/* An envelope must not make a folder whole that nobody committed. */
+static void test_foreign_folder(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_staging_freep) StoreStaging *staging = stage(f);
+        StoreRelease release = release_of("1.0", SHA_1);
+
+        assert_int_equal(mkdirat(f->store->releases_fd, NAME_1, 0755), 0);
+        assert_int_equal(store_commit(f->store, staging, &release, NULL), -EEXIST);
+        assert_false(store_has(f->store, NAME_1));
+}
+
+static void test_current(void **state) {
+        Fixture *f = *state;
+        char name[STORE_NAME_SIZE];
+        Error error = {};
+
+        assert_int_equal(store_current(f->store, name, NULL), 0);
+        assert_int_equal(store_switch_current(f->store, NAME_1, NULL), -ENOENT);
+        commit(f, "1.0", SHA_1);
+        commit(f, "2.0", SHA_2);
+        assert_int_equal(store_switch_current(f->store, NAME_1, NULL), 0);
+        assert_int_equal(store_current(f->store, name, NULL), 1);
+        assert_string_equal(name, NAME_1);
+        assert_int_equal(store_switch_current(f->store, NAME_2, NULL), 0);
+        assert_int_equal(store_current(f->store, name, NULL), 1);
+        assert_string_equal(name, NAME_2);
+        assert_int_equal(store_remove_current(f->store, NULL), 0);
+        assert_int_equal(store_remove_current(f->store, NULL), 0);
+        assert_int_equal(store_current(f->store, name, NULL), 0);
+        assert_int_equal(symlinkat("/etc", f->store->app_fd, "current"), 0);
+        assert_int_equal(store_current(f->store, name, &error), -EBADMSG);
+        assert_non_null(strstr(error.message, "/etc"));
+}
+
+static void test_list(void **state) {
+        Fixture *f = *state;
+        _cleanup_free_ StoreEntry *entries = NULL, *again = NULL;
+        size_t count = 99;
+
+        assert_int_equal(store_list(f->store, &entries, &count, NULL), 0);
+        assert_int_equal(count, 0);
+        commit(f, "1.0", SHA_1);
+        commit(f, "2.0", SHA_2);
+        usleep(20000);
+        assert_int_equal(store_switch_current(f->store, NAME_1, NULL), 0);
+        assert_int_equal(mkdirat(f->store->releases_fd, "3.0-333333333333", 0755), 0);
+        assert_int_equal(store_list(f->store, &again, &count, NULL), 0);
+        assert_int_equal(count, 2);
+        assert_string_equal(again[0].name, NAME_1); /* used last */
+        assert_string_equal(again[1].name, NAME_2);
+}
+
+static void test_admit(void **state) {
+        Fixture *f = *state;
+        Error error = {};
+
+        assert_int_equal(store_admit(f->store, 1000, 10, NULL), 0);
+        assert_int_equal(store_admit(f->store, UINT64_MAX, 10, &error), -ENOSPC);
+        assert_int_equal(error.fault, FAULT_HOST);
+        assert_non_null(strstr(error.message, "not enough space"));
+        assert_int_equal(store_admit(f->store, 0, UINT64_MAX, &error), -ENOSPC);
+        assert_int_equal(store_admit(f->store, 0, UINT64_C(1) << 50, &error), -ENOSPC);
+}
+
+typedef struct Outcome {
+        sd_event *event;
+        int result;
+        Error error;
+} Outcome;
+
+static void on_commit(_unused_ StoreCommit *op, int result, const Error *error, void *userdata) {
+        Outcome *outcome = userdata;
+
+        outcome->result = result;
+        outcome->error = *error;
+        (void) sd_event_exit(outcome->event, 0);
+}
+
+static sd_event *new_event(void) {
+        sd_event *event = NULL;
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGCHLD);
+        assert_int_equal(sigprocmask(SIG_BLOCK, &mask, NULL), 0);
+        assert_int_equal(sd_event_new(&event), 0);
+        return event;
+}
+
+static void test_commit_in_child(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_staging_freep) StoreStaging *staging = stage(f);
+        _cleanup_(store_commit_freep) StoreCommit *op = NULL;
+        StoreRelease release = release_of("1.0", SHA_1);
+        Outcome outcome = { .event = new_event(), .result = 99 };
+
+        assert_int_equal(store_commit_start(f->store, outcome.event, staging, &release, on_commit, &outcome,
+                                            &op, NULL),
+                         0);
+        assert_int_equal(outcome.result, 99);
+        assert_int_equal(sd_event_loop(outcome.event), 0);
+        assert_int_equal(outcome.result, 0);
+        assert_true(store_has(f->store, NAME_1));
+        op = store_commit_free(op);
+        sd_event_unref(outcome.event);
+}
+
+static bool is_first(const char *name, _unused_ void *userdata) {
+        return strcmp(name, NAME_1) == 0;
+}
+
+static void on_clean(_unused_ StoreClean *op, int result, const Error *error, void *userdata) {
+        on_commit(NULL, result, error, userdata);
+}
+
+static void clean(Fixture *f, const char *in_staging, uint64_t releases, uint64_t bytes) {
+        _cleanup_(store_clean_freep) StoreClean *op = NULL;
+        StoreRetention retention = { .releases = releases, .bytes = bytes };
+        Outcome outcome = { .event = new_event(), .result = 99 };
+
+        assert_int_equal(store_clean_start(f->store, outcome.event, in_staging, &retention, is_first,
+                                           on_clean, &outcome, &op, NULL),
+                         0);
+        assert_int_equal(sd_event_loop(outcome.event), 0);
+        if (outcome.result < 0)
+                fail_msg("%s", outcome.error.message);
+        op = store_clean_free(op);
+        sd_event_unref(outcome.event);
+}
+
+static bool exists(int fd, const char *path) {
+        return faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void test_clean_retention(void **state) {
+        Fixture *f = *state;
+
+        commit(f, "1.0", SHA_1);
+        usleep(20000);
+        commit(f, "2.0", SHA_2);
+        commit(f, "3.0", "3333333333333333333333333333333333333333333333333333333333333333");
+        clean(f, NULL, 3, STORE_KEEP_ALL);
+        assert_true(store_has(f->store, NAME_2));
+        clean(f, NULL, 1, STORE_KEEP_ALL);
+        assert_true(store_has(f->store, NAME_1)); /* in use */
+        assert_false(exists(f->store->releases_fd, NAME_2));
+        assert_false(exists(f->store->releases_fd, NAME_2 ".json"));
+        assert_false(exists(f->store->releases_fd, "3.0-333333333333"));
+        commit(f, "2.0", SHA_2);
+        clean(f, NULL, 5, 1 << 30);
+        assert_true(store_has(f->store, NAME_2));
+        clean(f, NULL, 5, 5);
+        assert_false(store_has(f->store, NAME_2));
+        assert_true(store_has(f->store, NAME_1));
+}
+
+static void test_clean_leftovers(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_staging_freep) StoreStaging *dead = stage(f), *live = stage(f);
+        int releases = f->store->releases_fd;
+
+        commit(f, "1.0", SHA_1);
+        assert_int_equal(mkdirat(releases, NAME_2, 0755), 0);
+        write_file(releases, "5.0-555555555555.json", "{}", 0600);
+        write_file(releases, "." NAME_2 ".json.77.tmp", "{", 0600);
+        clean(f, live->name, 5, STORE_KEEP_ALL);
+        assert_false(exists(f->store->staging_fd, dead->name));
+        assert_true(exists(f->store->staging_fd, live->name));
+        assert_true(exists(releases, "5.0-555555555555.json")); /* it may just be being committed */
+        clean(f, NULL, 5, STORE_KEEP_ALL);
+        assert_false(exists(f->store->staging_fd, live->name));
+        assert_false(exists(releases, NAME_2));
+        assert_false(exists(releases, "5.0-555555555555.json"));
+        assert_false(exists(releases, "." NAME_2 ".json.77.tmp"));
+        assert_true(store_has(f->store, NAME_1));
+}
+
+#define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_names),
+                STORE_TEST(test_open),
+                STORE_TEST(test_commit),
+                STORE_TEST(test_more_entries),
+                STORE_TEST(test_fewer_entries),
+                STORE_TEST(test_more_bytes),
+                STORE_TEST(test_setuid),
+                STORE_TEST(test_writable),
+                STORE_TEST(test_fifo),
+                STORE_TEST(test_link_out),
+                STORE_TEST(test_foreign_owner),
+                STORE_TEST(test_hard_link),
+                STORE_TEST(test_foreign_folder),
+                STORE_TEST(test_current),
+                STORE_TEST(test_list),
+                STORE_TEST(test_admit),
+                STORE_TEST(test_commit_in_child),
+                STORE_TEST(test_clean_retention),
+                STORE_TEST(test_clean_leftovers),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -5,6 +5,7 @@ LIB_SRC += \
         agent/base/error.c \
         agent/base/file.c \
         agent/base/hex.c \
+        agent/base/lifecycle_event.c \
         agent/base/log.c \
         agent/base/parse.c \
         agent/base/strv.c \

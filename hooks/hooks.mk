@@ -1,0 +1,2 @@
+LIB_SRC += \
+        hooks/event.c

@@ -1,0 +1,242 @@
+#include <jansson.h>
+#include <string.h>
+
+#include "agent/base/parse.h"
+#include "agent/cli/table.h"
+#include "agent/cli/view.h"
+
+#define AGE_TEXT_MAX 48
+
+static int parse_object(const char *text, const char *what, json_t **ret, Error *error) {
+        json_error_t json_error;
+
+        *ret = json_loads(text, JSON_REJECT_DUPLICATES, &json_error);
+        if (!*ret)
+                return error_set(error, -EBADMSG, "musterd's %s is no JSON: %s", what, json_error.text);
+        if (!json_is_object(*ret)) {
+                json_decref(*ret);
+                return error_set(error, -EBADMSG, "musterd's %s is no JSON object", what);
+        }
+        return 0;
+}
+
+/* The text of a member, NULL where there is none. */
+static const char *text_of(const json_t *object, const char *name) {
+        const char *text = json_string_value(json_object_get(object, name));
+
+        return text && *text ? text : NULL;
+}
+
+static void format_age(const char *time, uint64_t now, char ret[static AGE_TEXT_MAX]) {
+        static const struct {
+                uint64_t seconds;
+                const char *unit;
+        } units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "m" }, { 1, "s" } };
+        uint64_t then, seconds;
+
+        if (!time || parse_time(time, &then) < 0 || then > now) {
+                snprintf(ret, AGE_TEXT_MAX, "%s", time ?: "-");
+                return;
+        }
+        seconds = (now - then) / USEC_PER_SEC;
+        for (size_t i = 0; i < ELEMENTSOF(units); i++)
+                if (seconds >= units[i].seconds) {
+                        snprintf(ret, AGE_TEXT_MAX, "%llu%s ago", (unsigned long long) (seconds / units[i].seconds),
+                                 units[i].unit);
+                        return;
+                }
+        snprintf(ret, AGE_TEXT_MAX, "just now");
+}
+
+/* Status. */
+
+typedef struct View {
+        FILE *stream;
+        const Style *style;
+        uint64_t now;
+} View;
+
+static const char *style_of_state(const View *view, const char *state) {
+        if (strcmp(state, "failed") == 0 || strcmp(state, "rolled-back") == 0)
+                return view->style->bad;
+        if (strcmp(state, "ready") == 0 || strcmp(state, "succeeded") == 0)
+                return view->style->good;
+        return "";
+}
+
+static void print_head(const View *view, const json_t *status) {
+        const char *state = text_of(status, "state") ?: "-", *group = text_of(status, "group");
+        const json_t *launch = json_object_get(status, "launch");
+
+        fprintf(view->stream, "instance  %s%s%s, musterd %s\n", text_of(status, "instance") ?: "-",
+                group ? " in group " : "", group ?: "", text_of(status, "agent_version") ?: "-");
+        fprintf(view->stream, "depot     %s\n", text_of(status, "depot") ?: "none yet: see muster.conf(5)");
+        fprintf(view->stream, "state     %s%s%s\n", style_of_state(view, state), state, view->style->off);
+        if (!text_of(launch, "hook"))
+                return;
+        fprintf(view->stream, "launch    hook %s: %s%s%s\n", text_of(launch, "hook"), text_of(launch, "state") ?: "-",
+                text_of(launch, "reason") ? ", " : "", text_of(launch, "reason") ?: "");
+}
+
+static int add_app(Table *table, const json_t *app, uint64_t now) {
+        const json_t *serial = json_object_get(app, "serial");
+        char number[24] = "-", age[AGE_TEXT_MAX];
+
+        if (json_integer_value(serial) > 0)
+                snprintf(number, sizeof(number), "%lld", (long long) json_integer_value(serial));
+        format_age(text_of(app, "since"), now, age);
+        return table_add(table, TABLE_ROW(text_of(app, "app"), text_of(app, "version"), text_of(app, "state"), number,
+                                          json_is_true(json_object_get(app, "required")) ? "yes" : "no", age));
+}
+
+static int print_apps(const View *view, const json_t *apps) {
+        _cleanup_table_ Table table = { .n_columns = 6 };
+        const json_t *app;
+        size_t i;
+        int r;
+
+        r = table_add(&table, TABLE_ROW("APP", "VERSION", "STATE", "SERIAL", "REQUIRED", "SINCE"));
+        json_array_foreach((json_t *) apps, i, app)
+                if (r >= 0)
+                        r = add_app(&table, app, view->now);
+        if (r < 0 || json_array_size(apps) == 0)
+                return r;
+        fputc('\n', view->stream);
+        table_print(&table, view->stream, view->style);
+        return 0;
+}
+
+/* What does not fit in a column: why it is so, what is being done, what failed last. */
+static void print_remarks(const View *view, const json_t *app) {
+        const json_t *deployment = json_object_get(app, "deployment"), *failure = json_object_get(app, "last_failure");
+        const json_t *percent = json_object_get(deployment, "percent");
+        const char *name = text_of(app, "app") ?: "-", *step = text_of(deployment, "event");
+        char age[AGE_TEXT_MAX];
+
+        if (text_of(app, "reason"))
+                fprintf(view->stream, "%s: %s\n", name, text_of(app, "reason"));
+        if (json_is_object(deployment)) {
+                format_age(text_of(deployment, "started"), view->now, age);
+                fprintf(view->stream, "%s: deploys %s: %s", name, text_of(deployment, "version") ?: "-",
+                        step ?: text_of(deployment, "step") ?: "-");
+                if (json_is_number(percent))
+                        fprintf(view->stream, " %.0f%%", json_number_value(percent));
+                fprintf(view->stream, ", begun %s\n", age);
+        }
+        if (json_is_object(failure)) {
+                format_age(text_of(failure, "at"), view->now, age);
+                fprintf(view->stream, "%s: %s%s failed%s at %s, %s: %s\n", name, view->style->bad,
+                        text_of(failure, "version") ?: "-", view->style->off, text_of(failure, "step") ?: "-", age,
+                        text_of(failure, "reason") ?: "-");
+        }
+}
+
+int view_status(const char *json, uint64_t now, FILE *stream, const Style *style, Error *error) {
+        const View view = { .stream = stream, .style = style, .now = now };
+        json_auto_t *status = NULL;
+        const json_t *apps, *app;
+        size_t i;
+        int r;
+
+        r = parse_object(json, "status", &status, error);
+        if (r < 0)
+                return r;
+        apps = json_object_get(status, "apps");
+        print_head(&view, status);
+        if (print_apps(&view, apps) < 0)
+                return error_oom(error);
+        json_array_foreach((json_t *) apps, i, app) {
+                if (i == 0)
+                        fputc('\n', stream);
+                print_remarks(&view, app);
+        }
+        return 0;
+}
+
+/* History. */
+
+static int add_deployment(Table *table, const json_t *deployment, uint64_t now) {
+        _cleanup_free_ char *move = NULL;
+        const char *from = text_of(deployment, "from_version"), *to = text_of(deployment, "version");
+        const char *outcome = text_of(deployment, "outcome");
+        char age[AGE_TEXT_MAX];
+
+        if (asprintf(&move, "%s%s%s", from ?: "", from ? " -> " : "", to ?: "-") < 0)
+                return -ENOMEM;
+        format_age(text_of(deployment, "started"), now, age);
+        return table_add(table, TABLE_ROW(text_of(deployment, "id"), text_of(deployment, "app"), move, age, outcome,
+                                          text_of(deployment, "reason") ?: ""));
+}
+
+static void print_tail(const View *view, const char *tail) {
+        for (const char *p = tail; p && *p;) {
+                size_t n = strcspn(p, "\n");
+
+                fprintf(view->stream, "      %s| %.*s%s\n", view->style->faint, (int) n, p, view->style->off);
+                p += n + (p[n] == '\n');
+        }
+}
+
+static void print_step(const View *view, const json_t *step) {
+        const char *event = text_of(step, "event"), *name = text_of(step, "step") ?: "-";
+        const json_t *seconds = json_object_get(step, "seconds");
+
+        fprintf(view->stream, "    %-24s %-12s", event ?: name, text_of(step, "result") ?: "-");
+        if (json_is_number(seconds))
+                fprintf(view->stream, " %8.1fs", json_number_value(seconds));
+        fputc('\n', view->stream);
+        print_tail(view, text_of(step, "output_tail"));
+}
+
+static void print_deployment(const View *view, const json_t *deployment) {
+        const char *from = text_of(deployment, "from_version"), *outcome = text_of(deployment, "outcome") ?: "-";
+        const char *reason = text_of(deployment, "reason");
+        const json_t *step;
+        size_t i;
+
+        fprintf(view->stream, "%s%s%s %s: %s%s%s\n", view->style->strong, text_of(deployment, "id") ?: "-",
+                view->style->off, text_of(deployment, "app") ?: "-", from ?: "", from ? " -> " : "",
+                text_of(deployment, "version") ?: "-");
+        fprintf(view->stream, "  %s to %s: %s%s%s%s%s\n", text_of(deployment, "started") ?: "-",
+                text_of(deployment, "finished") ?: "now", style_of_state(view, outcome), outcome, view->style->off,
+                reason ? ": " : "", reason ?: "");
+        json_array_foreach((json_t *) json_object_get(deployment, "steps"), i, step)
+                print_step(view, step);
+}
+
+static int print_list(const View *view, const json_t *deployments) {
+        _cleanup_table_ Table table = { .n_columns = 6 };
+        const json_t *deployment;
+        size_t i;
+        int r;
+
+        r = table_add(&table, TABLE_ROW("DEPLOYMENT", "APP", "VERSION", "STARTED", "OUTCOME", "REASON"));
+        json_array_foreach((json_t *) deployments, i, deployment)
+                if (r >= 0)
+                        r = add_deployment(&table, deployment, view->now);
+        if (r >= 0)
+                table_print(&table, view->stream, view->style);
+        return r;
+}
+
+int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style, Error *error) {
+        const View view = { .stream = stream, .style = style, .now = now };
+        json_auto_t *history = NULL;
+        const json_t *deployments, *deployment;
+        size_t i;
+        int r;
+
+        r = parse_object(json, "history", &history, error);
+        if (r < 0)
+                return r;
+        deployments = json_object_get(history, "deployments");
+        if (json_array_size(deployments) == 0) {
+                fputs("nothing was deployed yet\n", stream);
+                return 0;
+        }
+        if (!detailed)
+                return print_list(&view, deployments) < 0 ? error_oom(error) : 0;
+        json_array_foreach((json_t *) deployments, i, deployment)
+                print_deployment(&view, deployment);
+        return 0;
+}

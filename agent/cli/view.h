@@ -1,0 +1,15 @@
+#pragma once
+
+/* What musterd answers, for people: status and history as text. Pure: JSON text in, lines out. The shapes are
+ * musterd(8)'s; members that are missing are shown as "-", so that a newer or older musterd can be read too. */
+
+#include <stdint.h>
+
+#include "agent/cli/cli.h"
+
+/* NOW in microseconds since 1970. -EBADMSG if the text is no JSON object. */
+int view_status(const char *json, uint64_t now, FILE *stream, const Style *style, Error *error);
+
+/* With DETAILED every step of every deployment is shown. */
+int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style, Error *error);
+

@@ -1,17 +1,18 @@
 #include <stdarg.h>
 
 #include "agent/base/strv.h"
-#include "agent/bus.h"
 #include "agent/cli/bus_client.h"
+
+#define BUS_NAME "org.muster.Agent1"
+#define BUS_PATH "/org/muster/Agent1"
+#define BUS_INTERFACE "org.muster.Agent1"
 
 static const struct {
         const char *name;
         int r;
 } error_names[] = {
-        { "org.muster.Error.BadInput", -EINVAL },
-        { "org.muster.Error.NotFound", -ENOENT },
-        { "org.muster.Error.NotAllowed", -EPERM },
-        { "org.muster.Error.Busy", -EEXIST },
+        { "org.muster.Error.BadInput", -EINVAL },  { "org.muster.Error.NotFound", -ENOENT },
+        { "org.muster.Error.NotAllowed", -EPERM }, { "org.muster.Error.Busy", -EEXIST },
         { "org.muster.Error.NotReady", -EAGAIN },
 };
 
@@ -23,7 +24,8 @@ static int no_daemon(Error *error) {
 /* What the bus itself or musterd answered instead of a result. */
 static int call_failed(int r, const sd_bus_error *bus_error, Error *error) {
         if (sd_bus_error_has_names(bus_error, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER,
-                                   SD_BUS_ERROR_DISCONNECTED, "org.freedesktop.DBus.Error.Spawn.ServiceNotFound"))
+                                   SD_BUS_ERROR_DISCONNECTED,
+                                   "org.freedesktop.DBus.Error.Spawn.ServiceNotFound"))
                 return no_daemon(error);
         if (sd_bus_error_has_name(bus_error, SD_BUS_ERROR_ACCESS_DENIED))
                 return error_set(error, -EPERM, "only root may ask musterd for this");
@@ -49,7 +51,8 @@ int bus_client_open(sd_bus **ret, Error *error) {
         return 0;
 }
 
-static int new_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *types, va_list arguments) {
+static int new_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *types,
+                    va_list arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         int r;
 
@@ -95,7 +98,8 @@ int bus_client_history(sd_bus *bus, const char *app, uint32_t limit, char **ret_
         return call_method(bus, "GetHistory", ret_json, error, "su", app, limit);
 }
 
-int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_fd, char **ret_id, Error *error) {
+int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_fd, char **ret_id,
+                            Error *error) {
         return call_method(bus, "DeployLocal", ret_id, error, "sh", release_json, archive_fd);
 }
 

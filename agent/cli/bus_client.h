@@ -15,7 +15,8 @@ int bus_client_status(sd_bus *bus, char **ret_json, Error *error);
 int bus_client_history(sd_bus *bus, const char *app, uint32_t limit, char **ret_json, Error *error);
 
 /* ARCHIVE_FD is borrowed. New memory: the deployment's id. */
-int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_fd, char **ret_id, Error *error);
+int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_fd, char **ret_id,
+                            Error *error);
 
 int bus_client_poll(sd_bus *bus, Error *error);
 

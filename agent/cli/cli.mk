@@ -1,13 +1,17 @@
 LIB_SRC += \
+        agent/cli/bus_client.c \
         agent/cli/cli.c \
         agent/cli/command.c \
         agent/cli/complete.c \
         agent/cli/dispatch.c \
         agent/cli/help.c \
+        agent/cli/instance.c \
         agent/cli/option.c \
         agent/cli/progress.c \
         agent/cli/suggest.c \
-        agent/cli/verbs.c
+        agent/cli/table.c \
+        agent/cli/verbs.c \
+        agent/cli/view.c
 
 PROGRAMS += muster
 muster_MAIN := agent/muster-main.c

@@ -31,7 +31,7 @@ const Command command_status = {
         .heading = "On an instance",
         .summary = "say what this instance runs, what it does and what failed last",
         .examples =
-                (const Example[]) {
+                (const Example[]){
                         { "What runs here?", "muster status" },
                         { "The version of one app, for a script.",
                           "muster status --json | jq -r '.apps[] | select(.app == \"api\").version'" },
@@ -69,13 +69,14 @@ static int run_history(Cli *cli, void *values, char **arguments, Error *error) {
 
         r = bus_client_open(&bus, error);
         if (r >= 0)
-                r = bus_client_history(bus, app, (uint32_t) MIN(options->limit.value, (uint64_t) UINT32_MAX), &json,
-                                       error);
+                r = bus_client_history(bus, app, (uint32_t) MIN(options->limit.value, (uint64_t) UINT32_MAX),
+                                       &json, error);
         if (r < 0)
                 return r;
         if (cli->json)
                 return print_json(cli, json);
-        return view_history(json, options->steps, clock_realtime(cli->clock), cli->out, &cli->out_style, error);
+        return view_history(json, options->steps, clock_realtime(cli->clock), cli->out, &cli->out_style,
+                            error);
 }
 
 const Command command_history = {
@@ -86,7 +87,7 @@ const Command command_history = {
         .options = history_options,
         .values_size = sizeof(HistoryValues),
         .examples =
-                (const Example[]) {
+                (const Example[]){
                         { "The last deployments of every app.", "muster history" },
                         { "Why did the last one of api fail?", "muster history api --limit 1 --steps" },
                         {},
@@ -112,6 +113,6 @@ static int run_poll(Cli *cli, _unused_ void *values, _unused_ char **arguments, 
 const Command command_poll = {
         .name = "poll",
         .summary = "have musterd look at the depot now instead of at its next interval",
-        .examples = (const Example[]) { { "Do not wait for the interval.", "sudo muster poll" }, {} },
+        .examples = (const Example[]){ { "Do not wait for the interval.", "sudo muster poll" }, {} },
         .run = run_poll,
 };

@@ -35,7 +35,8 @@ void table_print(const Table *table, FILE *stream, const Style *style) {
 
                 if (i == 0)
                         fputs(style->strong, stream);
-                fprintf(stream, "%-*s%s", last ? 0 : (int) widths[column], table->cells[i], last ? "" : GUTTER);
+                fprintf(stream, "%-*s%s", last ? 0 : (int) widths[column], table->cells[i],
+                        last ? "" : GUTTER);
                 if (i + 1 == table->n_columns)
                         fputs(style->off, stream);
                 if (last)

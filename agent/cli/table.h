@@ -18,7 +18,7 @@ void table_deinit(Table *table);
 /* Adds a row of as many texts as the table has columns; NULL stands for "-". -ENOMEM. */
 int table_add(Table *table, const char *const texts[]);
 
-#define TABLE_ROW(...) ((const char *const[]) { __VA_ARGS__ })
+#define TABLE_ROW(...) ((const char *const[]){ __VA_ARGS__ })
 
 /* The first row is the heading. */
 void table_print(const Table *table, FILE *stream, const Style *style);

@@ -5,6 +5,9 @@ const Command command_root = {
         .summary = "deploy to autoscaled instances, pulled from S3",
         .verbs =
                 (const Command *const[]){
+                        &command_status,
+                        &command_history,
+                        &command_poll,
                         NULL,
                 },
 };

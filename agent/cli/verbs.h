@@ -5,3 +5,7 @@
 #include "agent/cli/command.h"
 
 extern const Command command_root;
+
+extern const Command command_status;
+extern const Command command_history;
+extern const Command command_poll;

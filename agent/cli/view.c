@@ -41,8 +41,8 @@ static void format_age(const char *time, uint64_t now, char ret[static AGE_TEXT_
         seconds = (now - then) / USEC_PER_SEC;
         for (size_t i = 0; i < ELEMENTSOF(units); i++)
                 if (seconds >= units[i].seconds) {
-                        snprintf(ret, AGE_TEXT_MAX, "%llu%s ago", (unsigned long long) (seconds / units[i].seconds),
-                                 units[i].unit);
+                        snprintf(ret, AGE_TEXT_MAX, "%llu%s ago",
+                                 (unsigned long long) (seconds / units[i].seconds), units[i].unit);
                         return;
                 }
         snprintf(ret, AGE_TEXT_MAX, "just now");
@@ -74,8 +74,9 @@ static void print_head(const View *view, const json_t *status) {
         fprintf(view->stream, "state     %s%s%s\n", style_of_state(view, state), state, view->style->off);
         if (!text_of(launch, "hook"))
                 return;
-        fprintf(view->stream, "launch    hook %s: %s%s%s\n", text_of(launch, "hook"), text_of(launch, "state") ?: "-",
-                text_of(launch, "reason") ? ", " : "", text_of(launch, "reason") ?: "");
+        fprintf(view->stream, "launch    hook %s: %s%s%s\n", text_of(launch, "hook"),
+                text_of(launch, "state") ?: "-", text_of(launch, "reason") ? ", " : "",
+                text_of(launch, "reason") ?: "");
 }
 
 static int add_app(Table *table, const json_t *app, uint64_t now) {
@@ -85,8 +86,9 @@ static int add_app(Table *table, const json_t *app, uint64_t now) {
         if (json_integer_value(serial) > 0)
                 snprintf(number, sizeof(number), "%lld", (long long) json_integer_value(serial));
         format_age(text_of(app, "since"), now, age);
-        return table_add(table, TABLE_ROW(text_of(app, "app"), text_of(app, "version"), text_of(app, "state"), number,
-                                          json_is_true(json_object_get(app, "required")) ? "yes" : "no", age));
+        return table_add(
+                table, TABLE_ROW(text_of(app, "app"), text_of(app, "version"), text_of(app, "state"), number,
+                                 json_is_true(json_object_get(app, "required")) ? "yes" : "no", age));
 }
 
 static int print_apps(const View *view, const json_t *apps) {
@@ -108,7 +110,8 @@ static int print_apps(const View *view, const json_t *apps) {
 
 /* What does not fit in a column: why it is so, what is being done, what failed last. */
 static void print_remarks(const View *view, const json_t *app) {
-        const json_t *deployment = json_object_get(app, "deployment"), *failure = json_object_get(app, "last_failure");
+        const json_t *deployment = json_object_get(app, "deployment"),
+                     *failure = json_object_get(app, "last_failure");
         const json_t *percent = json_object_get(deployment, "percent");
         const char *name = text_of(app, "app") ?: "-", *step = text_of(deployment, "event");
         char age[AGE_TEXT_MAX];
@@ -126,8 +129,8 @@ static void print_remarks(const View *view, const json_t *app) {
         if (json_is_object(failure)) {
                 format_age(text_of(failure, "at"), view->now, age);
                 fprintf(view->stream, "%s: %s%s failed%s at %s, %s: %s\n", name, view->style->bad,
-                        text_of(failure, "version") ?: "-", view->style->off, text_of(failure, "step") ?: "-", age,
-                        text_of(failure, "reason") ?: "-");
+                        text_of(failure, "version") ?: "-", view->style->off, text_of(failure, "step") ?: "-",
+                        age, text_of(failure, "reason") ?: "-");
         }
 }
 
@@ -164,8 +167,8 @@ static int add_deployment(Table *table, const json_t *deployment, uint64_t now) 
         if (asprintf(&move, "%s%s%s", from ?: "", from ? " -> " : "", to ?: "-") < 0)
                 return -ENOMEM;
         format_age(text_of(deployment, "started"), now, age);
-        return table_add(table, TABLE_ROW(text_of(deployment, "id"), text_of(deployment, "app"), move, age, outcome,
-                                          text_of(deployment, "reason") ?: ""));
+        return table_add(table, TABLE_ROW(text_of(deployment, "id"), text_of(deployment, "app"), move, age,
+                                          outcome, text_of(deployment, "reason") ?: ""));
 }
 
 static void print_tail(const View *view, const char *tail) {
@@ -189,7 +192,8 @@ static void print_step(const View *view, const json_t *step) {
 }
 
 static void print_deployment(const View *view, const json_t *deployment) {
-        const char *from = text_of(deployment, "from_version"), *outcome = text_of(deployment, "outcome") ?: "-";
+        const char *from = text_of(deployment, "from_version"),
+                   *outcome = text_of(deployment, "outcome") ?: "-";
         const char *reason = text_of(deployment, "reason");
         const json_t *step;
         size_t i;
@@ -198,8 +202,8 @@ static void print_deployment(const View *view, const json_t *deployment) {
                 view->style->off, text_of(deployment, "app") ?: "-", from ?: "", from ? " -> " : "",
                 text_of(deployment, "version") ?: "-");
         fprintf(view->stream, "  %s to %s: %s%s%s%s%s\n", text_of(deployment, "started") ?: "-",
-                text_of(deployment, "finished") ?: "now", style_of_state(view, outcome), outcome, view->style->off,
-                reason ? ": " : "", reason ?: "");
+                text_of(deployment, "finished") ?: "now", style_of_state(view, outcome), outcome,
+                view->style->off, reason ? ": " : "", reason ?: "");
         json_array_foreach((json_t *) json_object_get(deployment, "steps"), i, step)
                 print_step(view, step);
 }
@@ -219,7 +223,8 @@ static int print_list(const View *view, const json_t *deployments) {
         return r;
 }
 
-int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style, Error *error) {
+int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style,
+                 Error *error) {
         const View view = { .stream = stream, .style = style, .now = now };
         json_auto_t *history = NULL;
         const json_t *deployments, *deployment;

@@ -11,5 +11,5 @@
 int view_status(const char *json, uint64_t now, FILE *stream, const Style *style, Error *error);
 
 /* With DETAILED every step of every deployment is shown. */
-int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style, Error *error);
-
+int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style,
+                 Error *error);

@@ -15,3 +15,15 @@ UNIT_TESTS += \
         test-retention \
         test-store \
         test-unpack_protocol
+
+# Depot and fetch.
+LIB_SRC += \
+        artifacts/depot.c \
+        artifacts/depot_file.c \
+        artifacts/file_lock.c \
+        artifacts/file_walk.c \
+        artifacts/file_writer.c \
+        artifacts/layout.c
+UNIT_TESTS += \
+        test-depot \
+        test-layout

@@ -1,0 +1,76 @@
+#pragma once
+
+/* What depot.c and the kinds of depot have in common: the operation, and the functions that a kind provides. Included
+ * by nobody else. */
+
+#include <stdbool.h>
+
+#include "artifacts/depot.h"
+
+typedef enum DepotVerb {
+        DEPOT_VERB_GET,
+        DEPOT_VERB_GET_RANGE,
+        DEPOT_VERB_PUT,
+        DEPOT_VERB_LIST,
+        DEPOT_VERB_DELETE,
+        _DEPOT_VERB_MAX,
+} DepotVerb;
+
+/* Checked and owned; what a verb does not use is zero. */
+typedef struct DepotRequest {
+        DepotVerb verb;
+        char *key;  /* list: the prefix */
+        char *etag; /* get: If-None-Match; get_range and put: If-Match; may be NULL */
+        DepotCondition condition;
+        uint64_t limit;  /* get */
+        uint64_t offset; /* get_range */
+        uint64_t size;   /* get_range: length; put: of the value */
+        void *data;      /* put from memory */
+        int fd;          /* put from a file, otherwise -1 */
+        DepotSink sink;
+        DepotProgress progress;
+} DepotRequest;
+
+struct DepotOp {
+        Depot *depot;
+        DepotRequest request;
+        DepotReply reply;
+        void *work; /* of the kind, from start to cancel; NULL once ended */
+        DepotDone done;
+        void *userdata;
+        bool finished;
+        int result;
+        Error error;
+};
+
+typedef struct DepotKind {
+        const char *scheme; /* "file://" */
+
+        /* Takes apart what follows the scheme, which has no slash at its end. */
+        int (*open)(Depot *depot, const char *rest, const DepotOptions *options, Error *error);
+        void (*close)(Depot *depot);
+
+        /* Sets op->work and arranges that depot_op_finish() is called from the event loop. On failure op->work is NULL. */
+        int (*start)(DepotOp *op, Error *error);
+
+        /* Stops whatever goes on, releases op->work and sets it to NULL. */
+        void (*cancel)(DepotOp *op);
+} DepotKind;
+
+struct Depot {
+        const DepotKind *kind;
+        char *uri;
+        sd_event *event;
+        void *data; /* of the kind */
+};
+
+/* The operation has ended with RESULT; the sentence of op->error gets the URI put before it. Releases op->work and calls DONE
+ * last: OP may be gone afterwards. */
+void depot_op_finish(DepotOp *op, int result);
+
+/* Adds SIZE bytes to the answer: to the sink or to the reply's body (for which depot.c has made room). */
+int depot_op_deliver(DepotOp *op, const void *data, size_t size);
+
+/* Adds an entry. ETAG may be NULL. -E2BIG beyond DEPOT_LIST_MAX, -ENOMEM. */
+int depot_reply_add(DepotReply *reply, const char *key, const char *etag, uint64_t size, uint64_t modified,
+                    Error *error);

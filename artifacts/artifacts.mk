@@ -1,3 +1,16 @@
+# Signed documents and what they are made of.
+LIB_SRC += \
+        artifacts/document.c \
+        artifacts/dsse.c \
+        artifacts/freshness.c \
+        artifacts/json.c \
+        artifacts/key.c \
+        artifacts/release.c \
+        artifacts/schema.c \
+        artifacts/target.c \
+        artifacts/trust_root.c
+UNIT_TESTS += \
+        test-trust_root
 
 # Archives: format, unpacker, packer, release store.
 LIB_SRC += \

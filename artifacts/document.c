@@ -1,0 +1,193 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/hex.h"
+#include "agent/base/parse.h"
+#include "agent/base/strv.h"
+#include "artifacts/document.h"
+
+#define NAME_SIZE_MAX 64U
+#define TEXT_SIZE_MAX 1024U
+#define ENVIRONMENT_NAME_MAX 128U
+
+/* The types that documents share */
+
+bool document_digest_is_valid(const char *text) {
+        uint8_t digest[DIGEST_SIZE];
+
+        return strlen(text) == 2 * sizeof(digest) && hex_decode(text, digest, sizeof(digest)) >= 0;
+}
+
+static bool is_printable(const char *text) {
+        for (; *text; text++)
+                if ((unsigned char) *text < ' ' || *text == 0x7f)
+                        return false;
+        return true;
+}
+
+bool document_path_is_valid(const char *text) {
+        for (const char *p = text;; p++) {
+                size_t n = strcspn(p, "/");
+
+                if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.') || n > 255)
+                        return false;
+                p += n;
+                if (!*p)
+                        return is_printable(text);
+        }
+}
+
+bool document_user_is_valid(const char *text) {
+        size_t n = strlen(text);
+
+        if (n == 0 || n > 32 || strchr("0123456789-.", text[0]))
+                return false;
+        return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") == n;
+}
+
+static bool variable_is_valid(const char *name) {
+        static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+        size_t n = strlen(name);
+
+        return n > 0 && n <= ENVIRONMENT_NAME_MAX && !strchr("0123456789", name[0]) &&
+               strspn(name, characters) == n && !string_starts_with(name, "MUSTER_");
+}
+
+static bool agent_version_is_valid(const char *text) {
+        bool digit = false;
+
+        for (const char *p = text; *p; p++) {
+                if (*p == '.' && !digit)
+                        return false;
+                digit = *p >= '0' && *p <= '9';
+                if (!digit && *p != '.')
+                        return false;
+        }
+        return digit;
+}
+
+const SchemaType document_name_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = name_is_valid,
+        .expected = "a name of letters, digits, \".\", \"_\" and \"-\"",
+        .max = NAME_SIZE_MAX,
+};
+
+const SchemaType document_version_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = version_is_valid,
+        .expected = "a version of letters, digits, \".\", \"_\", \"-\", \"+\" and \"~\"",
+        .max = NAME_SIZE_MAX,
+};
+
+const SchemaType document_time_type = { SCHEMA_TIME_OPERATIONS };
+const SchemaType document_boolean_type = { SCHEMA_BOOLEAN_OPERATIONS };
+const SchemaType document_hex_type = { SCHEMA_HEX_OPERATIONS };
+
+const SchemaType document_agent_version_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = agent_version_is_valid,
+        .expected = "a version of muster such as \"1.0\"",
+        .max = 32,
+};
+
+const SchemaType document_text_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = is_printable,
+        .expected = "one line of text",
+        .max = TEXT_SIZE_MAX,
+};
+
+static const SchemaType environment_value_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = is_printable,
+        .expected = "one line of text",
+        .max = DOCUMENT_ENVIRONMENT_VALUE_MAX,
+};
+
+const SchemaType document_environment_type = {
+        SCHEMA_MAP_OPERATIONS,
+        .element = &environment_value_type,
+        .entry_size = sizeof(DocumentVariable),
+        .entry_value = offsetof(DocumentVariable, value),
+        .is_valid = variable_is_valid,
+        .expected = "an environment variable that does not start with MUSTER_",
+        .max = DOCUMENT_ENVIRONMENT_MAX,
+};
+
+/* Reading and writing */
+
+/* Versions of muster are short and valid here; strtoul cannot fail on them but by overflow, which is large too. */
+int document_compare_agents(const char *a, const char *b) {
+        while (*a || *b) {
+                unsigned long x = strtoul(a, (char **) &a, 10), y = strtoul(b, (char **) &b, 10);
+
+                if (x != y)
+                        return x < y ? -1 : 1;
+                a += *a == '.';
+                b += *b == '.';
+        }
+        return 0;
+}
+
+static int check_min_agent(const JsonField *document, Error *error) {
+        JsonField field = json_field_member(document, "min_agent");
+        const char *version = json_string_value(field.value);
+
+        if (!field.value)
+                return 0;
+        if (!version || !agent_version_is_valid(version))
+                return json_field_expected(&field, error, document_agent_version_type.expected);
+        if (document_compare_agents(MUSTER_VERSION, version) < 0) {
+                json_field_fail(&field, error, "needs muster %s or newer, this is " MUSTER_VERSION, version);
+                return -EPROTONOSUPPORT;
+        }
+        return 0;
+}
+
+int document_digest(const void *payload, size_t size, char ret[static DIGEST_HEX_SIZE], Error *error) {
+        return digest_sha256_hex(payload, size, ret) < 0 ? error_oom(error) : 0;
+}
+
+static void append_name(char ret[static DOCUMENT_NAME_MAX], const json_t *root, const char *member) {
+        const char *text = member ? json_string_value(json_object_get(root, member)) : NULL;
+        size_t used = strlen(ret);
+
+        if (text && version_is_valid(text))
+                snprintf(ret + used, DOCUMENT_NAME_MAX - used, " %s", text);
+}
+
+int document_parse(const SchemaType *type, const DocumentName *name, const void *payload, size_t size,
+                   size_t limit, void *value, Error *error) {
+        char text[DOCUMENT_NAME_MAX];
+        JsonSource source = { .name = text };
+        _cleanup_json_ json_t *root = NULL;
+        JsonField top;
+        int r;
+
+        memset(value, 0, type->size);
+        snprintf(text, sizeof(text), "%s", name->kind);
+        r = json_read(text, payload, size, limit, &root, error);
+        if (r < 0)
+                return r;
+        append_name(text, root, name->first);
+        append_name(text, root, name->second);
+        top = json_field_top(&source, root);
+        r = check_min_agent(&top, error);
+        if (r >= 0)
+                r = schema_check_critical(type, &top, error);
+        if (r >= 0)
+                r = schema_read(type, &top, value, error);
+        if (r < 0)
+                schema_clear(type, value);
+        return r;
+}
+
+int document_write(const SchemaType *type, const void *value, char **ret, size_t *ret_size, Error *error) {
+        _cleanup_json_ json_t *root = NULL;
+
+        if (schema_write(type, value, &root) < 0 || json_write(root, ret, ret_size) < 0)
+                return error_oom(error);
+        return 0;
+}

@@ -1,0 +1,153 @@
+#pragma once
+
+/* A release: what one version of an app is made of and how it is brought up (DESIGN.md, "Documents"). The payload of a
+ * DSSE envelope of RELEASE_TYPE, signed by the role release, created once as apps/<app>/releases/<version>.json.
+ *
+ * Everything in a Release has been checked: names, versions and digests are well-formed, paths are relative without "..",
+ * the chunks add up to the size, and each health check has what its type needs. Times and durations are microseconds;
+ * texts that are not there are NULL. */
+
+#include "agent/base/lifecycle_event.h"
+#include "artifacts/archive_format.h"
+#include "artifacts/document.h"
+#include "artifacts/trust_root.h"
+
+#define RELEASE_TYPE "application/vnd.muster.release.v1+json"
+#define RELEASE_PAYLOAD_SIZE_MAX (2U * 1024 * 1024)
+
+/* The oldest agent that may act on what release_to_json() writes. */
+#define RELEASE_MIN_AGENT "0.1"
+
+#define RELEASE_PLATFORMS_MAX 16U
+#define RELEASE_CHUNKS_MAX 4096U
+#define RELEASE_CHUNK_SIZE_MIN (4U * 1024)
+#define RELEASE_CHUNK_SIZE_MAX (16U * 1024 * 1024)
+#define RELEASE_UNPACKED_SIZE_MAX (UINT64_C(1) << 40)
+#define RELEASE_ENTRIES_MAX UINT64_C(10000000)
+#define RELEASE_HOOKS_MAX 64U /* of one event */
+#define RELEASE_ARGUMENTS_MAX 64U
+#define RELEASE_UNITS_MAX 64U
+#define RELEASE_HEALTH_MAX 32U
+#define RELEASE_TIMEOUT_MAX (UINT64_C(86400) * 1000000)
+
+/* What CodeDeploy gives a hook that names no time-out. */
+#define RELEASE_HOOK_TIMEOUT_DEFAULT (UINT64_C(3600) * 1000000)
+
+typedef struct ReleaseChunk {
+        uint8_t sha256[DIGEST_SIZE];
+} ReleaseChunk;
+
+typedef struct ReleaseArtifact {
+        char *platform; /* "linux/amd64", or "any" */
+        char sha256[DIGEST_HEX_SIZE];
+        uint64_t size;
+        ArchiveFormat format;
+        uint64_t unpacked_size; /* of all regular files */
+        uint64_t entries;
+        uint64_t chunk_size;
+        SCHEMA_LIST(ReleaseChunk) chunks; /* the last one may be of a shorter piece */
+} ReleaseArtifact;
+
+typedef SCHEMA_LIST(char *)
+        ReleaseArguments; /* NULL after the last, or items NULL if there is none: a strv */
+
+typedef struct ReleaseHook {
+        char *location; /* a file of the app's tree */
+        ReleaseArguments args;
+        uint64_t timeout;
+        char *runas; /* NULL: root */
+} ReleaseHook;
+
+typedef SCHEMA_LIST(ReleaseHook) ReleaseHooks;
+
+typedef enum ReleaseOnDeploy {
+        ON_DEPLOY_RELOAD,
+        ON_DEPLOY_RESTART, /* the default */
+        ON_DEPLOY_RELOAD_OR_RESTART,
+        ON_DEPLOY_START,
+        ON_DEPLOY_NONE,
+} ReleaseOnDeploy;
+
+const char *release_on_deploy_to_string(ReleaseOnDeploy on_deploy);
+
+typedef struct ReleaseUnit {
+        char *name; /* "api.service" */
+        char *file; /* the unit file in the app's tree; NULL: the unit is the machine's own */
+        ReleaseOnDeploy on_deploy;
+} ReleaseUnit;
+
+typedef SCHEMA_LIST(ReleaseUnit) ReleaseUnits;
+
+typedef enum ReleaseHealthType {
+        RELEASE_HEALTH_HTTP,
+        RELEASE_HEALTH_TCP,
+        RELEASE_HEALTH_COMMAND,
+        RELEASE_HEALTH_UNIT,
+} ReleaseHealthType;
+
+const char *release_health_type_to_string(ReleaseHealthType type);
+
+typedef struct ReleaseHealth {
+        ReleaseHealthType type;
+        char *url;       /* http: "http://..." or "https://..." */
+        uint64_t status; /* http: of the answer, 200 unless given; 0 in checks of another type */
+        char *body;      /* http: a text that the answer's body must hold, or NULL */
+        char *header;    /* http: a header "Name: value" that the answer must have, or NULL */
+        char *address;   /* tcp: "127.0.0.1:6379", "[::1]:6379" */
+        ReleaseArguments
+                command;   /* command: a file of the app's tree or an absolute path, and its arguments */
+        char *runas;       /* command: NULL: root */
+        char *unit;        /* unit: must be active ... */
+        uint64_t active;   /* unit: ... for so long without a restart; 0 */
+        uint64_t interval; /* between two tries; 1 s */
+        uint64_t timeout;  /* of one try; 2 s */
+        uint64_t healthy;  /* so many good tries in a row; 1 */
+        uint64_t deadline; /* within this time; 60 s */
+} ReleaseHealth;
+
+typedef SCHEMA_LIST(ReleaseHealth) ReleaseHealths;
+
+typedef struct Release {
+        char *app;
+        char *version;
+        uint64_t created;
+        char *min_agent;
+        SCHEMA_LIST(ReleaseArtifact) artifacts; /* sorted by platform */
+        ReleaseHooks hooks[LIFECYCLE_EVENT_COUNT];
+        ReleaseUnits units;
+        ReleaseHealths health;
+        DocumentEnvironment env;      /* sorted by name */
+        char sha256[DIGEST_HEX_SIZE]; /* of the payload it was parsed from; "" for one that was made here */
+} Release;
+
+Release *release_free(Release *release);
+DEFINE_CLEANUP(Release *, release_free)
+#define _cleanup_release_ _cleanup_(release_freep)
+
+/* Parses a payload that has been verified (or that root handed over, for a local deploy). -EBADMSG, and
+ * -EPROTONOSUPPORT if it asks for a newer muster. */
+int release_parse(const void *payload, size_t size, Release **ret, Error *error);
+
+/* Verifies, parses and compares with what was asked for, in this order; the whole way from the depot's bytes to a
+ * Release. SHA256 is the digest a target names, NULL if none does. As trust_root_verify_document() and
+ * release_parse(); -EBADMSG too if the release is another one than was asked for. */
+int release_open(const TrustRoot *root, const void *envelope, size_t size, uint64_t now, const char *app,
+                 const char *version, const char *sha256, Release **ret, Error *error);
+
+/* The canonical payload, to be signed. New memory. -EBADMSG if it breaks a rule that release_parse() has. */
+int release_to_json(const Release *release, char **ret, size_t *ret_size, Error *error);
+
+/* The artifact for PLATFORM, else the one for "any"; NULL. */
+const ReleaseArtifact *release_find_artifact(const Release *release, const char *platform);
+
+/* The platform of the machine this was compiled for, "linux/amd64". */
+const char *release_platform(void);
+
+/* Whether a good answer to this check proves that the new version gave it: what it expects has the version in it. */
+bool release_health_asserts_version(const Release *release, const ReleaseHealth *health);
+
+/* The sections that an app's author writes, for appspec. */
+extern const SchemaType release_hooks_type; /* ReleaseHooks[LIFECYCLE_EVENT_COUNT] */
+extern const SchemaType release_units_type;
+extern const SchemaType release_healths_type;
+extern const SchemaType release_unsupported_type; /* refused unless empty */

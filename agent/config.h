@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "agent/base/error.h"
+#include "agent/net/endpoint.h"
 
 #define CONFIG_PATH "/etc/muster/muster.conf"
 #define CONFIG_FILE_SIZE_MAX (256U * 1024U)
@@ -23,12 +24,6 @@ typedef enum LaunchFailure {
         LAUNCH_FAILURE_CONTINUE, /* let it enter service all the same */
         LAUNCH_FAILURE_WAIT,     /* say nothing: the hook's own time-out decides */
 } LaunchFailure;
-
-typedef enum S3Addressing {
-        S3_ADDRESSING_AUTO,
-        S3_ADDRESSING_PATH,
-        S3_ADDRESSING_VIRTUAL,
-} S3Addressing;
 
 typedef struct AppConfig {
         char *name;

@@ -10,7 +10,7 @@
 #   make bench             fetch and unpack beside curl | bsdtar
 #   make lint              static analysis
 #   make format            clang-format over everything
-#   make fuzz SECONDS=20   every fuzzer on its corpus, then for so long
+#   make fuzz SECONDS=20   every fuzzer on its corpus, then for so long (without SECONDS: 20,000 runs)
 #   make deb               the Debian package, in build/
 #   make install DESTDIR=… prefix=/usr
 #
@@ -27,12 +27,10 @@ AR ?= ar
 PKG_CONFIG ?= pkg-config
 INSTALL ?= install
 SANITIZE ?=
-SECONDS ?= 20
 COMMA := ,
 
 BUILD := build
 OUT := $(BUILD)/$(notdir $(CC))$(if $(SANITIZE),-$(subst $(COMMA),-,$(SANITIZE)))
-PYTHON := $(BUILD)/venv/bin/python
 
 prefix ?= /usr
 sysconfdir ?= /etc
@@ -75,7 +73,8 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -pthrea
 Q := $(if $(V),,@)
 SAY := $(if $(V),@:,@printf '%-4s %s\n')
 
-.PHONY: all check check-long unit lab demo bench lint format fuzz fuzz-programs fuzz-replay deb install clean FORCE
+.PHONY: all check check-long unit demo bench lint format fuzz fuzz-run \
+        deb install clean print-lists print-compiler FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -147,39 +146,35 @@ check-long:
 	@tests/setup
 	@tests/check --long
 
-lab: deb
-	@tests/setup
-	@$(PYTHON) -m pytest -q tests/lab $(LAB)
-
 lint:
 	@tests/lint
 
 format:
 	clang-format -i $(C_FILES) $(HEADERS)
 
-# Fuzzers are built by clang, with coverage and sanitizers, in a folder of their own.
-FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link,address,undefined
+# Fuzzers are built by clang, with coverage and sanitizers, in a folder of their own. Without SECONDS each runs over
+# its corpus and then a fixed number of times with a fixed seed: the same every time, for make check.
+FUZZ_HOW := $(if $(SECONDS),-max_total_time=$(SECONDS),-runs=20000 -seed=1)
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzz-run
+
+fuzz-run: $(FUZZ_FILES)
+	@tests/run-fuzz '$(FUZZ_HOW)' $(FUZZ_FILES)
 
 $(OUT)/tests/fuzz/fuzz-%: $(OUT)/tests/fuzz/fuzz-%.o $(LIB)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
 
-fuzz-programs: $(FUZZ_FILES)
-
-fuzz:
-	@$(FUZZ_MAKE) fuzz-replay FUZZ_HOW=-max_total_time=$(SECONDS)
-
-# A fixed seed and number of runs: the same every time, for `make check`.
-FUZZ_HOW ?= -runs=20000 -seed=1
-fuzz-replay: fuzz-programs
-	@tests/run-fuzz '$(FUZZ_HOW)' $(FUZZ_FILES)
-
 clean:
 	rm -rf $(BUILD)
 
-# What the tests of the house ask: make -s print-LIB_SRC.
-print-%:
-	@echo $($*)
+# What the tests of the house ask.
+print-lists:
+	@$(foreach list,LIB_SRC MAIN_SRC PROGRAMS UNIT_TESTS TEST_SUPPORT_SRC FUZZERS MAN_PAGES OUT VERSION,\
+		echo '$(list) :=' '$($(list))';)
+
+print-compiler:
+	@echo '$(subst ','\'',$(CC) $(ALL_CFLAGS))'
 
 -include $(LIB_OBJ:.o=.d) $(MAIN_SRC:%.c=$(OUT)/%.d) $(UNIT_FILES:=.d) $(FUZZ_FILES:=.d) \
         $(TEST_SUPPORT_SRC:%.c=$(OUT)/%.d)

@@ -3,11 +3,17 @@ LIB_SRC += \
         agent/cli/cli.c \
         agent/cli/command.c \
         agent/cli/complete.c \
+        agent/cli/depot_access.c \
         agent/cli/dispatch.c \
         agent/cli/help.c \
         agent/cli/instance.c \
+        agent/cli/key.c \
+        agent/cli/key_source.c \
+        agent/cli/new_file.c \
         agent/cli/option.c \
+        agent/cli/output.c \
         agent/cli/progress.c \
+        agent/cli/root.c \
         agent/cli/suggest.c \
         agent/cli/table.c \
         agent/cli/verbs.c \

@@ -157,6 +157,17 @@ static void print_usage(const Page *page, const Command *command, const char *na
         help_wrap(page->stream, buffer_string(&text), HELP_GUTTER, HELP_GUTTER, page->columns);
 }
 
+/* A long command line is continued by backslash and line feed. */
+static void print_command_line(const Page *page, const char *line) {
+        for (const char *p = line; *p;) {
+                size_t n = strcspn(p, "\n");
+
+                fprintf(page->stream, "%*s%.*s\n", (int) (p == line ? HELP_GUTTER : 3 * HELP_GUTTER), "",
+                        (int) n, p);
+                p += n + (p[n] == '\n');
+        }
+}
+
 static void print_examples(const Page *page, const Example *examples) {
         if (!examples)
                 return;
@@ -166,7 +177,7 @@ static void print_examples(const Page *page, const Example *examples) {
                         fputc('\n', page->stream);
                 fprintf(page->stream, "%*s%s# %s%s\n", (int) HELP_GUTTER, "", page->style->faint,
                         example->purpose, page->style->off);
-                fprintf(page->stream, "%*s%s\n", (int) HELP_GUTTER, "", example->line);
+                print_command_line(page, example->line);
         }
 }
 

@@ -5,6 +5,8 @@ const Command command_root = {
         .summary = "deploy to autoscaled instances, pulled from S3",
         .verbs =
                 (const Command *const[]){
+                        &command_key,
+                        &command_root_of_trust,
                         &command_status,
                         &command_history,
                         &command_poll,

@@ -6,6 +6,8 @@
 
 extern const Command command_root;
 
+extern const Command command_key;
+extern const Command command_root_of_trust;
 extern const Command command_status;
 extern const Command command_history;
 extern const Command command_poll;

@@ -41,7 +41,7 @@ static void on_done(Task *task, int result, const Error *error, void *userdata) 
         outcome->calls++;
         outcome->result = result;
         outcome->fault = error->fault;
-        memcpy(outcome->message, error->message, sizeof(outcome->message));
+        strcpy(outcome->message, error->message);
         if (outcome->free_task)
                 task_free(task);
 }

@@ -1,0 +1,85 @@
+#include "agent/cli/depot_access.h"
+#include "agent/base/file.h"
+#include "agent/base/strv.h"
+#include "agent/config.h"
+
+void depot_access_deinit(DepotAccess *access) {
+        access->depot = depot_free(access->depot);
+        access->event = sd_event_unref(access->event);
+}
+
+static int open_depot(const char *uri, DepotAccess *access, Error *error) {
+        DepotOptions options = {};
+        int r;
+
+        r = sd_event_new(&access->event);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot make an event loop");
+        options.event = access->event;
+        return depot_open(uri, &options, &access->depot, error);
+}
+
+int depot_access_open(const DepotValues *values, DepotAccess *ret, Error *error) {
+        _cleanup_depot_access_ DepotAccess access = {};
+        _cleanup_(config_freep) Config *config = NULL;
+        const char *uri;
+        int r;
+
+        r = config_load(values->config, &config, error);
+        if (r < 0)
+                return r;
+        uri = values->uri ?: config->depot;
+        if (!uri)
+                return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
+                                       "no depot: give --depot URI, or set MUSTER_DEPOT, or depot in %s",
+                                       values->config);
+        r = open_depot(uri, &access, error);
+        if (r < 0)
+                return r;
+        *ret = access;
+        access = (DepotAccess){};
+        return 0;
+}
+
+int depot_access_get(const DepotAccess *access, const char *key, size_t limit, const char *what,
+                     uint8_t **ret, size_t *ret_size, char **ret_etag, Error *error) {
+        _cleanup_depot_reply_ DepotReply reply = {};
+        DepotOp *op;
+        int r;
+
+        r = depot_get_start(access->depot, key, NULL, limit, NULL, NULL, &op, error);
+        if (r >= 0)
+                r = depot_wait(op, &reply, error);
+        if (r < 0)
+                return r;
+        if (reply.outcome == DEPOT_NOT_FOUND)
+                return error_set_fault(error, -ENOENT, FAULT_INPUT, "%s is not in the depot (%s/%s)", what,
+                                       depot_uri(access->depot), key);
+        *ret = TAKE_PTR(reply.body);
+        *ret_size = reply.body_size;
+        if (ret_etag)
+                *ret_etag = TAKE_PTR(reply.etag);
+        return 0;
+}
+
+int depot_access_put(const DepotAccess *access, const char *key, const void *data, size_t size,
+                     DepotCondition condition, const char *etag, Error *error) {
+        _cleanup_depot_reply_ DepotReply reply = {};
+        DepotOp *op;
+        int r;
+
+        r = depot_put_start(access->depot, key, data, size, condition, etag, NULL, NULL, &op, error);
+        if (r >= 0)
+                r = depot_wait(op, &reply, error);
+        return r < 0 ? r : reply.outcome == DEPOT_PRECONDITION_FAILED;
+}
+
+int trust_root_read(const char *path, TrustRoot **ret, Error *error) {
+        _cleanup_buffer_ Buffer content = {};
+        int r;
+
+        r = file_read_at(AT_FDCWD, path, TRUST_ROOT_SIZE_MAX, &content);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot read the trust root %s", path);
+        return trust_root_load(path, content.data, content.size, ret, error);
+}

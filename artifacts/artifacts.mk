@@ -1,5 +1,6 @@
 # Signed documents and what they are made of.
 LIB_SRC += \
+        artifacts/appspec.c \
         artifacts/document.c \
         artifacts/dsse.c \
         artifacts/freshness.c \
@@ -8,8 +9,10 @@ LIB_SRC += \
         artifacts/release.c \
         artifacts/schema.c \
         artifacts/target.c \
-        artifacts/trust_root.c
+        artifacts/trust_root.c \
+        artifacts/yaml_tree.c
 UNIT_TESTS += \
+        test-appspec \
         test-trust_root
 
 # Archives: format, unpacker, packer, release store.

@@ -81,9 +81,15 @@ const SchemaType document_version_type = {
         .max = NAME_SIZE_MAX,
 };
 
-const SchemaType document_time_type = { SCHEMA_TIME_OPERATIONS };
-const SchemaType document_boolean_type = { SCHEMA_BOOLEAN_OPERATIONS };
-const SchemaType document_hex_type = { SCHEMA_HEX_OPERATIONS };
+const SchemaType document_time_type = {
+        SCHEMA_TIME_OPERATIONS,
+};
+const SchemaType document_boolean_type = {
+        SCHEMA_BOOLEAN_OPERATIONS,
+};
+const SchemaType document_hex_type = {
+        SCHEMA_HEX_OPERATIONS,
+};
 
 const SchemaType document_agent_version_type = {
         SCHEMA_TEXT_OPERATIONS,

@@ -13,7 +13,11 @@ static int check_times(const JsonField *field, void *value, Error *error) {
         return 0;
 }
 
-static const SchemaType serial_type = { SCHEMA_U64_OPERATIONS, .min = 1, .max = TARGET_SERIAL_MAX };
+static const SchemaType serial_type = {
+        SCHEMA_U64_OPERATIONS,
+        .min = 1,
+        .max = TARGET_SERIAL_MAX,
+};
 
 static const SchemaMember members[] = {
         { "app", &document_name_type, offsetof(Freshness, app), true },
@@ -25,8 +29,11 @@ static const SchemaMember members[] = {
         { "min_agent", &document_agent_version_type, offsetof(Freshness, min_agent), false },
         {},
 };
-static const SchemaType freshness_type = { SCHEMA_OBJECT_OPERATIONS(Freshness), .members = members,
-                                           .check = check_times };
+static const SchemaType freshness_type = {
+        SCHEMA_OBJECT_OPERATIONS(Freshness),
+        .members = members,
+        .check = check_times,
+};
 
 Freshness *freshness_free(Freshness *freshness) {
         if (freshness)

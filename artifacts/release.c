@@ -55,7 +55,10 @@ static int write_nothing(_unused_ const SchemaType *type, _unused_ const void *v
         return 0;
 }
 
-const SchemaType release_unsupported_type = { .read = read_unsupported, .write = write_nothing };
+const SchemaType release_unsupported_type = {
+        .read = read_unsupported,
+        .write = write_nothing,
+};
 
 /* Artifacts */
 
@@ -67,17 +70,40 @@ static bool platform_is_valid(const char *text) {
         return n > 0 && n <= 16 && strspn(text + 6, "abcdefghijklmnopqrstuvwxyz0123456789") == n;
 }
 
-static const SchemaType format_type = { SCHEMA_CHOICE_OPERATIONS, .choices = archive_formats };
-static const SchemaType bytes_type = { SCHEMA_U64_OPERATIONS, .expected = "a number of bytes", .min = 1,
-                                       .max = (uint64_t) RELEASE_CHUNKS_MAX * RELEASE_CHUNK_SIZE_MAX };
-static const SchemaType unpacked_size_type = { SCHEMA_U64_OPERATIONS, .expected = "a number of bytes",
-                                               .max = RELEASE_UNPACKED_SIZE_MAX };
-static const SchemaType entries_type = { SCHEMA_U64_OPERATIONS, .max = RELEASE_ENTRIES_MAX };
-static const SchemaType chunk_size_type = { SCHEMA_U64_OPERATIONS, .expected = "a number of bytes",
-                                            .min = RELEASE_CHUNK_SIZE_MIN, .max = RELEASE_CHUNK_SIZE_MAX };
-static const SchemaType chunk_type = { SCHEMA_DIGEST_OPERATIONS };
-static const SchemaType chunks_type = { SCHEMA_LIST_OPERATIONS, .element = &chunk_type, .min = 1,
-                                        .max = RELEASE_CHUNKS_MAX };
+static const SchemaType format_type = {
+        SCHEMA_CHOICE_OPERATIONS,
+        .choices = archive_formats,
+};
+static const SchemaType bytes_type = {
+        SCHEMA_U64_OPERATIONS,
+        .expected = "a number of bytes",
+        .min = 1,
+        .max = (uint64_t) RELEASE_CHUNKS_MAX * RELEASE_CHUNK_SIZE_MAX,
+};
+static const SchemaType unpacked_size_type = {
+        SCHEMA_U64_OPERATIONS,
+        .expected = "a number of bytes",
+        .max = RELEASE_UNPACKED_SIZE_MAX,
+};
+static const SchemaType entries_type = {
+        SCHEMA_U64_OPERATIONS,
+        .max = RELEASE_ENTRIES_MAX,
+};
+static const SchemaType chunk_size_type = {
+        SCHEMA_U64_OPERATIONS,
+        .expected = "a number of bytes",
+        .min = RELEASE_CHUNK_SIZE_MIN,
+        .max = RELEASE_CHUNK_SIZE_MAX,
+};
+static const SchemaType chunk_type = {
+        SCHEMA_DIGEST_OPERATIONS,
+};
+static const SchemaType chunks_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &chunk_type,
+        .min = 1,
+        .max = RELEASE_CHUNKS_MAX,
+};
 
 static int check_artifact(const JsonField *field, void *value, Error *error) {
         const ReleaseArtifact *artifact = value;
@@ -102,26 +128,78 @@ static const SchemaMember artifact_members[] = {
         { "chunks", &chunks_type, offsetof(ReleaseArtifact, chunks), true },
         {},
 };
-static const SchemaType artifact_type = { SCHEMA_OBJECT_OPERATIONS(ReleaseArtifact),
-                                          .members = artifact_members, .check = check_artifact };
-static const SchemaType artifacts_type = { SCHEMA_MAP_OPERATIONS,
-                                           .element = &artifact_type,
-                                           .entry_size = sizeof(ReleaseArtifact),
-                                           .is_valid = platform_is_valid,
-                                           .expected = "a platform such as linux/amd64, or any",
-                                           .min = 1,
-                                           .max = RELEASE_PLATFORMS_MAX };
+static const SchemaType artifact_type = {
+        SCHEMA_OBJECT_OPERATIONS(ReleaseArtifact),
+        .members = artifact_members,
+        .check = check_artifact,
+};
+static const SchemaType artifacts_type = {
+        SCHEMA_MAP_OPERATIONS,
+        .element = &artifact_type,
+        .entry_size = sizeof(ReleaseArtifact),
+        .is_valid = platform_is_valid,
+        .expected = "a platform such as linux/amd64, or any",
+        .min = 1,
+        .max = RELEASE_PLATFORMS_MAX,
+};
 
 /* Hooks */
 
-static const SchemaType path_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = document_path_is_valid,
-                                      .expected = "a path within the app without \"..\"", .max = 1024 };
-static const SchemaType user_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = document_user_is_valid,
-                                      .expected = "the name of a user", .max = 32 };
-static const SchemaType arguments_type = { SCHEMA_LIST_OPERATIONS, .element = &document_text_type,
-                                           .max = RELEASE_ARGUMENTS_MAX };
-static const SchemaType hook_timeout_type = { SCHEMA_DURATION_OPERATIONS, .min = SECOND,
-                                              .max = RELEASE_TIMEOUT_MAX };
+/* CodeDeploy joins what an appspec says to the bundle's folder, so "/scripts/a", "./scripts/a" and "scripts/a" are one. */
+static int read_path(const SchemaType *type, const JsonField *field, void *value, Error *error) {
+        const char *text = json_string_value(field->value);
+        char *copy;
+
+        if (!field->source->untyped || !text)
+                return schema_read_text(type, field, value, error);
+        while (text[0] == '/' || (text[0] == '.' && text[1] == '/'))
+                text += text[0] == '/' ? 1 : 2;
+        if (strlen(text) > type->max || !type->is_valid(text))
+                return json_field_expected(field, error, type->expected);
+        copy = strdup(text);
+        if (!copy)
+                return error_oom(error);
+        *(char **) value = copy;
+        return 0;
+}
+
+static const SchemaType path_type = {
+        .read = read_path,
+        .write = schema_write_text,
+        .clear = schema_clear_text,
+        .size = sizeof(char *),
+        .is_valid = document_path_is_valid,
+        .expected = "a path within the app without \"..\"",
+        .max = 1024,
+};
+static const SchemaType user_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = document_user_is_valid,
+        .expected = "the name of a user",
+        .max = 32,
+};
+static const SchemaType arguments_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &document_text_type,
+        .max = RELEASE_ARGUMENTS_MAX,
+};
+static const SchemaType hook_timeout_type = {
+        SCHEMA_DURATION_OPERATIONS,
+        .min = SECOND,
+        .max = RELEASE_TIMEOUT_MAX,
+};
+
+/* CodeDeploy's word for how it becomes `runas`; only an appspec has it. */
+static int read_sudo(_unused_ const SchemaType *type, const JsonField *field, _unused_ void *value,
+                     Error *error) {
+        bool ignored;
+
+        return schema_read(&document_boolean_type, field, &ignored, error);
+}
+static const SchemaType sudo_type = {
+        .read = read_sudo,
+        .write = write_nothing,
+};
 
 static void prepare_hook(void *value) {
         ReleaseHook *hook = value;
@@ -134,12 +212,19 @@ static const SchemaMember hook_members[] = {
         { "args", &arguments_type, offsetof(ReleaseHook, args), false },
         { "timeout", &hook_timeout_type, offsetof(ReleaseHook, timeout), false },
         { "runas", &user_type, offsetof(ReleaseHook, runas), false },
+        { "sudo", &sudo_type, 0, false },
         {},
 };
-static const SchemaType hook_type = { SCHEMA_OBJECT_OPERATIONS(ReleaseHook), .members = hook_members,
-                                      .prepare = prepare_hook };
-static const SchemaType event_type = { SCHEMA_LIST_OPERATIONS, .element = &hook_type,
-                                       .max = RELEASE_HOOKS_MAX };
+static const SchemaType hook_type = {
+        SCHEMA_OBJECT_OPERATIONS(ReleaseHook),
+        .members = hook_members,
+        .prepare = prepare_hook,
+};
+static const SchemaType event_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &hook_type,
+        .max = RELEASE_HOOKS_MAX,
+};
 
 #define EVENT(name, event)                                                                                   \
         { name, &event_type, LIFECYCLE_##event * sizeof(ReleaseHooks), false }
@@ -165,8 +250,12 @@ static bool hooks_are_set(const void *value) {
         return false;
 }
 
-const SchemaType release_hooks_type = { SCHEMA_OBJECT_OPERATIONS(ReleaseHooks[LIFECYCLE_EVENT_COUNT]),
-                                        .members = hooks_members, .closed = true, .is_set = hooks_are_set };
+const SchemaType release_hooks_type = {
+        SCHEMA_OBJECT_OPERATIONS(ReleaseHooks[LIFECYCLE_EVENT_COUNT]),
+        .members = hooks_members,
+        .closed = true,
+        .is_set = hooks_are_set,
+};
 
 /* Units */
 
@@ -186,9 +275,16 @@ static bool unit_name_is_valid(const char *text) {
         return false;
 }
 
-static const SchemaType unit_name_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = unit_name_is_valid,
-                                           .expected = "the name of a unit such as api.service", .max = 255 };
-static const SchemaType on_deploy_type = { SCHEMA_CHOICE_OPERATIONS, .choices = on_deploys };
+static const SchemaType unit_name_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = unit_name_is_valid,
+        .expected = "the name of a unit such as api.service",
+        .max = 255,
+};
+static const SchemaType on_deploy_type = {
+        SCHEMA_CHOICE_OPERATIONS,
+        .choices = on_deploys,
+};
 
 static void prepare_unit(void *value) {
         ReleaseUnit *unit = value;
@@ -216,10 +312,17 @@ static const SchemaMember unit_members[] = {
         { "on_deploy", &on_deploy_type, offsetof(ReleaseUnit, on_deploy), false },
         {},
 };
-static const SchemaType unit_type = { SCHEMA_OBJECT_OPERATIONS(ReleaseUnit), .members = unit_members,
-                                      .prepare = prepare_unit, .check = check_unit };
-const SchemaType release_units_type = { SCHEMA_LIST_OPERATIONS, .element = &unit_type,
-                                        .max = RELEASE_UNITS_MAX };
+static const SchemaType unit_type = {
+        SCHEMA_OBJECT_OPERATIONS(ReleaseUnit),
+        .members = unit_members,
+        .prepare = prepare_unit,
+        .check = check_unit,
+};
+const SchemaType release_units_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &unit_type,
+        .max = RELEASE_UNITS_MAX,
+};
 
 /* Health checks */
 
@@ -256,25 +359,63 @@ static bool address_is_valid(const char *text) {
         return parse_u64(text + n + 1, &port) >= 0 && port >= 1 && port <= 65535;
 }
 
-static const SchemaType health_type_type = { SCHEMA_CHOICE_OPERATIONS, .choices = health_types };
-static const SchemaType url_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = url_is_valid,
-                                     .expected = "a URL that starts with http:// or https://", .max = 2048 };
-static const SchemaType status_type = { SCHEMA_U64_OPERATIONS, .expected = "an HTTP status", .min = 100,
-                                        .max = 599, .zero_is_unset = true };
-static const SchemaType header_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = header_is_valid,
-                                        .expected = "a header such as \"X-Version: 1.4.2\"", .max = 1024 };
-static const SchemaType body_type = { SCHEMA_TEXT_OPERATIONS, .expected = "a text", .min = 1, .max = 1024 };
-static const SchemaType address_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = address_is_valid,
-                                         .expected = "an address such as 127.0.0.1:8080", .max = 260 };
-static const SchemaType command_type = { SCHEMA_LIST_OPERATIONS, .element = &document_text_type, .min = 1,
-                                         .max = RELEASE_ARGUMENTS_MAX };
-static const SchemaType active_type = { SCHEMA_DURATION_OPERATIONS, .max = 3600 * SECOND,
-                                        .zero_is_unset = true };
-static const SchemaType interval_type = { SCHEMA_DURATION_OPERATIONS, .min = 100 * MILLISECOND,
-                                          .max = 3600 * SECOND };
-static const SchemaType healthy_type = { SCHEMA_U64_OPERATIONS, .min = 1, .max = 1000 };
-static const SchemaType deadline_type = { SCHEMA_DURATION_OPERATIONS, .min = SECOND,
-                                          .max = RELEASE_TIMEOUT_MAX };
+static const SchemaType health_type_type = {
+        SCHEMA_CHOICE_OPERATIONS,
+        .choices = health_types,
+};
+static const SchemaType url_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = url_is_valid,
+        .expected = "a URL that starts with http:// or https://",
+        .max = 2048,
+};
+static const SchemaType status_type = {
+        SCHEMA_U64_OPERATIONS, .expected = "an HTTP status", .min = 100, .max = 599, .zero_is_unset = true,
+};
+static const SchemaType header_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = header_is_valid,
+        .expected = "a header such as \"X-Version: 1.4.2\"",
+        .max = 1024,
+};
+static const SchemaType body_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .expected = "a text",
+        .min = 1,
+        .max = 1024,
+};
+static const SchemaType address_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = address_is_valid,
+        .expected = "an address such as 127.0.0.1:8080",
+        .max = 260,
+};
+static const SchemaType command_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &document_text_type,
+        .min = 1,
+        .max = RELEASE_ARGUMENTS_MAX,
+};
+static const SchemaType active_type = {
+        SCHEMA_DURATION_OPERATIONS,
+        .max = 3600 * SECOND,
+        .zero_is_unset = true,
+};
+static const SchemaType interval_type = {
+        SCHEMA_DURATION_OPERATIONS,
+        .min = 100 * MILLISECOND,
+        .max = 3600 * SECOND,
+};
+static const SchemaType healthy_type = {
+        SCHEMA_U64_OPERATIONS,
+        .min = 1,
+        .max = 1000,
+};
+static const SchemaType deadline_type = {
+        SCHEMA_DURATION_OPERATIONS,
+        .min = SECOND,
+        .max = RELEASE_TIMEOUT_MAX,
+};
 
 static const SchemaMember health_members[] = {
         { "type", &health_type_type, offsetof(ReleaseHealth, type), true },
@@ -346,23 +487,38 @@ static void prepare_health(void *value) {
         health->deadline = 60 * SECOND;
 }
 
-static const SchemaType health_type = { SCHEMA_OBJECT_OPERATIONS(ReleaseHealth), .members = health_members,
-                                        .prepare = prepare_health, .check = check_health };
-const SchemaType release_healths_type = { SCHEMA_LIST_OPERATIONS, .element = &health_type,
-                                          .max = RELEASE_HEALTH_MAX };
+static const SchemaType health_type = {
+        SCHEMA_OBJECT_OPERATIONS(ReleaseHealth),
+        .members = health_members,
+        .prepare = prepare_health,
+        .check = check_health,
+};
+const SchemaType release_healths_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &health_type,
+        .max = RELEASE_HEALTH_MAX,
+};
 
 /* The release */
 
+int release_check_units(const JsonField *document, const ReleaseUnits *units, Error *error) {
+        JsonField field = json_field_member(document, "units");
+
+        for (size_t i = 0; i < units->n; i++)
+                for (size_t k = 0; k < i; k++)
+                        if (strcmp(units->items[i].name, units->items[k].name) == 0) {
+                                JsonField unit = json_field_element(&field, i);
+
+                                return json_field_fail(&unit, error, "the unit %s is listed twice",
+                                                       units->items[i].name);
+                        }
+        return 0;
+}
+
 static int check_release(const JsonField *field, void *value, Error *error) {
         const Release *release = value;
-        JsonField units = json_field_member(field, "units");
 
-        for (size_t i = 0; i < release->units.n; i++)
-                for (size_t k = 0; k < i; k++)
-                        if (strcmp(release->units.items[i].name, release->units.items[k].name) == 0)
-                                return json_field_fail(&units, error, "the unit %s is listed twice",
-                                                       release->units.items[i].name);
-        return 0;
+        return release_check_units(field, &release->units, error);
 }
 
 static const SchemaMember release_members[] = {
@@ -380,8 +536,11 @@ static const SchemaMember release_members[] = {
         { "env", &document_environment_type, offsetof(Release, env), false },
         {},
 };
-static const SchemaType release_type = { SCHEMA_OBJECT_OPERATIONS(Release), .members = release_members,
-                                         .check = check_release };
+static const SchemaType release_type = {
+        SCHEMA_OBJECT_OPERATIONS(Release),
+        .members = release_members,
+        .check = check_release,
+};
 
 Release *release_free(Release *release) {
         if (release)
@@ -445,6 +604,49 @@ int release_to_json(const Release *release, char **ret, size_t *ret_size, Error 
                 return r;
         *ret = TAKE_PTR(text);
         *ret_size = size;
+        return 0;
+}
+
+static int copy_artifact(const ReleaseArtifact *from, ReleaseArtifact *to) {
+        char *platform = strdup(from->platform);
+        ReleaseChunk *chunks = calloc(from->chunks.n + 1, sizeof(*chunks));
+
+        if (!platform || !chunks) {
+                free(platform);
+                free(chunks);
+                return -ENOMEM;
+        }
+        if (from->chunks.n > 0)
+                memcpy(chunks, from->chunks.items, from->chunks.n * sizeof(*chunks));
+        *to = *from;
+        to->platform = platform;
+        to->chunks.items = chunks;
+        return 0;
+}
+
+int release_add_artifact(Release *release, const ReleaseArtifact *artifact, Error *error) {
+        size_t n = release->artifacts.n, at = 0;
+        ReleaseArtifact copy, *items;
+        int order = 1;
+
+        for (; at < n; at++) {
+                order = strcmp(release->artifacts.items[at].platform, artifact->platform);
+                if (order >= 0)
+                        break;
+        }
+        if (order == 0)
+                return error_set_fault(error, -EEXIST, FAULT_INPUT,
+                                       "release %s %s: there is an artifact for %s already", release->app,
+                                       release->version, artifact->platform);
+        items = reallocarray(release->artifacts.items, n + 1, sizeof(*items));
+        if (!items)
+                return error_oom(error);
+        release->artifacts.items = items;
+        if (copy_artifact(artifact, &copy) < 0)
+                return error_oom(error);
+        memmove(items + at + 1, items + at, (n - at) * sizeof(*items));
+        items[at] = copy;
+        release->artifacts.n++;
         return 0;
 }
 

@@ -137,6 +137,9 @@ int release_open(const TrustRoot *root, const void *envelope, size_t size, uint6
 /* The canonical payload, to be signed. New memory. -EBADMSG if it breaks a rule that release_parse() has. */
 int release_to_json(const Release *release, char **ret, size_t *ret_size, Error *error);
 
+/* Adds a copy of an artifact, in its place by platform. -EEXIST if there is one for its platform. */
+int release_add_artifact(Release *release, const ReleaseArtifact *artifact, Error *error);
+
 /* The artifact for PLATFORM, else the one for "any"; NULL. */
 const ReleaseArtifact *release_find_artifact(const Release *release, const char *platform);
 
@@ -150,4 +153,5 @@ bool release_health_asserts_version(const Release *release, const ReleaseHealth 
 extern const SchemaType release_hooks_type; /* ReleaseHooks[LIFECYCLE_EVENT_COUNT] */
 extern const SchemaType release_units_type;
 extern const SchemaType release_healths_type;
+int release_check_units(const JsonField *document, const ReleaseUnits *units, Error *error); /* none twice */
 extern const SchemaType release_unsupported_type; /* refused unless empty */

@@ -253,6 +253,17 @@ static const SchemaMember *find_member(const SchemaType *type, const char *name,
         return NULL;
 }
 
+static int fail_unknown(const SchemaType *type, const JsonField *member, Error *error) {
+        char known[EXPECTED_TEXT_MAX] = "";
+        size_t used = 0;
+
+        for (const SchemaMember *m = type->members; m->name && used < sizeof(known); m++)
+                used += (size_t) snprintf(known + used, sizeof(known) - used, "%s%s",
+                                          m == type->members ? "" : (m[1].name ? ", " : " and "), m->name);
+        return json_field_fail(member, error, "not known to muster " MUSTER_VERSION "; known here are %s",
+                               known);
+}
+
 static int refuse_unknown(const SchemaType *type, const JsonField *field, Error *error) {
         const char *key;
         json_t *value;
@@ -261,7 +272,7 @@ static int refuse_unknown(const SchemaType *type, const JsonField *field, Error 
                 JsonField member = { .source = field->source, .parent = field, .key = key, .value = value };
 
                 if (!find_member(type, key, strlen(key)))
-                        return json_field_fail(&member, error, "not known to muster " MUSTER_VERSION);
+                        return fail_unknown(type, &member, error);
         }
         return 0;
 }

@@ -38,9 +38,11 @@ static int write_share(_unused_ const SchemaType *type, const void *value, json_
         return *ret ? 0 : -ENOMEM;
 }
 
-static const SchemaType share_type = { .read = read_share,
-                                       .write = write_share,
-                                       .size = sizeof(TargetShare) };
+static const SchemaType share_type = {
+        .read = read_share,
+        .write = write_share,
+        .size = sizeof(TargetShare),
+};
 
 /* Releases */
 
@@ -55,19 +57,34 @@ static const SchemaMember release_members[] = {
         { "release_sha256", &document_hex_type, offsetof(TargetRelease, sha256), true },
         {},
 };
-static const SchemaType release_type = { SCHEMA_OBJECT_OPERATIONS(TargetRelease), .members = release_members,
-                                         .is_set = release_is_set };
+static const SchemaType release_type = {
+        SCHEMA_OBJECT_OPERATIONS(TargetRelease),
+        .members = release_members,
+        .is_set = release_is_set,
+};
 
 /* Rollout */
 
-static const SchemaType count_type = { SCHEMA_U64_OPERATIONS, .expected = "a number of instances", .min = 1,
-                                       .max = TARGET_COUNT_MAX, .zero_is_unset = true };
-static const SchemaType percent_type = { SCHEMA_U64_OPERATIONS, .expected = "a percentage", .min = 1,
-                                         .max = 100, .zero_is_unset = true };
-static const SchemaType failures_type = { SCHEMA_U64_OPERATIONS, .max = TARGET_COUNT_MAX };
-static const SchemaType bake_type = { SCHEMA_DURATION_OPERATIONS, .max = 30 * RELEASE_TIMEOUT_MAX };
+static const SchemaType count_type = {
+        SCHEMA_U64_OPERATIONS, .expected = "a number of instances", .min = 1, .max = TARGET_COUNT_MAX,
+        .zero_is_unset = true,
+};
+static const SchemaType percent_type = {
+        SCHEMA_U64_OPERATIONS, .expected = "a percentage", .min = 1, .max = 100, .zero_is_unset = true,
+};
+static const SchemaType failures_type = {
+        SCHEMA_U64_OPERATIONS,
+        .max = TARGET_COUNT_MAX,
+};
+static const SchemaType bake_type = {
+        SCHEMA_DURATION_OPERATIONS,
+        .max = 30 * RELEASE_TIMEOUT_MAX,
+};
 static const char *const promotes[] = { "auto", "manual", NULL };
-static const SchemaType promote_type = { SCHEMA_CHOICE_OPERATIONS, .choices = promotes };
+static const SchemaType promote_type = {
+        SCHEMA_CHOICE_OPERATIONS,
+        .choices = promotes,
+};
 
 static int check_stage(const JsonField *field, void *value, Error *error) {
         const TargetStage *stage = value;
@@ -83,10 +100,17 @@ static const SchemaMember stage_members[] = {
         { "bake", &bake_type, offsetof(TargetStage, bake), false },
         {},
 };
-static const SchemaType stage_type = { SCHEMA_OBJECT_OPERATIONS(TargetStage), .members = stage_members,
-                                       .check = check_stage };
-static const SchemaType stages_type = { SCHEMA_LIST_OPERATIONS, .element = &stage_type, .min = 1,
-                                        .max = TARGET_STAGES_MAX };
+static const SchemaType stage_type = {
+        SCHEMA_OBJECT_OPERATIONS(TargetStage),
+        .members = stage_members,
+        .check = check_stage,
+};
+static const SchemaType stages_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &stage_type,
+        .min = 1,
+        .max = TARGET_STAGES_MAX,
+};
 
 static bool rollout_is_set(const void *value) {
         const TargetRollout *rollout = value;
@@ -124,8 +148,12 @@ static const SchemaMember rollout_members[] = {
         { "promote", &promote_type, offsetof(TargetRollout, promote), false },
         {},
 };
-static const SchemaType rollout_type = { SCHEMA_OBJECT_OPERATIONS(TargetRollout), .members = rollout_members,
-                                         .is_set = rollout_is_set, .check = check_rollout };
+static const SchemaType rollout_type = {
+        SCHEMA_OBJECT_OPERATIONS(TargetRollout),
+        .members = rollout_members,
+        .is_set = rollout_is_set,
+        .check = check_rollout,
+};
 
 /* Freezes */
 
@@ -143,10 +171,16 @@ static const SchemaMember freeze_members[] = {
         { "reason", &document_text_type, offsetof(TargetFreeze, reason), false },
         {},
 };
-static const SchemaType freeze_type = { SCHEMA_OBJECT_OPERATIONS(TargetFreeze), .members = freeze_members,
-                                        .check = check_freeze };
-static const SchemaType freezes_type = { SCHEMA_LIST_OPERATIONS, .element = &freeze_type,
-                                         .max = TARGET_FREEZES_MAX };
+static const SchemaType freeze_type = {
+        SCHEMA_OBJECT_OPERATIONS(TargetFreeze),
+        .members = freeze_members,
+        .check = check_freeze,
+};
+static const SchemaType freezes_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &freeze_type,
+        .max = TARGET_FREEZES_MAX,
+};
 
 /* The target */
 
@@ -166,7 +200,11 @@ static int check_target(const JsonField *field, void *value, Error *error) {
         return 0;
 }
 
-static const SchemaType serial_type = { SCHEMA_U64_OPERATIONS, .min = 1, .max = TARGET_SERIAL_MAX };
+static const SchemaType serial_type = {
+        SCHEMA_U64_OPERATIONS,
+        .min = 1,
+        .max = TARGET_SERIAL_MAX,
+};
 
 static const SchemaMember target_members[] = {
         { "app", &document_name_type, offsetof(Target, app), true },
@@ -185,8 +223,11 @@ static const SchemaMember target_members[] = {
         { "freeze", &freezes_type, offsetof(Target, freeze), false },
         {},
 };
-static const SchemaType target_type = { SCHEMA_OBJECT_OPERATIONS(Target), .members = target_members,
-                                        .check = check_target };
+static const SchemaType target_type = {
+        SCHEMA_OBJECT_OPERATIONS(Target),
+        .members = target_members,
+        .check = check_target,
+};
 
 Target *target_free(Target *target) {
         if (target)

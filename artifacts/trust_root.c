@@ -47,14 +47,35 @@ const char *trust_role_to_string(TrustRole role) {
 /* The document as a table */
 
 static const char *const key_types[] = { "ed25519", NULL };
-static const SchemaType key_type_type = { SCHEMA_CHOICE_OPERATIONS, .choices = key_types };
-static const SchemaType public_type = { SCHEMA_BASE64_OPERATIONS(KEY_PUBLIC_SIZE) };
-static const SchemaType version_type = { SCHEMA_U64_OPERATIONS, .min = 1, .max = VERSION_MAX };
-static const SchemaType threshold_type = { SCHEMA_U64_OPERATIONS, .min = 1, .max = TRUST_ROOT_KEYS_MAX };
-static const SchemaType keyid_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = document_digest_is_valid,
-                                       .expected = "a key id of 64 lower-case hex digits", .max = 64 };
-static const SchemaType keyids_type = { SCHEMA_LIST_OPERATIONS, .element = &keyid_type, .min = 1,
-                                        .max = TRUST_ROOT_KEYS_MAX };
+static const SchemaType key_type_type = {
+        SCHEMA_CHOICE_OPERATIONS,
+        .choices = key_types,
+};
+static const SchemaType public_type = {
+        SCHEMA_BASE64_OPERATIONS(KEY_PUBLIC_SIZE),
+};
+static const SchemaType version_type = {
+        SCHEMA_U64_OPERATIONS,
+        .min = 1,
+        .max = VERSION_MAX,
+};
+static const SchemaType threshold_type = {
+        SCHEMA_U64_OPERATIONS,
+        .min = 1,
+        .max = TRUST_ROOT_KEYS_MAX,
+};
+static const SchemaType keyid_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = document_digest_is_valid,
+        .expected = "a key id of 64 lower-case hex digits",
+        .max = 64,
+};
+static const SchemaType keyids_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &keyid_type,
+        .min = 1,
+        .max = TRUST_ROOT_KEYS_MAX,
+};
 
 /* An id is made from the key, so that two ids can never stand for one key and count as two. */
 static int check_key(const JsonField *field, void *value, Error *error) {
@@ -76,15 +97,20 @@ static const SchemaMember key_members[] = {
         { "public", &public_type, offsetof(RootKey, public), true },
         {},
 };
-static const SchemaType key_type = { SCHEMA_OBJECT_OPERATIONS(RootKey), .members = key_members,
-                                     .check = check_key };
-static const SchemaType keys_type = { SCHEMA_MAP_OPERATIONS,
-                                      .element = &key_type,
-                                      .entry_size = sizeof(RootKey),
-                                      .is_valid = document_digest_is_valid,
-                                      .expected = "a key, which has 64 lower-case hex digits",
-                                      .min = 1,
-                                      .max = TRUST_ROOT_KEYS_MAX };
+static const SchemaType key_type = {
+        SCHEMA_OBJECT_OPERATIONS(RootKey),
+        .members = key_members,
+        .check = check_key,
+};
+static const SchemaType keys_type = {
+        SCHEMA_MAP_OPERATIONS,
+        .element = &key_type,
+        .entry_size = sizeof(RootKey),
+        .is_valid = document_digest_is_valid,
+        .expected = "a key, which has 64 lower-case hex digits",
+        .min = 1,
+        .max = TRUST_ROOT_KEYS_MAX,
+};
 
 static bool role_is_set(const void *value) {
         const Role *role = value;
@@ -112,8 +138,12 @@ static const SchemaMember role_members[] = {
         { "threshold", &threshold_type, offsetof(Role, threshold), true },
         {},
 };
-static const SchemaType role_type = { SCHEMA_OBJECT_OPERATIONS(Role), .members = role_members,
-                                      .is_set = role_is_set, .check = check_role };
+static const SchemaType role_type = {
+        SCHEMA_OBJECT_OPERATIONS(Role),
+        .members = role_members,
+        .is_set = role_is_set,
+        .check = check_role,
+};
 
 static const SchemaMember roles_members[] = {
         { "root", &role_type, TRUST_ROLE_ROOT * sizeof(Role), true },
@@ -122,8 +152,10 @@ static const SchemaMember roles_members[] = {
         { "freshness", &role_type, TRUST_ROLE_FRESHNESS * sizeof(Role), false },
         {},
 };
-static const SchemaType roles_type = { SCHEMA_OBJECT_OPERATIONS(Role[TRUST_ROLE_MAX]),
-                                       .members = roles_members };
+static const SchemaType roles_type = {
+        SCHEMA_OBJECT_OPERATIONS(Role[TRUST_ROLE_MAX]),
+        .members = roles_members,
+};
 
 static const RootKey *find_key(const RootDocument *document, const char *id) {
         for (size_t i = 0; i < document->keys.n; i++)
@@ -153,8 +185,11 @@ static const SchemaMember document_members[] = {
         { "roles", &roles_type, offsetof(RootDocument, roles), true },
         {},
 };
-static const SchemaType document_type = { SCHEMA_OBJECT_OPERATIONS(RootDocument), .members = document_members,
-                                          .check = check_document };
+static const SchemaType document_type = {
+        SCHEMA_OBJECT_OPERATIONS(RootDocument),
+        .members = document_members,
+        .check = check_document,
+};
 
 /* Reading */
 

@@ -3,9 +3,20 @@
 #
 #   make                   the programs, in $(OUT)
 #   make check             everything that must pass before a change lands (needs root: it boots instances)
-#   make unit              unit tests only, no root needed
+#   make check-long        that, and what takes longer
+#   make unit              unit tests only, no root needed; UNIT='test-error test-buffer' for a choice
+#   make lab               the lab tests only: booted instances, a cloud; LAB='-k reload' is given to pytest
+#   make demo              the story of a launched instance, told by the lab with times
+#   make bench             fetch and unpack beside curl | bsdtar
+#   make lint              static analysis
+#   make format            clang-format over everything
+#   make fuzz SECONDS=20   every fuzzer on its corpus, then for so long (without SECONDS: 20,000 runs)
+#   make deb               the Debian package, in build/
+#   make install DESTDIR=… prefix=/usr
+#
 #   make SANITIZE=address,undefined   the same programs, instrumented, in a folder of their own
 #   make CC=clang
+#   make V=1               shows the commands
 
 VERSION := 0.1.0
 
@@ -14,6 +25,7 @@ CC := gcc
 endif
 AR ?= ar
 PKG_CONFIG ?= pkg-config
+INSTALL ?= install
 SANITIZE ?=
 COMMA := ,
 
@@ -22,30 +34,47 @@ OUT := $(BUILD)/$(notdir $(CC))$(if $(SANITIZE),-$(subst $(COMMA),-,$(SANITIZE))
 
 prefix ?= /usr
 sysconfdir ?= /etc
+bindir := $(prefix)/bin
+sbindir := $(prefix)/sbin
+libexecdir := $(prefix)/lib/muster
+datadir := $(prefix)/share
+mandir := $(datadir)/man
+unitdir := $(prefix)/lib/systemd/system
+
+# These run before anything is installed, or need nothing of it.
+GOALS_WITHOUT_LIBRARIES := check check-long demo clean format
+NEEDS_LIBRARIES := $(if $(filter-out $(GOALS_WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),yes)
 
 # What the sources include; --as-needed keeps out of each program what that program does not use.
 PACKAGES := libcurl libcrypto expat jansson libsystemd inih libarchive yaml-0.1
-ifneq ($(MAKECMDGOALS),clean)
+ifdef NEEDS_LIBRARIES
+MISSING := $(shell $(PKG_CONFIG) --print-errors --exists $(PACKAGES) 2>&1 || echo missing)
+ifneq ($(MISSING),)
+$(error The libraries that muster is made of are not all there; as root, tests/setup installs them ($(MISSING)))
+endif
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
-CMOCKA_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
+CMOCKA_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
 endif
 
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wundef -Wformat=2 -Wvla -Wno-format-nonliteral
-HARDENING := -fstack-protector-strong -fPIE -fno-strict-aliasing -fvisibility=hidden \
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE -fno-strict-aliasing -fvisibility=hidden \
         $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DMUSTER_VERSION='"$(VERSION)"' -I. $(PKG_CFLAGS) \
-        $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -pthread $(LDFLAGS) $(SAN_FLAGS)
+# The folder that it is built in leaves no trace in what is built.
+REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
 SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DMUSTER_VERSION='"$(VERSION)"' -I. $(PKG_CFLAGS) \
+        $(WARNINGS) $(HARDENING) $(REPRODUCIBLE) -ffunction-sections -fdata-sections \
+        $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -pthread $(LDFLAGS) $(SAN_FLAGS)
 
-# make V=1 shows the commands.
 Q := $(if $(V),,@)
 SAY := $(if $(V),@:,@printf '%-4s %s\n')
 
-.PHONY: all check check-long unit demo bench lint format deb install clean
+.PHONY: all check check-long unit demo bench lint format fuzz fuzz-run \
+        deb install clean print-lists print-compiler FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -54,6 +83,7 @@ SAY := $(if $(V),@:,@printf '%-4s %s\n')
 LIB_SRC :=
 PROGRAMS :=
 UNIT_TESTS :=
+TEST_SUPPORT_SRC :=
 FUZZERS :=
 MAN_PAGES :=
 
@@ -70,11 +100,20 @@ LIB := $(OUT)/libmuster.a
 LIB_OBJ := $(LIB_SRC:%.c=$(OUT)/%.o)
 MAIN_SRC := $(foreach p,$(PROGRAMS),$($(p)_MAIN))
 PROGRAM_FILES := $(addprefix $(OUT)/,$(PROGRAMS))
+UNIT_FILES := $(addprefix $(OUT)/tests/unit/,$(UNIT_TESTS))
+FUZZ_FILES := $(addprefix $(OUT)/tests/fuzz/,$(FUZZERS))
 C_FILES := $(LIB_SRC) $(MAIN_SRC) $(UNIT_TESTS:%=tests/unit/%.c) $(FUZZERS:%=tests/fuzz/%.c) $(TEST_SUPPORT_SRC)
+HEADERS = $(sort $(wildcard $(addsuffix *.h,$(sort $(dir $(C_FILES))))))
 
 all: $(PROGRAM_FILES)
 
-$(OUT)/%.o: %.c
+# Changes when a flag or the version does, and then everything is compiled again.
+$(OUT)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS))' | cmp -s - $@ || \
+		printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS))' >$@
+
+$(OUT)/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(SAY) CC $@
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -82,7 +121,7 @@ $(OUT)/%.o: %.c
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
 	$(SAY) AR $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) rcsD $@ $^
 
 define PROGRAM_RULE
 $(OUT)/$(1): $$($(1)_MAIN:%.c=$(OUT)/%.o) $(LIB)
@@ -91,20 +130,51 @@ $(OUT)/$(1): $$($(1)_MAIN:%.c=$(OUT)/%.o) $(LIB)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 
+# A test that stands between the code and the system says so in NAME_LDFLAGS (--wrap).
 $(OUT)/tests/unit/test-%: $(OUT)/tests/unit/test-%.o $(TEST_SUPPORT_SRC:%.c=$(OUT)/%.o) $(LIB)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $($(@F)_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(CMOCKA_LIBS)
 
-UNIT_FILES := $(addprefix $(OUT)/tests/unit/,$(UNIT_TESTS))
-
-# make unit UNIT='test-error test-buffer' runs a choice of them.
 unit: $(UNIT_FILES) $(PROGRAM_FILES)
 	@tests/run-unit $(if $(UNIT),$(addprefix $(OUT)/tests/unit/,$(UNIT)),$(UNIT_FILES))
 
+check:
+	@tests/setup
+	@tests/check
+
+check-long:
+	@tests/setup
+	@tests/check --long
+
+lint:
+	@tests/lint
+
 format:
-	clang-format -i $(C_FILES) $(sort $(wildcard $(addsuffix *.h,$(sort $(dir $(C_FILES))))))
+	clang-format -i $(C_FILES) $(HEADERS)
+
+# Fuzzers are built by clang, with coverage and sanitizers, in a folder of their own. Without SECONDS each runs over
+# its corpus and then a fixed number of times with a fixed seed: the same every time, for make check.
+FUZZ_HOW := $(if $(SECONDS),-max_total_time=$(SECONDS),-runs=20000 -seed=1)
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzz-run
+
+fuzz-run: $(FUZZ_FILES)
+	@tests/run-fuzz '$(FUZZ_HOW)' $(FUZZ_FILES)
+
+$(OUT)/tests/fuzz/fuzz-%: $(OUT)/tests/fuzz/fuzz-%.o $(LIB)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
 
 clean:
 	rm -rf $(BUILD)
 
--include $(LIB_OBJ:.o=.d) $(MAIN_SRC:%.c=$(OUT)/%.d) $(UNIT_FILES:=.d)
+# What the tests of the house ask.
+print-lists:
+	@$(foreach list,LIB_SRC MAIN_SRC PROGRAMS UNIT_TESTS TEST_SUPPORT_SRC FUZZERS MAN_PAGES OUT VERSION,\
+		echo '$(list) :=' '$($(list))';)
+
+print-compiler:
+	@echo '$(subst ','\'',$(CC) $(ALL_CFLAGS))'
+
+-include $(LIB_OBJ:.o=.d) $(MAIN_SRC:%.c=$(OUT)/%.d) $(UNIT_FILES:=.d) $(FUZZ_FILES:=.d) \
+        $(TEST_SUPPORT_SRC:%.c=$(OUT)/%.d)

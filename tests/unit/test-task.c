@@ -41,7 +41,7 @@ static void on_done(Task *task, int result, const Error *error, void *userdata) 
         outcome->calls++;
         outcome->result = result;
         outcome->fault = error->fault;
-        strcpy(outcome->message, error->message);
+        memcpy(outcome->message, error->message, sizeof(outcome->message));
         if (outcome->free_task)
                 task_free(task);
 }

@@ -80,8 +80,6 @@ int appspec_parse(const char *name, const void *data, size_t size, Appspec **ret
                 return error_oom(error);
         top = yaml_tree_top(tree);
         r = schema_read(&source_type, &top, &source, error);
-        if (r >= 0)
-                r = release_check_units(&top, &source.spec.units, error);
         if (r >= 0) {
                 *appspec = source.spec;
                 source.spec = (Appspec){};

@@ -7,6 +7,9 @@ LIB_SRC += \
         artifacts/json.c \
         artifacts/key.c \
         artifacts/release.c \
+        artifacts/release_health.c \
+        artifacts/release_hook.c \
+        artifacts/release_unit.c \
         artifacts/schema.c \
         artifacts/target.c \
         artifacts/trust_root.c \

@@ -122,6 +122,45 @@ const SchemaType document_environment_type = {
         .max = DOCUMENT_ENVIRONMENT_MAX,
 };
 
+/* CodeDeploy joins what an appspec says to the bundle's folder, so "/scripts/a", "./scripts/a" and "scripts/a" are one. */
+static int read_path(const SchemaType *type, const JsonField *field, void *value, Error *error) {
+        const char *text = json_string_value(field->value);
+        char *copy;
+
+        if (!field->source->untyped || !text)
+                return schema_read_text(type, field, value, error);
+        while (text[0] == '/' || (text[0] == '.' && text[1] == '/'))
+                text += text[0] == '/' ? 1 : 2;
+        if (strlen(text) > type->max || !type->is_valid(text))
+                return json_field_expected(field, error, type->expected);
+        copy = strdup(text);
+        if (!copy)
+                return error_oom(error);
+        *(char **) value = copy;
+        return 0;
+}
+
+const SchemaType document_path_type = {
+        .read = read_path,
+        .write = schema_write_text,
+        .clear = schema_clear_text,
+        .size = sizeof(char *),
+        .is_valid = document_path_is_valid,
+        .expected = "a path within the app without \"..\"",
+        .max = 1024,
+};
+const SchemaType document_user_type = {
+        SCHEMA_TEXT_OPERATIONS,
+        .is_valid = document_user_is_valid,
+        .expected = "the name of a user",
+        .max = 32,
+};
+
+const SchemaType document_arguments_type = {
+        SCHEMA_LIST_OPERATIONS,
+        .element = &document_text_type,
+        .max = DOCUMENT_ARGUMENTS_MAX,
+};
 /* Reading and writing */
 
 /* Versions of muster are short and valid here; strtoul cannot fail on them but by overflow, which is large too. */

@@ -38,6 +38,15 @@ extern const SchemaType document_hex_type;
 extern const SchemaType document_text_type;
 extern const SchemaType document_boolean_type;
 
+extern const SchemaType
+        document_path_type; /* document_path_is_valid(); a leading "/" or "./" of an appspec is dropped */
+extern const SchemaType document_user_type; /* document_user_is_valid() */
+
+/* The arguments of a program: NULL after the last, or items NULL if there is none, so that they are a strv. */
+#define DOCUMENT_ARGUMENTS_MAX 64U
+typedef SCHEMA_LIST(char *) DocumentArguments;
+extern const SchemaType document_arguments_type;
+
 /* A map of environment variables, a DocumentEnvironment. */
 #define DOCUMENT_ENVIRONMENT_MAX 256U
 #define DOCUMENT_ENVIRONMENT_VALUE_MAX (32U * 1024)

@@ -7,9 +7,11 @@
  * the chunks add up to the size, and each health check has what its type needs. Times and durations are microseconds;
  * texts that are not there are NULL. */
 
-#include "agent/base/lifecycle_event.h"
 #include "artifacts/archive_format.h"
 #include "artifacts/document.h"
+#include "artifacts/release_health.h"
+#include "artifacts/release_hook.h"
+#include "artifacts/release_unit.h"
 #include "artifacts/trust_root.h"
 
 #define RELEASE_TYPE "application/vnd.muster.release.v1+json"
@@ -24,14 +26,6 @@
 #define RELEASE_CHUNK_SIZE_MAX (16U * 1024 * 1024)
 #define RELEASE_UNPACKED_SIZE_MAX (UINT64_C(1) << 40)
 #define RELEASE_ENTRIES_MAX UINT64_C(10000000)
-#define RELEASE_HOOKS_MAX 64U /* of one event */
-#define RELEASE_ARGUMENTS_MAX 64U
-#define RELEASE_UNITS_MAX 64U
-#define RELEASE_HEALTH_MAX 32U
-#define RELEASE_TIMEOUT_MAX (UINT64_C(86400) * 1000000)
-
-/* What CodeDeploy gives a hook that names no time-out. */
-#define RELEASE_HOOK_TIMEOUT_DEFAULT (UINT64_C(3600) * 1000000)
 
 typedef struct ReleaseChunk {
         uint8_t sha256[DIGEST_SIZE];
@@ -48,71 +42,12 @@ typedef struct ReleaseArtifact {
         SCHEMA_LIST(ReleaseChunk) chunks; /* the last one may be of a shorter piece */
 } ReleaseArtifact;
 
-typedef SCHEMA_LIST(char *)
-        ReleaseArguments; /* NULL after the last, or items NULL if there is none: a strv */
-
-typedef struct ReleaseHook {
-        char *location; /* a file of the app's tree */
-        ReleaseArguments args;
-        uint64_t timeout;
-        char *runas; /* NULL: root */
-} ReleaseHook;
-
-typedef SCHEMA_LIST(ReleaseHook) ReleaseHooks;
-
-typedef enum ReleaseOnDeploy {
-        ON_DEPLOY_RELOAD,
-        ON_DEPLOY_RESTART, /* the default */
-        ON_DEPLOY_RELOAD_OR_RESTART,
-        ON_DEPLOY_START,
-        ON_DEPLOY_NONE,
-} ReleaseOnDeploy;
-
-const char *release_on_deploy_to_string(ReleaseOnDeploy on_deploy);
-
-typedef struct ReleaseUnit {
-        char *name; /* "api.service" */
-        char *file; /* the unit file in the app's tree; NULL: the unit is the machine's own */
-        ReleaseOnDeploy on_deploy;
-} ReleaseUnit;
-
-typedef SCHEMA_LIST(ReleaseUnit) ReleaseUnits;
-
-typedef enum ReleaseHealthType {
-        RELEASE_HEALTH_HTTP,
-        RELEASE_HEALTH_TCP,
-        RELEASE_HEALTH_COMMAND,
-        RELEASE_HEALTH_UNIT,
-} ReleaseHealthType;
-
-const char *release_health_type_to_string(ReleaseHealthType type);
-
-typedef struct ReleaseHealth {
-        ReleaseHealthType type;
-        char *url;       /* http: "http://..." or "https://..." */
-        uint64_t status; /* http: of the answer, 200 unless given; 0 in checks of another type */
-        char *body;      /* http: a text that the answer's body must hold, or NULL */
-        char *header;    /* http: a header "Name: value" that the answer must have, or NULL */
-        char *address;   /* tcp: "127.0.0.1:6379", "[::1]:6379" */
-        ReleaseArguments
-                command;   /* command: a file of the app's tree or an absolute path, and its arguments */
-        char *runas;       /* command: NULL: root */
-        char *unit;        /* unit: must be active ... */
-        uint64_t active;   /* unit: ... for so long without a restart; 0 */
-        uint64_t interval; /* between two tries; 1 s */
-        uint64_t timeout;  /* of one try; 2 s */
-        uint64_t healthy;  /* so many good tries in a row; 1 */
-        uint64_t deadline; /* within this time; 60 s */
-} ReleaseHealth;
-
-typedef SCHEMA_LIST(ReleaseHealth) ReleaseHealths;
-
 typedef struct Release {
         char *app;
         char *version;
         uint64_t created;
         char *min_agent;
-        SCHEMA_LIST(ReleaseArtifact) artifacts; /* sorted by platform */
+        SCHEMA_LIST(ReleaseArtifact) artifacts; /* sorted by platform, which is the key */
         ReleaseHooks hooks[LIFECYCLE_EVENT_COUNT];
         ReleaseUnits units;
         ReleaseHealths health;
@@ -149,9 +84,5 @@ const char *release_platform(void);
 /* Whether a good answer to this check proves that the new version gave it: what it expects has the version in it. */
 bool release_health_asserts_version(const Release *release, const ReleaseHealth *health);
 
-/* The sections that an app's author writes, for appspec. */
-extern const SchemaType release_hooks_type; /* ReleaseHooks[LIFECYCLE_EVENT_COUNT] */
-extern const SchemaType release_units_type;
-extern const SchemaType release_healths_type;
-int release_check_units(const JsonField *document, const ReleaseUnits *units, Error *error); /* none twice */
-extern const SchemaType release_unsupported_type; /* refused unless empty */
+/* A section that this version does not act on: refused unless empty. */
+extern const SchemaType release_unsupported_type;

@@ -373,7 +373,7 @@ int schema_read_list(const SchemaType *type, const JsonField *field, void *value
                 list->n = i + 1; /* counted first, so that a half-read element is freed too */
                 r = schema_read(type->element, &element, item_at(type, list, i), error);
         }
-        return r;
+        return r >= 0 && type->check ? type->check(field, value, error) : r;
 }
 
 int schema_write_list(const SchemaType *type, const void *value, json_t **ret) {

@@ -37,7 +37,8 @@ struct SchemaType {
         const SchemaMember *members; /* of an object, up to one without a name */
         bool closed;                 /* an unknown member is refused, in any notation */
         void (*prepare)(void *value);
-        int (*check)(const JsonField *field, void *value, Error *error); /* rules across members */
+        int (*check)(const JsonField *field, void *value,
+                     Error *error); /* rules across members, of objects and lists */
 
         bool (*is_set)(const void *value); /* an object for which this is false is left out when written */
 

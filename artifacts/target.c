@@ -78,7 +78,7 @@ static const SchemaType failures_type = {
 };
 static const SchemaType bake_type = {
         SCHEMA_DURATION_OPERATIONS,
-        .max = 30 * RELEASE_TIMEOUT_MAX,
+        .max = TARGET_BAKE_MAX,
 };
 static const char *const promotes[] = { "auto", "manual", NULL };
 static const SchemaType promote_type = {

@@ -14,6 +14,7 @@
 #define TARGET_STAGES_MAX 32U
 #define TARGET_FREEZES_MAX 64U
 #define TARGET_COUNT_MAX UINT64_C(1000000)
+#define TARGET_BAKE_MAX (UINT64_C(30) * 86400 * 1000000)
 
 /* A number of instances, or a share of the fleet; the other one is 0. */
 typedef struct TargetShare {

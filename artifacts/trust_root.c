@@ -245,6 +245,10 @@ static int verify_role(const TrustRoot *root, TrustRole role, const DsseEnvelope
         size_t n;
         Key *const *keys = trust_root_keys(root, role, &n, &threshold);
 
+        if (threshold == 0)
+                return error_set_fault(error, -EKEYREJECTED, FAULT_INPUT,
+                                       "%s: the trust root %s has no role %s", name, root->name,
+                                       trust_role_to_string(role));
         return dsse_envelope_verify(envelope, name, payload_type, trust_role_to_string(role), keys, n,
                                     threshold, error);
 }
@@ -348,6 +352,15 @@ Key *const *trust_root_keys(const TrustRoot *root, TrustRole role, size_t *ret_n
         return root->keys[role];
 }
 
+bool trust_root_has_key(const TrustRoot *root, TrustRole role, const char *id) {
+        const Role *r = root->document.roles + role;
+
+        for (size_t i = 0; i < r->keyids.n; i++)
+                if (strcmp(r->keyids.items[i], id) == 0)
+                        return true;
+        return false;
+}
+
 /* Making one */
 
 int trust_root_new(uint64_t version, uint64_t issued, uint64_t expires, TrustRoot **ret, Error *error) {
@@ -401,9 +414,8 @@ int trust_root_add_key(TrustRoot *root, TrustRole role, const Key *key, Error *e
         Role *r = root->document.roles + role;
         size_t n = r->keyids.n;
 
-        for (size_t i = 0; i < n; i++)
-                if (strcmp(r->keyids.items[i], key_id(key)) == 0)
-                        return 0;
+        if (trust_root_has_key(root, role, key_id(key)))
+                return 0;
         if (root->document.keys.n >= TRUST_ROOT_KEYS_MAX)
                 return error_set_fault(error, -E2BIG, FAULT_INPUT, "%s: expected at most %u keys", root->name,
                                        TRUST_ROOT_KEYS_MAX);

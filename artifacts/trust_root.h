@@ -56,6 +56,9 @@ uint64_t trust_root_issued(const TrustRoot *root);
 /* The keys of a role, belonging to the root; 0 keys and threshold 0 for a role that is not there. */
 Key *const *trust_root_keys(const TrustRoot *root, TrustRole role, size_t *ret_n, uint64_t *ret_threshold);
 
+/* Whether a signature by this key counts for ROLE: for whoever is about to sign. */
+bool trust_root_has_key(const TrustRoot *root, TrustRole role, const char *id);
+
 /* Making one. Starts with version and times; keys are added to roles (public parts are copied); thresholds are 1
  * until set. The payload is written only if every needed role can reach its threshold. */
 int trust_root_new(uint64_t version, uint64_t issued, uint64_t expires, TrustRoot **ret, Error *error);

@@ -5,6 +5,7 @@ LIB_SRC += \
         agent/cli/complete.c \
         agent/cli/depot_access.c \
         agent/cli/dispatch.c \
+        agent/cli/documents.c \
         agent/cli/help.c \
         agent/cli/instance.c \
         agent/cli/key.c \
@@ -14,8 +15,11 @@ LIB_SRC += \
         agent/cli/output.c \
         agent/cli/progress.c \
         agent/cli/root.c \
+        agent/cli/show.c \
         agent/cli/suggest.c \
         agent/cli/table.c \
+        agent/cli/target.c \
+        agent/cli/target_edit.c \
         agent/cli/verbs.c \
         agent/cli/view.c
 

@@ -41,25 +41,13 @@ int depot_access_open(const DepotValues *values, DepotAccess *ret, Error *error)
         return 0;
 }
 
-int depot_access_get(const DepotAccess *access, const char *key, size_t limit, const char *what,
-                     uint8_t **ret, size_t *ret_size, char **ret_etag, Error *error) {
-        _cleanup_depot_reply_ DepotReply reply = {};
+int depot_access_get(const DepotAccess *access, const char *key, size_t limit, DepotReply *ret,
+                     Error *error) {
         DepotOp *op;
         int r;
 
         r = depot_get_start(access->depot, key, NULL, limit, NULL, NULL, &op, error);
-        if (r >= 0)
-                r = depot_wait(op, &reply, error);
-        if (r < 0)
-                return r;
-        if (reply.outcome == DEPOT_NOT_FOUND)
-                return error_set_fault(error, -ENOENT, FAULT_INPUT, "%s is not in the depot (%s/%s)", what,
-                                       depot_uri(access->depot), key);
-        *ret = TAKE_PTR(reply.body);
-        *ret_size = reply.body_size;
-        if (ret_etag)
-                *ret_etag = TAKE_PTR(reply.etag);
-        return 0;
+        return r < 0 ? r : depot_wait(op, ret, error);
 }
 
 int depot_access_put(const DepotAccess *access, const char *key, const void *data, size_t size,

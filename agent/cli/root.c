@@ -8,8 +8,8 @@
 #include "agent/cli/key_source.h"
 #include "agent/cli/new_file.h"
 #include "agent/cli/output.h"
+#include "agent/cli/shared_options.h"
 #include "agent/cli/verbs.h"
-#include "agent/config.h"
 #include "artifacts/layout.h"
 
 #define ROOT_KEY_VARIABLE "MUSTER_ROOT_KEY"
@@ -51,23 +51,26 @@ static void say_incomplete(const Cli *cli, const char *path, const Error *missin
 /* Publishing. */
 
 static int load_predecessor(const DepotAccess *access, uint64_t version, TrustRoot **ret, Error *error) {
-        char key[LAYOUT_KEY_MAX], name[64];
-        _cleanup_free_ uint8_t *envelope = NULL;
-        size_t size;
+        _cleanup_depot_reply_ DepotReply reply = {};
+        char key[LAYOUT_KEY_MAX];
         int r;
 
-        snprintf(name, sizeof(name), "trust root %llu", (unsigned long long) version);
         r = layout_root(version, key, error);
         if (r >= 0)
-                r = depot_access_get(access, key, TRUST_ROOT_SIZE_MAX, name, &envelope, &size, NULL, error);
-        return r < 0 ? r : trust_root_load(name, envelope, size, ret, error);
+                r = depot_access_get(access, key, TRUST_ROOT_SIZE_MAX, &reply, error);
+        if (r < 0)
+                return r;
+        if (reply.outcome == DEPOT_NOT_FOUND)
+                return error_set_fault(error, -ENOENT, FAULT_INPUT,
+                                       "publish its predecessor first: there is no %s/%s",
+                                       depot_uri(access->depot), key);
+        return trust_root_load(key, reply.body, reply.body_size, ret, error);
 }
 
 /* 1 if it was there already. */
 static int put_root(const DepotAccess *access, const RootFile *file, uint64_t version, Error *error) {
+        _cleanup_depot_reply_ DepotReply there = {};
         char key[LAYOUT_KEY_MAX];
-        _cleanup_free_ uint8_t *there = NULL;
-        size_t size;
         int r;
 
         r = layout_root(version, key, error);
@@ -75,10 +78,10 @@ static int put_root(const DepotAccess *access, const RootFile *file, uint64_t ve
                 r = depot_access_put(access, key, file->envelope, file->size, DEPOT_CREATE, NULL, error);
         if (r <= 0)
                 return r;
-        r = depot_access_get(access, key, TRUST_ROOT_SIZE_MAX, "the trust root", &there, &size, NULL, error);
+        r = depot_access_get(access, key, TRUST_ROOT_SIZE_MAX, &there, error);
         if (r < 0)
                 return r;
-        if (size == file->size && memcmp(there, file->envelope, size) == 0)
+        if (there.body_size == file->size && memcmp(there.body, file->envelope, file->size) == 0)
                 return 1;
         return error_set_fault(error, -EEXIST, FAULT_INPUT, "%s/%s exists already, with another content",
                                depot_uri(access->depot), key);

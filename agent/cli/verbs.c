@@ -7,6 +7,8 @@ const Command command_root = {
                 (const Command *const[]){
                         &command_key,
                         &command_root_of_trust,
+                        &command_target,
+                        &command_show,
                         &command_status,
                         &command_history,
                         &command_poll,

@@ -1,0 +1,94 @@
+#include <string.h>
+
+#include "agent/base/parse.h"
+#include "agent/base/strv.h"
+#include "agent/cli/target_edit.h"
+#include "artifacts/target.h"
+
+static int edit_environment(json_t *target, char *const *set, char *const *unset, Error *error) {
+        json_t *environment = json_object_get(target, "env");
+
+        if (!environment) {
+                environment = json_object();
+                if (json_object_set_new(target, "env", environment) < 0)
+                        return error_oom(error);
+        }
+        for (; unset && *unset; unset++)
+                (void) json_object_del(environment, *unset);
+        for (; set && *set; set++) {
+                const char *equals = strchr(*set, '=');
+
+                if (!equals || equals == *set)
+                        return error_set_fault(
+                                error, -EINVAL, FAULT_INPUT,
+                                "--env is \"%.64s\", expected a variable such as LOG_LEVEL=info", *set);
+                if (json_object_setn_new(environment, *set, (size_t) (equals - *set),
+                                         json_string(equals + 1)) < 0)
+                        return error_set_fault(error, -EINVAL, FAULT_INPUT, "--env %.*s: expected UTF-8 text",
+                                               (int) (equals - *set), *set);
+        }
+        if (json_object_size(environment) == 0)
+                (void) json_object_del(target, "env");
+        return 0;
+}
+
+static int edit_members(json_t *target, const TargetEdit *edit) {
+        json_auto_t *members = NULL;
+        char issued[TIME_TEXT_MAX];
+
+        format_time(edit->issued, issued);
+        members = json_pack("{s:s, s:s, s:I, s:s, s:{s:s, s:s}}", "app", edit->app, "group", edit->group,
+                            "serial", (json_int_t) edit->serial, "issued", issued, "stable", "version",
+                            edit->version, "release_sha256", edit->release_sha256);
+        if (!members || json_object_update(target, members) < 0)
+                return -ENOMEM;
+        (void) json_object_del(target, "candidate");
+        (void) json_object_del(target, "rollout");
+        return 0;
+}
+
+int target_edit(const TargetEdit *edit, const void *old, size_t old_size, char **ret, size_t *ret_size,
+                Error *error) {
+        _cleanup_target_ Target *check = NULL;
+        _cleanup_free_ char *text = NULL;
+        json_auto_t *target = NULL;
+        size_t size;
+        int r;
+
+        if (old)
+                r = json_read("target", old, old_size, TARGET_PAYLOAD_SIZE_MAX, &target, error);
+        else
+                r = (target = json_object()) ? 0 : error_oom(error);
+        if (r < 0)
+                return r;
+        r = edit_members(target, edit);
+        if (r < 0)
+                return error_oom(error);
+        r = edit_environment(target, edit->set, edit->unset, error);
+        if (r < 0)
+                return r;
+        if (json_write(target, &text, &size) < 0)
+                return error_oom(error);
+        r = target_parse(text, size, &check, error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(text);
+        *ret_size = size;
+        return 0;
+}
+
+static json_t *timeless(const void *payload, size_t size) {
+        json_t *target;
+
+        if (json_read("target", payload, size, TARGET_PAYLOAD_SIZE_MAX, &target, NULL) < 0)
+                return NULL;
+        (void) json_object_del(target, "serial");
+        (void) json_object_del(target, "issued");
+        return target;
+}
+
+bool target_says_the_same(const void *a, size_t a_size, const void *b, size_t b_size) {
+        json_auto_t *x = timeless(a, a_size), *y = timeless(b, b_size);
+
+        return x && y && json_equal(x, y);
+}

@@ -21,17 +21,32 @@ UNIT_TESTS += \
 # Archives: format, unpacker, packer, release store.
 LIB_SRC += \
         artifacts/archive_format.c \
+        artifacts/archive_inspect.c \
+        artifacts/artifact_digest.c \
         artifacts/entry_name.c \
+        artifacts/entry_tree.c \
+        artifacts/pack.c \
         artifacts/retention.c \
         artifacts/seal.c \
+        artifacts/siphash.c \
         artifacts/store.c \
         artifacts/store_clean.c \
         artifacts/store_staging.c \
-        artifacts/unpack_protocol.c
+        artifacts/unpack_decoder.c \
+        artifacts/unpack_input.c \
+        artifacts/unpack_protocol.c \
+        artifacts/unpack_reader.c \
+        artifacts/unpack_source.c \
+        artifacts/zip_layout.c \
+        artifacts/zstd_writer.c
 UNIT_TESTS += \
         test-archive_format \
+        test-artifact_digest \
         test-entry_name \
+        test-entry_tree \
+        test-pack \
         test-retention \
+        test-siphash \
         test-store \
         test-unpack_protocol
 

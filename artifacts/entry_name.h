@@ -13,6 +13,9 @@
 #define ENTRY_COMPONENT_MAX 255U    /* bytes, as file systems have it */
 #define ENTRY_LINK_TARGET_MAX 4095U /* bytes, as the kernel has it */
 
+/* What is left of a mode in a release: read and execute for everybody, write for the owner. */
+#define ENTRY_MODE_MASK 0755U
+
 /* Whether TEXT is valid UTF-8 without control characters. */
 bool entry_text_is_valid(const char *text, size_t length);
 

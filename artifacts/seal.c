@@ -59,8 +59,8 @@ static int give(Sealer *s, int dirfd, const char *name) {
 }
 
 static int seal_file(Sealer *s, int dirfd, const char *name, const struct stat *st) {
-        if (st->st_mode & 07777U & ~SEAL_MODE_MASK)
-                return refuse(s, "its mode has more than read, write and execute");
+        if (st->st_mode & 07777U & ~ENTRY_MODE_MASK)
+                return refuse(s, "its mode is not one that the unpacker gives");
         if (__builtin_add_overflow(s->bytes, (uint64_t) st->st_size, &s->bytes) || s->bytes > s->rules->bytes)
                 return refuse(s, "with it there are more bytes than the release says");
         return give(s, dirfd, name);
@@ -84,8 +84,8 @@ static int seal_folder(Sealer *s, int fd);
 static int seal_subfolder(Sealer *s, int dirfd, const char *name, const struct stat *st) {
         int fd, r;
 
-        if (st->st_mode & 07777U & ~SEAL_MODE_MASK)
-                return refuse(s, "its mode has more than read, write and execute");
+        if (st->st_mode & 07777U & ~ENTRY_MODE_MASK)
+                return refuse(s, "its mode is not one that the unpacker gives");
         if (s->depth >= UNPACK_DEPTH_MAX)
                 return refuse(s, "it lies too deep");
         fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -178,7 +178,7 @@ static int seal_root(Sealer *s, int fd, const struct stat *st) {
         r = seal_folder(s, copy);
         if (r < 0)
                 return r;
-        if (fchown(fd, s->rules->uid, s->rules->gid) < 0 || fchmod(fd, SEAL_MODE_MASK) < 0)
+        if (fchown(fd, s->rules->uid, s->rules->gid) < 0 || fchmod(fd, ENTRY_MODE_MASK) < 0)
                 return error_set_errno(s->error, -errno, "the staging folder");
         return 0;
 }

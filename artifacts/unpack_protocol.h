@@ -24,7 +24,7 @@
 #define UNPACK_HEADER_SIZE 128
 
 /* Nothing beyond these is unpacked, whatever is signed. */
-#define UNPACK_ENTRIES_MAX UINT64_C(2000000)
+#define UNPACK_ENTRIES_MAX UINT64_C(1000000)
 #define UNPACK_BYTES_MAX (UINT64_C(1) << 40)
 #define UNPACK_PATH_MAX 4095U
 #define UNPACK_DEPTH_MAX 128U

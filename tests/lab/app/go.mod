@@ -1,3 +1,0 @@
-module api
-
-go 1.19

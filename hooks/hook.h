@@ -20,7 +20,7 @@
 
 #include "agent/base/buffer.h"
 #include "agent/base/error.h"
-#include "hooks/event.h"
+#include "agent/base/lifecycle_event.h"
 #include "units/manager.h"
 #include "units/transient.h"
 

@@ -1,2 +1,1 @@
-LIB_SRC += \
-        hooks/event.c
+LIB_SRC +=

@@ -62,7 +62,6 @@ int unit_file_remove(const UnitFiles *files, const char *app, const char *name, 
 /* The names that APP owns, sorted; NULL if none. -E2BIG: more than UNIT_FILES_MAX. */
 int unit_files_list(const UnitFiles *files, const char *app, char ***ret, Error *error);
 
-/* Pure: is TEXT (a file's beginning) marked as NAME of APP? APP NULL: of any app, whose name goes to RET_APP (65 bytes,
- * may be NULL). */
+/* Pure: whether TEXT (the beginning of a file) is marked as NAME, and as which app's. */
 #define UNIT_FILE_APP_MAX 65U
-bool unit_file_is_marked(const char *text, const char *name, const char *app, char *ret_app);
+bool unit_file_is_marked(const char *text, const char *name, char ret_app[static UNIT_FILE_APP_MAX]);

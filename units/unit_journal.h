@@ -9,7 +9,13 @@
 #define UNIT_JOURNAL_LINES_MAX 20U
 #define UNIT_JOURNAL_SIZE_MAX 4096U
 
-/* The last lines of UNIT (its own, and systemd's on it) in the run INVOCATION, or of any run if that is null; at most
- * UNIT_JOURNAL_LINES_MAX lines and UNIT_JOURNAL_SIZE_MAX bytes, oldest first, each ended by a line feed, control
- * characters replaced. New memory, "" if there are none. */
-int unit_journal_tail(const char *unit, sd_id128_t invocation, char **ret, Error *error);
+typedef struct UnitJournal {
+        char *text;      /* the last lines, oldest first, "program: message\n" each; "" if there are none */
+        char *last_line; /* the last message of the unit's own, NULL if there is none */
+} UnitJournal;
+
+/* What UNIT wrote, and systemd on it, in the run INVOCATION, or in any run if that is null; at most
+ * UNIT_JOURNAL_LINES_MAX lines and UNIT_JOURNAL_SIZE_MAX bytes, control characters replaced. */
+int unit_journal_read(const char *unit, sd_id128_t invocation, UnitJournal *ret, Error *error);
+
+void unit_journal_deinit(UnitJournal *journal);

@@ -32,15 +32,14 @@ typedef enum UnitVerdict {
 UnitVerdict unit_judge_before(const char *unit, const UnitState *state, UnitVerb verb,
                               const char **ret_method, Error *error);
 
-/* At the end of the job; RESULT is JobRemoved's word, NULL where the signal was lost with the connection. BEFORE is the
- * state before the action. */
-UnitVerdict unit_judge_job(const char *unit, const UnitState *before, const UnitState *state, UnitVerb verb,
-                           const char *result, Error *error);
+/* At the end of the job; RESULT is JobRemoved's word, NULL where the signal was lost with the connection. */
+UnitVerdict unit_judge_job(const char *unit, const UnitState *state, UnitVerb verb, const char *result,
+                           Error *error);
 
-/* While it settles: BASE is the state at the end of the job (of a reload: before it), SETTLED_USEC how long ago that
- * was. Good means good so far. */
+/* From the end of the job on: BASE is the state then (of a reload: before it), SETTLED_USEC how long ago that was.
+ * Good means good so far, unless FINAL. */
 UnitVerdict unit_judge_settling(const char *unit, const UnitState *base, const UnitState *state,
-                                UnitVerb verb, uint64_t settled_usec, Error *error);
+                                UnitVerb verb, uint64_t settled_usec, bool final, Error *error);
 
 const char *unit_verb_to_string(UnitVerb verb);             /* "reload" */
 int unit_verb_from_string(const char *text, UnitVerb *ret); /* -EINVAL */

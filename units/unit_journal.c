@@ -1,0 +1,118 @@
+#include <stdbool.h>
+#include <string.h>
+#include <systemd/sd-journal.h>
+
+#include "agent/base/cleanup.h"
+#include "units/unit_journal.h"
+
+#define LINE_MAX_SIZE 512U
+
+static int add_match(sd_journal *journal, const char *field, const char *value) {
+        _cleanup_free_ char *match = NULL;
+
+        if (asprintf(&match, "%s=%s", field, value) < 0)
+                return -ENOMEM;
+        return sd_journal_add_match(journal, match, 0);
+}
+
+/* Everything of the unit's own processes, or said on it by PID 1: matches on one field are alternatives, on several they
+ * all must hold, and a disjunction separates the two groups. */
+static int add_matches(sd_journal *journal, const char *unit, sd_id128_t invocation) {
+        char id[SD_ID128_STRING_MAX];
+        bool any = sd_id128_is_null(invocation);
+        int r;
+
+        sd_id128_to_string(invocation, id);
+        r = add_match(journal, "_SYSTEMD_UNIT", unit);
+        if (r >= 0 && !any)
+                r = add_match(journal, "_SYSTEMD_INVOCATION_ID", id);
+        if (r >= 0)
+                r = sd_journal_add_disjunction(journal);
+        if (r >= 0)
+                r = add_match(journal, "_PID", "1");
+        if (r >= 0)
+                r = add_match(journal, "UNIT", unit);
+        if (r >= 0 && !any)
+                r = add_match(journal, "INVOCATION_ID", id);
+        return r;
+}
+
+/* The value of FIELD as printable text; new memory, NULL if the entry has none. */
+static int read_field(sd_journal *journal, const char *field, char **ret) {
+        size_t size, skip = strlen(field) + 1;
+        const void *data;
+        char *text;
+        int r;
+
+        *ret = NULL;
+        r = sd_journal_get_data(journal, field, &data, &size);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        size = size < skip ? 0 : MIN(size - skip, (size_t) LINE_MAX_SIZE);
+        text = strndup((const char *) data + skip, size);
+        if (!text)
+                return -ENOMEM;
+        for (char *p = text; *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 0x7f)
+                        *p = ' ';
+        *ret = text;
+        return 0;
+}
+
+/* Puts the entry's line before the others. */
+static int add_entry(sd_journal *journal, UnitJournal *to, size_t *size) {
+        _cleanup_free_ char *message = NULL, *program = NULL, *about = NULL, *text = NULL;
+        int n, r;
+
+        r = read_field(journal, "MESSAGE", &message);
+        if (r >= 0)
+                r = read_field(journal, "SYSLOG_IDENTIFIER", &program);
+        if (r >= 0)
+                r = read_field(journal, "UNIT", &about); /* set in what PID 1 says on a unit */
+        if (r < 0 || !message)
+                return r;
+        n = asprintf(&text, "%s: %s\n%s", program ? program : "-", message, to->text);
+        if (n < 0)
+                return -ENOMEM;
+        *size = (size_t) n;
+        if (*size > UNIT_JOURNAL_SIZE_MAX)
+                return 0;
+        free(to->text);
+        to->text = TAKE_PTR(text);
+        if (!to->last_line && !about)
+                to->last_line = TAKE_PTR(message);
+        return 0;
+}
+
+int unit_journal_read(const char *unit, sd_id128_t invocation, UnitJournal *ret, Error *error) {
+        _cleanup_(sd_journal_closep) sd_journal *journal = NULL;
+        _cleanup_(unit_journal_deinit) UnitJournal lines = {};
+        size_t size = 0;
+        int r;
+
+        lines.text = strdup("");
+        if (!lines.text)
+                return error_oom(error);
+        r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+        if (r >= 0)
+                r = add_matches(journal, unit, invocation);
+        if (r >= 0)
+                r = sd_journal_seek_tail(journal);
+        for (unsigned i = 0; r >= 0 && i < UNIT_JOURNAL_LINES_MAX && size <= UNIT_JOURNAL_SIZE_MAX; i++) {
+                r = sd_journal_previous(journal);
+                if (r <= 0)
+                        break;
+                r = add_entry(journal, &lines, &size);
+        }
+        if (r < 0)
+                return error_set_errno(error, r, "cannot read the journal of %s", unit);
+        *ret = lines;
+        lines = (UnitJournal){};
+        return 0;
+}
+
+void unit_journal_deinit(UnitJournal *journal) {
+        free(journal->text);
+        free(journal->last_line);
+        *journal = (UnitJournal){};
+}

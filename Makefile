@@ -73,7 +73,7 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -pthrea
 Q := $(if $(V),,@)
 SAY := $(if $(V),@:,@printf '%-4s %s\n')
 
-.PHONY: all check check-long unit demo bench lint format fuzz fuzz-run \
+.PHONY: all test-programs check check-long unit demo bench lint format fuzz fuzz-run \
         deb install clean print-lists print-compiler FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -82,6 +82,7 @@ SAY := $(if $(V),@:,@printf '%-4s %s\n')
 # Fragments add to these.
 LIB_SRC :=
 PROGRAMS :=
+TEST_PROGRAMS :=
 UNIT_TESTS :=
 TEST_SUPPORT_SRC :=
 FUZZERS :=
@@ -98,14 +99,18 @@ include tests/tests.mk
 
 LIB := $(OUT)/libmuster.a
 LIB_OBJ := $(LIB_SRC:%.c=$(OUT)/%.o)
-MAIN_SRC := $(foreach p,$(PROGRAMS),$($(p)_MAIN))
+MAIN_SRC := $(foreach p,$(PROGRAMS) $(TEST_PROGRAMS),$($(p)_MAIN))
 PROGRAM_FILES := $(addprefix $(OUT)/,$(PROGRAMS))
+TEST_PROGRAM_FILES := $(addprefix $(OUT)/,$(TEST_PROGRAMS))
 UNIT_FILES := $(addprefix $(OUT)/tests/unit/,$(UNIT_TESTS))
 FUZZ_FILES := $(addprefix $(OUT)/tests/fuzz/,$(FUZZERS))
 C_FILES := $(LIB_SRC) $(MAIN_SRC) $(UNIT_TESTS:%=tests/unit/%.c) $(FUZZERS:%=tests/fuzz/%.c) $(TEST_SUPPORT_SRC)
 HEADERS = $(sort $(wildcard $(addsuffix *.h,$(sort $(dir $(C_FILES))))))
 
 all: $(PROGRAM_FILES)
+
+# Driven by the lab tests, never installed.
+test-programs: $(TEST_PROGRAM_FILES)
 
 # Changes when a flag or the version does, and then everything is compiled again.
 $(OUT)/flags: FORCE
@@ -128,7 +133,7 @@ $(OUT)/$(1): $$($(1)_MAIN:%.c=$(OUT)/%.o) $(LIB)
 	$$(SAY) LD $$@
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
 endef
-$(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
+$(foreach p,$(PROGRAMS) $(TEST_PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 
 # A test that stands between the code and the system says so in NAME_LDFLAGS (--wrap).
 $(OUT)/tests/unit/test-%: $(OUT)/tests/unit/test-%.o $(TEST_SUPPORT_SRC:%.c=$(OUT)/%.o) $(LIB)

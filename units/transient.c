@@ -103,25 +103,29 @@ static int spec_copy(TransientSpec *to, const TransientSpec *from) {
         return r;
 }
 
+/* In its extended form, with the flag that leaves "$" in the arguments alone: the plain one expands variables and makes
+ * "$" of "$$". */
 static int append_command(sd_bus_message *m, char *const *argv) {
-        int r;
+        static const char *const containers[][2] = {
+                { "r", "sv" },
+                { "v", "a(sasas)" },
+                { "a", "(sasas)" },
+                { "r", "sasas" },
+        };
+        int r = 0;
 
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "ExecStart");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasb)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasb)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasb");
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(containers); i++) {
+                r = sd_bus_message_open_container(m, *containers[i][0], containers[i][1]);
+                if (r >= 0 && i == 0)
+                        r = sd_bus_message_append(m, "s", "ExecStartEx");
+        }
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", argv[0]);
         if (r >= 0)
                 r = sd_bus_message_append_strv(m, (char **) argv);
         if (r >= 0)
-                r = sd_bus_message_append(m, "b", 0);
-        for (unsigned i = 0; i < 4 && r >= 0; i++)
+                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(containers); i++)
                 r = sd_bus_message_close_container(m);
         return r;
 }

@@ -11,3 +11,10 @@ LIB_SRC += \
         units/unit_process.c \
         units/unit_state.c \
         units/unit_watch.c
+
+UNIT_TESTS += \
+        test-transient \
+        test-unit-file \
+        test-unit-judge \
+        test-unit-name \
+        test-unit-process

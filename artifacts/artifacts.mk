@@ -52,12 +52,18 @@ UNIT_TESTS += \
 
 # Depot and fetch.
 LIB_SRC += \
+        artifacts/chunk_window.c \
         artifacts/depot.c \
+        artifacts/depot_descriptor.c \
         artifacts/depot_file.c \
+        artifacts/fetch.c \
+        artifacts/fetch_pace.c \
         artifacts/file_lock.c \
         artifacts/file_walk.c \
         artifacts/file_writer.c \
         artifacts/layout.c
 UNIT_TESTS += \
+        test-chunk_window \
         test-depot \
+        test-fetch \
         test-layout

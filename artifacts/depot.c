@@ -94,9 +94,17 @@ const char *depot_uri(const Depot *depot) {
         return depot->uri;
 }
 
+sd_event *depot_event(const Depot *depot) {
+        return depot->event;
+}
+
 int depot_key_uri(const Depot *depot, const char *key, char **ret) {
         const char *slash = string_ends_with(depot->uri, "/") ? "" : "/";
 
+        if (!*depot->kind->scheme) {
+                *ret = strdup(depot->uri);
+                return *ret ? 0 : -ENOMEM;
+        }
         return asprintf(ret, "%s%s%s", depot->uri, slash, key) < 0 ? -ENOMEM : 0;
 }
 

@@ -65,8 +65,8 @@ void depot_reply_deinit(DepotReply *reply);
  * may or may not have happened. */
 typedef void (*DepotDone)(DepotOp *op, int result, const Error *error, void *userdata);
 
-/* Gets the bytes of a range as they arrive, in order; a negative errno ends the operation with that. Must not free the
- * operation. */
+/* Gets the bytes of a range as they arrive, in order, when the etag and size of the reply are known already; a negative
+ * errno ends the operation with that. Must not free the operation. */
 typedef int (*DepotSink)(DepotOp *op, const void *data, size_t size, void *userdata);
 
 /* How many of TOTAL bytes have been sent. Must not free the operation. */
@@ -86,6 +86,8 @@ DEFINE_CLEANUP(Depot *, depot_free)
 
 /* As it was given to depot_open(), without slashes at its end. */
 const char *depot_uri(const Depot *depot);
+
+sd_event *depot_event(const Depot *depot);
 
 /* URI and key in one, for messages. New memory. -ENOMEM. */
 int depot_key_uri(const Depot *depot, const char *key, char **ret);

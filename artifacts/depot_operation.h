@@ -44,13 +44,13 @@ struct DepotOp {
 };
 
 typedef struct DepotKind {
-        const char *scheme; /* "file://" */
+        const char *scheme; /* "file://"; "" for a single value that has a name in place of a URI */
 
         /* Takes apart what follows the scheme, which has no slash at its end. */
         int (*open)(Depot *depot, const char *rest, const DepotOptions *options, Error *error);
         void (*close)(Depot *depot);
 
-        /* Sets op->work and arranges that depot_op_finish() is called from the event loop. On failure op->work is NULL. */
+        /* Sets op->work and arranges that depot_op_finish() is called from the event loop. */
         int (*start)(DepotOp *op, Error *error);
 
         /* Stops whatever goes on, releases op->work and sets it to NULL. */

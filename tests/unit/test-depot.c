@@ -295,7 +295,7 @@ static void on_progress(_unused_ DepotOp *op, uint64_t sent, uint64_t total, voi
 static void test_put_file(void **state) {
         Fixture *f = *state;
         _cleanup_free_ uint8_t *content = big_content();
-        _cleanup_depot_reply_ DepotReply reply = {};
+        _cleanup_depot_reply_ DepotReply reply = {}, again = {};
         _cleanup_close_ int fd = memfd_create("content", MFD_CLOEXEC);
         Seen seen = {};
         DepotOp *op;
@@ -309,8 +309,8 @@ static void test_put_file(void **state) {
         assert_int_equal(reply.outcome, DEPOT_OK);
         assert_int_equal(seen.bytes, BIG_SIZE);
         assert_true(seen.calls > 1);
-        assert_int_equal(get(f->depot, "a/big", reply.etag, BIG_SIZE, &reply, NULL), 0);
-        assert_int_equal(reply.outcome, DEPOT_NOT_MODIFIED);
+        assert_int_equal(get(f->depot, "a/big", reply.etag, BIG_SIZE, &again, NULL), 0);
+        assert_int_equal(again.outcome, DEPOT_NOT_MODIFIED);
         depot_reply_deinit(&reply);
         assert_int_equal(get(f->depot, "a/big", NULL, BIG_SIZE, &reply, NULL), 0);
         assert_int_equal(reply.body_size, BIG_SIZE);

@@ -1,0 +1,44 @@
+#pragma once
+
+/* How many ranges of an artifact to receive at the same time. Measures and decides; knows no network and no clock.
+ *
+ * Where connections are not limited, one is best: more only cost CPU. Where each one is (as those to S3 are), n of them
+ * are n times as fast. So one is measured, then several are tried, and more of them only while throughput grows; what a
+ * try costs is weighed against what is left to do. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FETCH_PACE_STREAMS_MAX 8U
+#define FETCH_PACE_PIECE_MAX (4U << 20) /* bytes asked for at once */
+#define FETCH_PACE_PIECE_MIN (1U << 20)
+
+typedef struct FetchPace {
+        unsigned streams;  /* how many are wanted now */
+        uint64_t latency;  /* microseconds from a request to its first byte; USEC_INFINITY: not known yet */
+        uint64_t received; /* bytes */
+        uint64_t begin;    /* of the present measurement; USEC_INFINITY: none is under way */
+        uint64_t begin_bytes; /* received at its begin */
+        uint64_t rate;        /* bytes a second of the last measurement; 0: none yet */
+        uint64_t stream_rate; /* of each stream in it */
+        uint64_t single_rate; /* of a stream before more were tried */
+        uint64_t hold_until;  /* no more streams are tried before */
+} FetchPace;
+
+void fetch_pace_init(FetchPace *pace);
+
+/* A stream has got its first bytes, LATENCY after it was asked for. */
+void fetch_pace_first_byte(FetchPace *pace, uint64_t latency);
+
+/* Bytes have come. */
+void fetch_pace_received(FetchPace *pace, uint64_t bytes);
+
+/* Looks at NOW (boot time), with RECEIVING streams that have had their first byte and REMAINING bytes still to come; may
+ * change pace->streams. To be called about as often as bytes come. */
+void fetch_pace_update(FetchPace *pace, uint64_t now, unsigned receiving, uint64_t remaining);
+
+/* How much the next request asks for, when WANTED bytes have not been asked for yet. */
+uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted);
+
+/* A range with that much left is so near its end that its successor has to be asked for now, to be there in time. */
+bool fetch_pace_is_ending(const FetchPace *pace, uint64_t left);

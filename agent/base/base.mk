@@ -9,7 +9,8 @@ LIB_SRC += \
         agent/base/log.c \
         agent/base/parse.c \
         agent/base/strv.c \
-        agent/base/task.c
+        agent/base/task.c \
+        agent/base/utf8.c
 
 UNIT_TESTS += \
         test-base64 \
@@ -21,7 +22,8 @@ UNIT_TESTS += \
         test-log \
         test-parse \
         test-strv \
-        test-task
+        test-task \
+        test-utf8
 
 # The test stands between the code and these calls, so that each can fail.
 test-file_LDFLAGS := -Wl,--wrap=write -Wl,--wrap=fsync -Wl,--wrap=renameat

@@ -3,6 +3,7 @@
 #include <systemd/sd-journal.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/base/utf8.h"
 #include "units/unit_journal.h"
 
 #define LINE_MAX_SIZE 512U
@@ -52,9 +53,9 @@ static int read_field(sd_journal *journal, const char *field, char **ret) {
         text = strndup((const char *) data + skip, size);
         if (!text)
                 return -ENOMEM;
-        for (char *p = text; *p; p++)
-                if ((unsigned char) *p < ' ' || *p == 0x7f)
-                        *p = ' ';
+        utf8_make_printable(text, strlen(text));
+        for (char *p = text; (p = strchr(p, '\n'));)
+                *p = ' ';
         *ret = text;
         return 0;
 }

@@ -188,7 +188,7 @@ static int compare_entries(const void *a, const void *b) {
 
 static int add_entry(const ReleaseStore *store, const char *name, StoreEntry **entries, size_t *count) {
         StoreEntry entry = {};
-        struct stat st;
+        struct stat st = {};
         StoreEntry *more;
 
         if (check_release(store, name, &st) < 0)

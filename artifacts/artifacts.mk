@@ -19,6 +19,9 @@ UNIT_TESTS += \
         test-trust_root
 
 # Archives: format, unpacker, packer, release store.
+PROGRAMS += muster-unpack
+muster-unpack_MAIN := artifacts/muster-unpack-main.c
+MAN_PAGES += artifacts/muster-unpack.8
 LIB_SRC += \
         artifacts/archive_format.c \
         artifacts/archive_inspect.c \
@@ -34,9 +37,12 @@ LIB_SRC += \
         artifacts/store_staging.c \
         artifacts/unpack_decoder.c \
         artifacts/unpack_input.c \
+        artifacts/unpack_job.c \
         artifacts/unpack_protocol.c \
         artifacts/unpack_reader.c \
         artifacts/unpack_source.c \
+        artifacts/unpack_thread.c \
+        artifacts/unpack_writer.c \
         artifacts/zip_layout.c \
         artifacts/zstd_writer.c
 UNIT_TESTS += \

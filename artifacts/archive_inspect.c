@@ -51,31 +51,69 @@ static void name_entry(const char *entry, Error *error) {
                 error_prefix(error, "archive entry \"%s\"", entry);
 }
 
-int archive_inspect(int fd, const char *member, size_t member_limit, Buffer *content, ArchiveFacts *ret,
-                    Error *error) {
-        Inspection inspection = { .member = member, .member_limit = member_limit, .content = content };
-        const UnpackSink sink = { .entry = on_entry, .data = on_data, .userdata = &inspection };
+static int read_archive(int fd, const UnpackSink *sink, ArchiveFacts *ret, Error *error) {
         UnpackFile file = { .fd = fd };
         UnpackSource source = unpack_source_file(&file);
         char entry[UNPACK_ENTRY_SHOWN_MAX + 1];
-        ArchiveFacts facts = {};
         UnpackCounts counts;
         UnpackLimits limits;
         int r;
 
-        r = detect(fd, &facts, error);
+        r = detect(fd, ret, error);
         if (r < 0)
                 return r;
-        limits = unpack_limits(facts.format, facts.size, UNPACK_ENTRIES_MAX, UNPACK_BYTES_MAX);
-        r = unpack_read(&limits, &source, &sink, &counts, entry, error);
+        limits = unpack_limits(ret->format, ret->size, UNPACK_ENTRIES_MAX, UNPACK_BYTES_MAX);
+        r = unpack_read(&limits, &source, sink, &counts, entry, error);
         if (r < 0) {
                 name_entry(entry, error);
                 return r;
         }
+        ret->entries = counts.entries;
+        ret->unpacked_size = counts.bytes;
+        return 0;
+}
+
+int archive_inspect(int fd, const char *member, size_t member_limit, Buffer *content, ArchiveFacts *ret,
+                    Error *error) {
+        Inspection inspection = { .member = member, .member_limit = member_limit, .content = content };
+        const UnpackSink sink = { .entry = on_entry, .data = on_data, .userdata = &inspection };
+        ArchiveFacts facts = {};
+        int r;
+
+        r = read_archive(fd, &sink, &facts, error);
+        if (r < 0)
+                return r;
         if (member && !inspection.found)
                 return error_set_fault(error, -ENOENT, FAULT_INPUT, "the archive has no file \"%s\"", member);
-        facts.entries = counts.entries;
-        facts.unpacked_size = counts.bytes;
         *ret = facts;
         return 0;
+}
+
+typedef struct Search {
+        const char *const *names;
+        size_t n;
+        bool *found;
+} Search;
+
+static int on_searched_entry(const UnpackEntry *entry, void *userdata, _unused_ Error *error) {
+        const Search *search = userdata;
+
+        for (size_t i = 0; i < search->n && entry->type != ENTRY_FOLDER; i++)
+                if (strcmp(search->names[i], entry->path) == 0)
+                        search->found[i] = true;
+        return 0;
+}
+
+static int on_searched_data(_unused_ const void *data, _unused_ size_t size, _unused_ void *userdata,
+                            _unused_ Error *error) {
+        return 0;
+}
+
+int archive_find(int fd, const char *const names[], size_t n, bool found[], Error *error) {
+        Search search = { .names = names, .n = n, .found = found };
+        const UnpackSink sink = { .entry = on_searched_entry, .data = on_searched_data, .userdata = &search };
+        ArchiveFacts facts = {};
+
+        memset(found, 0, n * sizeof(found[0]));
+        return read_archive(fd, &sink, &facts, error);
 }

@@ -21,3 +21,6 @@ typedef struct ArchiveFacts {
  * none, -E2BIG if it is larger than MEMBER_LIMIT. -EBADMSG, the release's fault, for an archive that breaks a rule. */
 int archive_inspect(int fd, const char *member, size_t member_limit, Buffer *content, ArchiveFacts *ret,
                     Error *error);
+
+/* Tells of each of the N names whether the archive has a file or a link of that name. */
+int archive_find(int fd, const char *const names[], size_t n, bool found[], Error *error);

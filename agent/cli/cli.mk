@@ -1,5 +1,6 @@
 LIB_SRC += \
         agent/cli/bus_client.c \
+        agent/cli/bundle.c \
         agent/cli/cli.c \
         agent/cli/command.c \
         agent/cli/complete.c \
@@ -14,6 +15,7 @@ LIB_SRC += \
         agent/cli/option.c \
         agent/cli/output.c \
         agent/cli/progress.c \
+        agent/cli/publish.c \
         agent/cli/root.c \
         agent/cli/show.c \
         agent/cli/suggest.c \

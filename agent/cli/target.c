@@ -400,7 +400,6 @@ static const Command command_target_refresh = {
 
 const Command command_target = {
         .name = "target",
-        .heading = "Targets",
         .summary = "say what groups run",
         .verbs =
                 (const Command *const[]){

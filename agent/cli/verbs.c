@@ -7,6 +7,7 @@ const Command command_root = {
                 (const Command *const[]){
                         &command_key,
                         &command_root_of_trust,
+                        &command_publish,
                         &command_target,
                         &command_show,
                         &command_status,

@@ -8,6 +8,7 @@ extern const Command command_root;
 
 extern const Command command_key;
 extern const Command command_root_of_trust;
+extern const Command command_publish;
 extern const Command command_target;
 extern const Command command_target_show;
 extern const Command command_show;

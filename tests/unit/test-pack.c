@@ -104,6 +104,22 @@ static void test_inspect(void **state) {
         assert_string_equal(error.message, "archive entry \"bin/app\": it has more than 6 bytes");
 }
 
+static void test_find(void **state) {
+        static const char *const names[] = { "bin/app", "bin", "bin/other", "link" };
+        TestFolder *f = *state;
+        _cleanup_close_ int folder = make_tree(f->fd, "tree", false), fd = -1;
+        bool found[ELEMENTSOF(names)] = { [2] = true };
+        PackResult result;
+
+        pack(f->fd, "packed", folder, NULL, &result);
+        fd = openat(f->fd, "packed", O_RDONLY);
+        assert_int_equal(archive_find(fd, names, ELEMENTSOF(names), found, NULL), 0);
+        assert_true(found[0]);
+        assert_false(found[1]);
+        assert_false(found[2]);
+        assert_true(found[3]);
+}
+
 static void test_inspect_other(void **state) {
         TestFolder *f = *state;
         _cleanup_close_ int fd = -1;
@@ -242,7 +258,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 FOLDER_TEST(test_reproducible), FOLDER_TEST(test_inspect),    FOLDER_TEST(test_inspect_other),
                 FOLDER_TEST(test_empty),        FOLDER_TEST(test_long_names), FOLDER_TEST(test_refused),
-                FOLDER_TEST(test_bad_name),     FOLDER_TEST(test_full_disk),  FOLDER_TEST(test_progress),
+                FOLDER_TEST(test_find),         FOLDER_TEST(test_bad_name),   FOLDER_TEST(test_full_disk),
+                FOLDER_TEST(test_progress),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,302 @@
+#include <string.h>
+
+#include "agent/base/strv.h"
+#include "agent/deployment.h"
+
+typedef struct StepRow {
+        const char *name;
+        const char *lifecycle_event;
+        Step next;
+        Step on_failure; /* STEP_END: the deployment fails with nothing changed */
+        bool tolerated;  /* a failure is noted and the deployment goes on */
+} StepRow;
+
+/* The whole order of a deploy. A step of the rollback that fails ends it, but for the failed release's own stop. */
+static const StepRow rows[STEP_COUNT] = {
+        [STEP_VERIFY] = { "VERIFY", NULL, STEP_FETCH, STEP_END, false },
+        [STEP_FETCH] = { "FETCH", NULL, STEP_APPLICATION_STOP, STEP_END, false },
+        [STEP_APPLICATION_STOP] = { "APPLICATION_STOP", "ApplicationStop", STEP_BEFORE_INSTALL,
+                                    STEP_BEFORE_INSTALL, true },
+        [STEP_BEFORE_INSTALL] = { "BEFORE_INSTALL", "BeforeInstall", STEP_SWITCH, STEP_ROLLBACK_STOP, false },
+        [STEP_SWITCH] = { "SWITCH", NULL, STEP_AFTER_INSTALL, STEP_ROLLBACK_STOP, false },
+        [STEP_AFTER_INSTALL] = { "AFTER_INSTALL", "AfterInstall", STEP_UNITS, STEP_ROLLBACK_STOP, false },
+        [STEP_UNITS] = { "UNITS", NULL, STEP_APPLICATION_START, STEP_ROLLBACK_STOP, false },
+        [STEP_APPLICATION_START] = { "APPLICATION_START", "ApplicationStart", STEP_VALIDATE_SERVICE,
+                                     STEP_ROLLBACK_STOP, false },
+        [STEP_VALIDATE_SERVICE] = { "VALIDATE_SERVICE", "ValidateService", STEP_HEALTH, STEP_ROLLBACK_STOP,
+                                    false },
+        [STEP_HEALTH] = { "HEALTH", NULL, STEP_COMMIT, STEP_ROLLBACK_STOP, false },
+        [STEP_COMMIT] = { "COMMIT", NULL, STEP_END, STEP_ROLLBACK_STOP, false },
+        [STEP_ROLLBACK_STOP] = { "ROLLBACK_STOP", "ApplicationStop", STEP_ROLLBACK_SWITCH,
+                                 STEP_ROLLBACK_SWITCH, true },
+        [STEP_ROLLBACK_SWITCH] = { "ROLLBACK_SWITCH", NULL, STEP_ROLLBACK_UNITS, STEP_END, false },
+        [STEP_ROLLBACK_UNITS] = { "ROLLBACK_UNITS", NULL, STEP_ROLLBACK_START, STEP_END, false },
+        [STEP_ROLLBACK_START] = { "ROLLBACK_START", "ApplicationStart", STEP_ROLLBACK_HEALTH, STEP_END,
+                                  false },
+        [STEP_ROLLBACK_HEALTH] = { "ROLLBACK_HEALTH", NULL, STEP_END, STEP_END, false },
+        [STEP_END] = { "END", NULL, STEP_END, STEP_END, false },
+};
+
+static const char *const outcome_names[] = {
+        [OUTCOME_RUNNING] = "running",
+        [OUTCOME_SUCCEEDED] = "succeeded",
+        [OUTCOME_FAILED] = "failed",
+        [OUTCOME_ROLLED_BACK] = "rolled-back",
+        [OUTCOME_ROLLBACK_FAILED] = "rollback-failed",
+};
+
+static const char *const result_names[] = {
+        [STEP_RESULT_RUNNING] = "running",         [STEP_RESULT_SUCCEEDED] = "succeeded",
+        [STEP_RESULT_FAILED] = "failed",           [STEP_RESULT_TOLERATED] = "tolerated",
+        [STEP_RESULT_INTERRUPTED] = "interrupted",
+};
+
+static int find_name(const char *const *names, size_t n, const char *text) {
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(names[i], text) == 0)
+                        return (int) i;
+        return -EINVAL;
+}
+
+const char *step_to_string(Step step) {
+        return step < STEP_COUNT ? rows[step].name : "?";
+}
+
+int step_from_string(const char *text, Step *ret) {
+        for (size_t i = 0; i < STEP_COUNT; i++)
+                if (strcmp(rows[i].name, text) == 0) {
+                        *ret = (Step) i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+const char *step_lifecycle_event(Step step) {
+        return rows[step].lifecycle_event;
+}
+
+const char *outcome_to_string(Outcome outcome) {
+        return outcome_names[outcome];
+}
+
+int outcome_from_string(const char *text, Outcome *ret) {
+        int i = find_name(outcome_names, ELEMENTSOF(outcome_names), text);
+
+        if (i >= 0)
+                *ret = (Outcome) i;
+        return i < 0 ? i : 0;
+}
+
+const char *step_result_to_string(StepResult result) {
+        return result_names[result];
+}
+
+int step_result_from_string(const char *text, StepResult *ret) {
+        int i = find_name(result_names, ELEMENTSOF(result_names), text);
+
+        if (i >= 0)
+                *ret = (StepResult) i;
+        return i < 0 ? i : 0;
+}
+
+void release_ref_deinit(ReleaseRef *ref) {
+        free(ref->version);
+        *ref = (ReleaseRef){};
+}
+
+int release_ref_copy(ReleaseRef *to, const ReleaseRef *from) {
+        int r = string_set(&to->version, from->version);
+
+        if (r >= 0)
+                memcpy(to->sha256, from->sha256, sizeof(to->sha256));
+        return r;
+}
+
+bool release_ref_equal(const ReleaseRef *a, const ReleaseRef *b) {
+        return string_equal(a->version, b->version) && strcmp(a->sha256, b->sha256) == 0;
+}
+
+void deployment_deinit(Deployment *deployment) {
+        free(deployment->id);
+        release_ref_deinit(&deployment->to);
+        release_ref_deinit(&deployment->from);
+        strv_free(deployment->environment);
+        free(deployment->boot_id);
+        free(deployment->reason);
+        for (size_t i = 0; i < deployment->n_steps; i++) {
+                free(deployment->steps[i].reason);
+                free(deployment->steps[i].tail);
+        }
+        *deployment = (Deployment){};
+}
+
+bool step_is_rollback(Step step) {
+        return step >= STEP_ROLLBACK_STOP && step <= STEP_ROLLBACK_HEALTH;
+}
+
+bool deployment_is_running(const Deployment *deployment) {
+        return deployment->id && deployment->outcome == OUTCOME_RUNNING;
+}
+
+bool deployment_has_changed_anything(const Deployment *deployment) {
+        return deployment->step > STEP_FETCH;
+}
+
+static StepLog *last_log(Deployment *deployment) {
+        return deployment->n_steps > 0 ? &deployment->steps[deployment->n_steps - 1] : NULL;
+}
+
+static void finish(Deployment *deployment, Outcome outcome, uint64_t at) {
+        deployment->step = STEP_END;
+        deployment->outcome = outcome;
+        deployment->finished = at;
+}
+
+static void go_to(Deployment *deployment, Step step) {
+        deployment->step = step;
+        deployment->step_started = false;
+        deployment->attempt = 0;
+}
+
+/* The first reason is the one that counts: what fails while going back comes after it. */
+static int blame(Deployment *deployment, const char *reason, ErrorFault fault) {
+        if (deployment->reason)
+                return 0;
+        deployment->failed_step = deployment->step;
+        deployment->fault = fault;
+        return string_set(&deployment->reason, reason ? reason : "unknown");
+}
+
+static int close_log(Deployment *deployment, StepResult result, const DeploymentEvent *event) {
+        StepLog *log = last_log(deployment);
+        int r;
+
+        deployment->step_started = false;
+        if (!log || log->result != STEP_RESULT_RUNNING)
+                return 0;
+        log->result = result;
+        log->finished = event->at;
+        r = string_set(&log->reason, event->reason);
+        return r < 0 ? r : string_set(&log->tail, event->tail);
+}
+
+/* A deployment with very many repeats keeps its first steps and its last one. */
+static StepLog *new_log(Deployment *deployment) {
+        StepLog *log;
+
+        if (deployment->n_steps < DEPLOYMENT_STEPS_MAX)
+                return &deployment->steps[deployment->n_steps++];
+        log = last_log(deployment);
+        free(log->reason);
+        free(log->tail);
+        return log;
+}
+
+static int on_started(Deployment *deployment, const DeploymentEvent *event) {
+        int r;
+
+        if (deployment->step_started)
+                return -EINVAL;
+        r = string_set(&deployment->boot_id, event->boot_id);
+        if (r < 0)
+                return r;
+        deployment->step_started = true;
+        deployment->attempt++;
+        *new_log(deployment) = (StepLog){
+                .step = deployment->step,
+                .result = STEP_RESULT_RUNNING,
+                .attempt = deployment->attempt,
+                .started = event->at,
+        };
+        return 0;
+}
+
+static int on_succeeded(Deployment *deployment, const DeploymentEvent *event) {
+        Step next = rows[deployment->step].next;
+        int r;
+
+        if (!deployment->step_started)
+                return -EINVAL;
+        r = close_log(deployment, STEP_RESULT_SUCCEEDED, event);
+        if (deployment->step == STEP_COMMIT)
+                finish(deployment, OUTCOME_SUCCEEDED, event->at);
+        else if (deployment->step == STEP_ROLLBACK_SWITCH && !deployment->from.version)
+                finish(deployment, OUTCOME_FAILED, event->at);
+        else if (deployment->step == STEP_ROLLBACK_HEALTH)
+                finish(deployment, OUTCOME_ROLLED_BACK, event->at);
+        else
+                go_to(deployment, next);
+        return r;
+}
+
+static int on_failed(Deployment *deployment, const DeploymentEvent *event) {
+        const StepRow *row = &rows[deployment->step];
+        int r, q = 0;
+
+        if (!deployment->step_started)
+                return -EINVAL;
+        r = close_log(deployment, row->tolerated ? STEP_RESULT_TOLERATED : STEP_RESULT_FAILED, event);
+        if (!row->tolerated)
+                q = blame(deployment, event->reason, event->fault);
+        if (row->on_failure != STEP_END)
+                go_to(deployment, row->on_failure);
+        else
+                finish(deployment,
+                       step_is_rollback(deployment->step) ? OUTCOME_ROLLBACK_FAILED : OUTCOME_FAILED,
+                       event->at);
+        return r < 0 ? r : q;
+}
+
+/* A rollback is never cancelled, and neither is what has been committed to the record. */
+static int on_cancelled(Deployment *deployment, const DeploymentEvent *event) {
+        int r, q;
+
+        if (step_is_rollback(deployment->step) || deployment->step == STEP_COMMIT)
+                return -EINVAL;
+        r = close_log(deployment, STEP_RESULT_INTERRUPTED, event);
+        q = blame(deployment, event->reason, event->fault);
+        if (deployment_has_changed_anything(deployment))
+                go_to(deployment, STEP_ROLLBACK_STOP);
+        else
+                finish(deployment, OUTCOME_FAILED, event->at);
+        return r < 0 ? r : q;
+}
+
+/* Hooks and units of an earlier boot are gone, so what was in the middle goes back rather than on. */
+static int on_resumed(Deployment *deployment, const DeploymentEvent *event) {
+        bool rebooted = !string_equal(deployment->boot_id, event->boot_id);
+        unsigned attempt = deployment->attempt;
+        DeploymentEvent interrupted = *event;
+        int r, q = 0;
+
+        interrupted.reason =
+                rebooted ? "the instance was restarted in the middle" : "musterd ended in the middle";
+        r = close_log(deployment, STEP_RESULT_INTERRUPTED, &interrupted);
+        if (!deployment_has_changed_anything(deployment)) {
+                q = blame(deployment, interrupted.reason, FAULT_HOST);
+                finish(deployment, OUTCOME_FAILED, event->at);
+        } else if (rebooted) {
+                q = blame(deployment, interrupted.reason, FAULT_HOST);
+                go_to(deployment, STEP_ROLLBACK_SWITCH);
+        } else if (attempt >= STEP_RESUMES_MAX) {
+                interrupted.reason = "musterd ended in the middle of this step again and again";
+                q = blame(deployment, interrupted.reason, FAULT_RELEASE);
+                if (step_is_rollback(deployment->step))
+                        finish(deployment, OUTCOME_ROLLBACK_FAILED, event->at);
+                else
+                        go_to(deployment, STEP_ROLLBACK_STOP);
+        }
+        return r < 0 ? r : q;
+}
+
+int deployment_apply(Deployment *deployment, const DeploymentEvent *event) {
+        static int (*const handlers[])(Deployment *, const DeploymentEvent *) = {
+                [DEPLOYMENT_STEP_STARTED] = on_started, [DEPLOYMENT_STEP_SUCCEEDED] = on_succeeded,
+                [DEPLOYMENT_STEP_FAILED] = on_failed,   [DEPLOYMENT_CANCELLED] = on_cancelled,
+                [DEPLOYMENT_RESUMED] = on_resumed,
+        };
+
+        if (!deployment_is_running(deployment))
+                return -EINVAL;
+        return handlers[event->kind](deployment, event);
+}

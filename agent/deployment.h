@@ -1,0 +1,133 @@
+#pragma once
+
+/* A deployment: one attempt to bring one app from the release that runs to another, as a value. The order of its steps
+ * and what follows success, failure or a restart of the agent is deployment_apply(), a pure function of a deployment and
+ * an event, so that it can be tested exhaustively and replayed from a record. Nothing here does anything. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/base/error.h"
+#include "agent/net/digest.h"
+
+typedef enum Step {
+        STEP_VERIFY,
+        STEP_FETCH,
+        STEP_APPLICATION_STOP,
+        STEP_BEFORE_INSTALL,
+        STEP_SWITCH,
+        STEP_AFTER_INSTALL,
+        STEP_UNITS,
+        STEP_APPLICATION_START,
+        STEP_VALIDATE_SERVICE,
+        STEP_HEALTH,
+        STEP_COMMIT,
+        STEP_ROLLBACK_STOP, /* ApplicationStop of the release that failed */
+        STEP_ROLLBACK_SWITCH, /* the good release's tree and unit files back; none: units stopped, current removed */
+        STEP_ROLLBACK_UNITS,
+        STEP_ROLLBACK_START, /* ApplicationStart of the good release */
+        STEP_ROLLBACK_HEALTH,
+        STEP_END,
+        STEP_COUNT,
+} Step;
+
+typedef enum Outcome {
+        OUTCOME_RUNNING,
+        OUTCOME_SUCCEEDED,
+        OUTCOME_FAILED, /* nothing was changed, or there was nothing to go back to: then the app has no release */
+        OUTCOME_ROLLED_BACK, /* the good release serves again */
+        OUTCOME_ROLLBACK_FAILED,
+} Outcome;
+
+typedef enum StepResult {
+        STEP_RESULT_RUNNING,
+        STEP_RESULT_SUCCEEDED,
+        STEP_RESULT_FAILED,
+        STEP_RESULT_TOLERATED,   /* failed, and the deployment goes on */
+        STEP_RESULT_INTERRUPTED, /* the agent ended while it ran */
+} StepResult;
+
+/* A release as the record names it. No release: version is NULL. */
+typedef struct ReleaseRef {
+        char *version;
+        char sha256[DIGEST_HEX_SIZE];
+} ReleaseRef;
+
+#define DEPLOYMENT_STEPS_MAX 64U /* of one deployment, repeats after restarts included */
+#define STEP_RESUMES_MAX 3U      /* a step that the agent's end interrupted that often counts as failed */
+#define STEP_TAIL_MAX 4096U      /* bytes of a hook's output that are kept */
+
+typedef struct StepLog {
+        Step step;
+        StepResult result;
+        unsigned attempt; /* 1 at first */
+        uint64_t started; /* microseconds since 1970, as all times here */
+        uint64_t finished;
+        char *reason; /* NULL while nothing went wrong */
+        char *tail;   /* the last lines of a hook's output, or NULL */
+} StepLog;
+
+typedef struct Deployment {
+        char *id; /* NULL: there is none */
+        ReleaseRef to;
+        ReleaseRef from; /* none: a first deployment */
+        uint64_t serial; /* of the target that asked for it; 0: a local one */
+        bool local;
+        bool env_changed;   /* the same release, other environment: units are restarted, not reloaded */
+        char **environment; /* the group's values, "NAME=value", sorted */
+        char env_sha256[DIGEST_HEX_SIZE]; /* of those */
+        char *boot_id;                    /* of the boot in which the last step was begun */
+        uint64_t started;
+        uint64_t finished;
+        Outcome outcome;
+        Step step;         /* the step that runs, or is the next to run */
+        bool step_started; /* it was begun, and has not ended */
+        unsigned attempt;  /* of that step */
+        Step failed_step;  /* valid with reason */
+        char *reason;      /* why it failed, NULL while nothing did */
+        ErrorFault fault;
+        StepLog steps[DEPLOYMENT_STEPS_MAX];
+        size_t n_steps;
+} Deployment;
+
+typedef enum DeploymentEventKind {
+        DEPLOYMENT_STEP_STARTED,
+        DEPLOYMENT_STEP_SUCCEEDED,
+        DEPLOYMENT_STEP_FAILED,
+        DEPLOYMENT_CANCELLED, /* the target asks for something else now, or the instance leaves */
+        DEPLOYMENT_RESUMED,   /* the agent starts and finds it running */
+} DeploymentEventKind;
+
+typedef struct DeploymentEvent {
+        DeploymentEventKind kind;
+        uint64_t at;         /* microseconds since 1970 */
+        const char *boot_id; /* STARTED, RESUMED */
+        const char *reason;  /* FAILED, CANCELLED */
+        const char *tail;    /* SUCCEEDED, FAILED; may be NULL */
+        ErrorFault fault;    /* FAILED */
+} DeploymentEvent;
+
+void deployment_deinit(Deployment *deployment);
+void release_ref_deinit(ReleaseRef *ref);
+
+/* TO becomes a copy of FROM; -ENOMEM leaves it as it was. */
+int release_ref_copy(ReleaseRef *to, const ReleaseRef *from);
+bool release_ref_equal(const ReleaseRef *a, const ReleaseRef *b);
+
+/* Takes the event in. -ENOMEM, with the deployment as it was but perhaps without the reason's or tail's text;
+ * -EINVAL for an event that the state does not allow (an end of a step that was not begun, anything after the end). */
+int deployment_apply(Deployment *deployment, const DeploymentEvent *event);
+
+/* Whether it runs, and whether it has begun to change what serves. */
+bool deployment_is_running(const Deployment *deployment);
+bool deployment_has_changed_anything(const Deployment *deployment);
+bool step_is_rollback(Step step);
+
+/* "FETCH"; the lifecycle event of a hook step ("BeforeInstall"), NULL for others. */
+const char *step_to_string(Step step);
+int step_from_string(const char *text, Step *ret);
+const char *step_lifecycle_event(Step step);
+const char *outcome_to_string(Outcome outcome);
+int outcome_from_string(const char *text, Outcome *ret);
+const char *step_result_to_string(StepResult result);
+int step_result_from_string(const char *text, StepResult *ret);

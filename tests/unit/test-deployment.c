@@ -1,0 +1,230 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/base/buffer.h"
+#include "agent/deployment.h"
+
+static void begin(Deployment *d, bool first) {
+        *d = (Deployment){ .id = strdup("d-1"), .started = 1 };
+        d->to = (ReleaseRef){ .version = strdup("2.0"), .sha256 = "bb" };
+        if (!first)
+                d->from = (ReleaseRef){ .version = strdup("1.0"), .sha256 = "aa" };
+}
+
+static int apply(Deployment *d, DeploymentEventKind kind) {
+        DeploymentEvent event = { .kind = kind, .at = 7, .boot_id = "boot-1", .fault = FAULT_RELEASE };
+
+        if (kind == DEPLOYMENT_STEP_FAILED || kind == DEPLOYMENT_CANCELLED)
+                event.reason = "it broke";
+        return deployment_apply(d, &event);
+}
+
+/* Runs every step with success but FAIL_AT, and writes the order of the steps. */
+static void run(Deployment *d, Step fail_at, Step also_fail_at, Buffer *order) {
+        for (int i = 0; i < 64 && deployment_is_running(d); i++) {
+                Step step = d->step;
+
+                assert_int_equal(buffer_printf(order, "%s ", step_to_string(step)), 0);
+                assert_int_equal(apply(d, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(apply(d, step == fail_at || step == also_fail_at
+                                                  ? DEPLOYMENT_STEP_FAILED
+                                                  : DEPLOYMENT_STEP_SUCCEEDED),
+                                 0);
+        }
+        assert_false(deployment_is_running(d));
+        assert_int_equal(d->step, STEP_END);
+}
+
+#define FORWARD                                                                                              \
+        "VERIFY FETCH APPLICATION_STOP BEFORE_INSTALL SWITCH AFTER_INSTALL UNITS APPLICATION_START "         \
+        "VALIDATE_SERVICE HEALTH COMMIT "
+#define BACK "ROLLBACK_STOP ROLLBACK_SWITCH ROLLBACK_UNITS ROLLBACK_START ROLLBACK_HEALTH "
+#define BACK_TO_NONE "ROLLBACK_STOP ROLLBACK_SWITCH "
+
+static void test_orders(_unused_ void **state) {
+        static const struct {
+                Step fail_at, also;
+                bool first;
+                const char *order;
+                Outcome outcome;
+        } cases[] = {
+                { STEP_COUNT, STEP_COUNT, false, FORWARD, OUTCOME_SUCCEEDED },
+                { STEP_COUNT, STEP_COUNT, true, FORWARD, OUTCOME_SUCCEEDED },
+                { STEP_VERIFY, STEP_COUNT, false, "VERIFY ", OUTCOME_FAILED },
+                { STEP_FETCH, STEP_COUNT, false, "VERIFY FETCH ", OUTCOME_FAILED },
+                { STEP_APPLICATION_STOP, STEP_COUNT, false, FORWARD, OUTCOME_SUCCEEDED },
+                { STEP_BEFORE_INSTALL, STEP_COUNT, false,
+                  "VERIFY FETCH APPLICATION_STOP BEFORE_INSTALL " BACK, OUTCOME_ROLLED_BACK },
+                { STEP_BEFORE_INSTALL, STEP_COUNT, true,
+                  "VERIFY FETCH APPLICATION_STOP BEFORE_INSTALL " BACK_TO_NONE, OUTCOME_FAILED },
+                { STEP_SWITCH, STEP_ROLLBACK_STOP, false,
+                  "VERIFY FETCH APPLICATION_STOP BEFORE_INSTALL SWITCH " BACK, OUTCOME_ROLLED_BACK },
+                { STEP_HEALTH, STEP_COUNT, true,
+                  "VERIFY FETCH APPLICATION_STOP BEFORE_INSTALL SWITCH AFTER_INSTALL UNITS APPLICATION_START "
+                  "VALIDATE_SERVICE HEALTH " BACK_TO_NONE,
+                  OUTCOME_FAILED },
+                { STEP_COMMIT, STEP_COUNT, false, FORWARD BACK, OUTCOME_ROLLED_BACK },
+                { STEP_UNITS, STEP_ROLLBACK_UNITS, false,
+                  "VERIFY FETCH APPLICATION_STOP BEFORE_INSTALL SWITCH AFTER_INSTALL UNITS ROLLBACK_STOP "
+                  "ROLLBACK_SWITCH ROLLBACK_UNITS ",
+                  OUTCOME_ROLLBACK_FAILED },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+                _cleanup_buffer_ Buffer order = {};
+
+                begin(&d, cases[i].first);
+                run(&d, cases[i].fail_at, cases[i].also, &order);
+                assert_string_equal(buffer_string(&order), cases[i].order);
+                assert_int_equal(d.outcome, cases[i].outcome);
+                assert_int_equal(d.finished, 7);
+                if (cases[i].outcome != OUTCOME_SUCCEEDED)
+                        assert_int_equal(d.failed_step, cases[i].fail_at);
+        }
+}
+
+static void test_reason_is_the_first(_unused_ void **state) {
+        _cleanup_(deployment_deinit) Deployment d = {};
+        DeploymentEvent event = { .kind = DEPLOYMENT_STEP_FAILED, .reason = "first", .fault = FAULT_HOST };
+
+        begin(&d, false);
+        d.step = STEP_UNITS;
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+        assert_int_equal(deployment_apply(&d, &event), 0);
+        assert_int_equal(d.step, STEP_ROLLBACK_STOP);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_FAILED), 0);
+        assert_string_equal(d.reason, "first");
+        assert_int_equal(d.fault, FAULT_HOST);
+        assert_int_equal(d.failed_step, STEP_UNITS);
+        assert_int_equal(d.steps[1].result, STEP_RESULT_TOLERATED);
+        assert_string_equal(d.steps[1].reason, "it broke");
+}
+
+static void test_what_is_not_allowed(_unused_ void **state) {
+        _cleanup_(deployment_deinit) Deployment d = {};
+
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), -EINVAL);
+        begin(&d, true);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_SUCCEEDED), -EINVAL);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_FAILED), -EINVAL);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), -EINVAL);
+        d.step = STEP_COMMIT;
+        assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), -EINVAL);
+        d.step = STEP_ROLLBACK_UNITS;
+        assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), -EINVAL);
+}
+
+static void test_cancel(_unused_ void **state) {
+        for (Step step = STEP_VERIFY; step < STEP_COMMIT; step++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+
+                begin(&d, false);
+                d.step = step;
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), 0);
+                assert_int_equal(d.steps[0].result, STEP_RESULT_INTERRUPTED);
+                if (step <= STEP_FETCH)
+                        assert_int_equal(d.outcome, OUTCOME_FAILED);
+                else
+                        assert_int_equal(d.step, STEP_ROLLBACK_STOP);
+        }
+}
+
+static void resume_with(Deployment *d, const char *boot_id) {
+        DeploymentEvent event = { .kind = DEPLOYMENT_RESUMED, .at = 9, .boot_id = boot_id };
+
+        assert_int_equal(deployment_apply(d, &event), 0);
+}
+
+static void test_resume(_unused_ void **state) {
+        for (Step step = STEP_VERIFY; step < STEP_END; step++) {
+                _cleanup_(deployment_deinit) Deployment same = {}, rebooted = {};
+
+                begin(&same, false);
+                same.step = step;
+                assert_int_equal(apply(&same, DEPLOYMENT_STEP_STARTED), 0);
+                resume_with(&same, "boot-1");
+                begin(&rebooted, false);
+                rebooted.step = step;
+                assert_int_equal(apply(&rebooted, DEPLOYMENT_STEP_STARTED), 0);
+                resume_with(&rebooted, "boot-2");
+                if (step <= STEP_FETCH) {
+                        assert_int_equal(same.outcome, OUTCOME_FAILED);
+                        assert_int_equal(same.fault, FAULT_HOST);
+                        assert_int_equal(rebooted.outcome, OUTCOME_FAILED);
+                        continue;
+                }
+                assert_int_equal(same.step, step);
+                assert_int_equal(apply(&same, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(same.attempt, 2);
+                assert_int_equal(rebooted.step, STEP_ROLLBACK_SWITCH);
+                assert_string_equal(rebooted.reason, "the instance was restarted in the middle");
+        }
+}
+
+/* However the agent dies, it never goes on for ever. */
+static void test_resume_has_a_breaker(_unused_ void **state) {
+        for (Step step = STEP_APPLICATION_STOP; step < STEP_END; step++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+                int deaths = 0;
+
+                begin(&d, false);
+                d.step = step;
+                for (; deaths < 100 && deployment_is_running(&d); deaths++) {
+                        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                        resume_with(&d, "boot-1");
+                }
+                assert_true(deaths < 32);
+                assert_int_equal(d.outcome, OUTCOME_ROLLBACK_FAILED);
+        }
+}
+
+static void test_log_is_bounded(_unused_ void **state) {
+        _cleanup_(deployment_deinit) Deployment d = {};
+
+        begin(&d, false);
+        d.step = STEP_UNITS;
+        for (int i = 0; i < 500; i++) {
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                resume_with(&d, "boot-1");
+                d.step = STEP_UNITS;
+                d.attempt = 0;
+        }
+        assert_int_equal(d.n_steps, DEPLOYMENT_STEPS_MAX);
+}
+
+static void test_names(_unused_ void **state) {
+        for (Step step = STEP_VERIFY; step < STEP_COUNT; step++) {
+                Step back;
+
+                assert_int_equal(step_from_string(step_to_string(step), &back), 0);
+                assert_int_equal(back, step);
+        }
+        for (Outcome o = OUTCOME_RUNNING; o <= OUTCOME_ROLLBACK_FAILED; o++) {
+                Outcome back;
+
+                assert_int_equal(outcome_from_string(outcome_to_string(o), &back), 0);
+                assert_int_equal(back, o);
+        }
+        assert_string_equal(step_lifecycle_event(STEP_ROLLBACK_STOP), "ApplicationStop");
+        assert_null(step_lifecycle_event(STEP_HEALTH));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_orders), cmocka_unit_test(test_reason_is_the_first),
+                cmocka_unit_test(test_cancel), cmocka_unit_test(test_what_is_not_allowed),
+                cmocka_unit_test(test_resume), cmocka_unit_test(test_resume_has_a_breaker),
+                cmocka_unit_test(test_names),  cmocka_unit_test(test_log_is_bounded),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

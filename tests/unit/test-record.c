@@ -1,0 +1,200 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/strv.h"
+#include "agent/record.h"
+
+#define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define SHA_C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+
+static uint64_t seconds(uint64_t n) {
+        return (UINT64_C(1790000000) + n) * USEC_PER_SEC;
+}
+
+static void fill(Record *record) {
+        *record = (Record){
+                .app = strdup("api"),
+                .instance = strdup("i-0123"),
+                .serial = 18,
+                .target_sha256 = SHA_C,
+                .good = { strdup("1.4.1"), SHA_A },
+                .good_env_sha256 = SHA_B,
+                .good_since = seconds(0),
+        };
+        record->deployment = (Deployment){
+                .id = strdup("d-20261121T090000Z-1"),
+                .to = { strdup("1.4.2"), SHA_B },
+                .from = { strdup("1.4.1"), SHA_A },
+                .serial = 18,
+                .boot_id = strdup("boot"),
+                .env_sha256 = SHA_C,
+                .started = seconds(1),
+                .step = STEP_UNITS,
+                .step_started = true,
+                .attempt = 2,
+                .n_steps = 1,
+        };
+        record->deployment.steps[0] = (StepLog){
+                .step = STEP_BEFORE_INSTALL,
+                .result = STEP_RESULT_SUCCEEDED,
+                .attempt = 1,
+                .started = seconds(1),
+                .finished = seconds(2),
+                .tail = strdup("line \"one\"\nline two\n"),
+        };
+}
+
+static void test_round_trip(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {}, back = {};
+        _cleanup_free_ char *text = NULL, *again = NULL;
+        Error error = {};
+
+        fill(&record);
+        assert_int_equal(strv_append(&record.deployment.environment, "LOG_LEVEL=info"), 0);
+        record.deployment.outcome = OUTCOME_ROLLED_BACK;
+        record.deployment.failed_step = STEP_HEALTH;
+        record.deployment.fault = FAULT_RELEASE;
+        record.deployment.reason = strdup("GET /healthz: status 503");
+        record.deployment.finished = seconds(9);
+        assert_int_equal(record_add_failure(&record, &record.deployment), 0);
+        assert_int_equal(record_to_text(&record, &text), 0);
+        assert_int_equal(record_parse(text, strlen(text), &back, &error), 0);
+        assert_int_equal(record_to_text(&back, &again), 0);
+        assert_string_equal(text, again);
+        assert_string_equal(back.deployment.steps[0].tail, "line \"one\"\nline two\n");
+        assert_int_equal(back.failures[0].step, STEP_HEALTH);
+        assert_true(back.deployment.step_started);
+        assert_string_equal(back.deployment.environment[0], "LOG_LEVEL=info");
+}
+
+static void test_empty_round_trip(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {}, back = {};
+        _cleanup_free_ char *text = NULL;
+        Error error = {};
+
+        assert_int_equal(record_to_text(&record, &text), 0);
+        assert_int_equal(record_parse(text, strlen(text), &back, &error), 0);
+        assert_null(back.good.version);
+        assert_null(back.deployment.id);
+}
+
+/* Every prefix and every changed byte of a record is a record or refused, and never believed in part. */
+static void test_torn(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+        _cleanup_free_ char *text = NULL;
+
+        fill(&record);
+        assert_int_equal(record_to_text(&record, &text), 0);
+        for (size_t n = 0; n < strlen(text); n++) {
+                Record back = {};
+
+                if (record_parse(text, n, &back, NULL) == 0)
+                        fail_msg("a record cut at %zu was believed", n);
+        }
+        for (size_t n = 0; n < strlen(text); n++) {
+                Record back = {};
+                char was = text[n];
+
+                text[n] = '\x01';
+                if (record_parse(text, strlen(text), &back, NULL) == 0)
+                        record_deinit(&back);
+                text[n] = was;
+        }
+}
+
+static void test_schema(_unused_ void **state) {
+        static const char newer[] = "{\"schema\": 2, \"surprise\": true}";
+        Record record = {};
+        Error error = {};
+
+        assert_int_equal(record_parse(newer, strlen(newer), &record, &error), -EPROTONOSUPPORT);
+        assert_non_null(strstr(error.message, "schema 2"));
+        assert_int_equal(record_parse("{}", 2, &record, &error), -EINVAL);
+        assert_int_equal(record_parse("[]", 2, &record, &error), -EINVAL);
+}
+
+static void test_failures_count_and_are_bounded(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+
+        fill(&record);
+        record.deployment.failed_step = STEP_HEALTH;
+        for (unsigned i = 1; i <= 3; i++) {
+                assert_int_equal(record_add_failure(&record, &record.deployment), 0);
+                assert_int_equal(record.n_failures, 1);
+                assert_int_equal(record_find_failure(&record, SHA_B, 18)->count, i);
+        }
+        for (uint64_t serial = 100; serial < 150; serial++) {
+                record.deployment.serial = serial;
+                assert_int_equal(record_add_failure(&record, &record.deployment), 0);
+        }
+        assert_int_equal(record.n_failures, RECORD_FAILURES_MAX);
+        assert_null(record_find_failure(&record, SHA_B, 18));
+        assert_non_null(record_find_failure(&record, SHA_B, 149));
+}
+
+static void test_commit(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+
+        fill(&record);
+        assert_int_equal(record_add_failure(&record, &record.deployment), 0);
+        assert_int_equal(record_commit(&record, seconds(20)), 0);
+        assert_string_equal(record.good.version, "1.4.2");
+        assert_string_equal(record.previous.version, "1.4.1");
+        assert_string_equal(record.good_env_sha256, SHA_C);
+        assert_true(record.good_since == seconds(20));
+        assert_int_equal(record.n_failures, 0);
+        assert_int_equal(record_commit(&record, seconds(30)), 0);
+        assert_string_equal(record.previous.version, "1.4.1");
+        assert_true(record.good_since == seconds(20));
+}
+
+static void test_files(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {}, back = {};
+        char folder[] = "/tmp/test-record-XXXXXX";
+        _cleanup_close_ int fd = -1;
+        json_t *history = NULL;
+        Error error = {};
+
+        assert_non_null(mkdtemp(folder));
+        fd = file_open_at(AT_FDCWD, folder, O_DIRECTORY | O_RDONLY, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(record_load(fd, &back, &error), 0);
+        assert_null(back.app);
+        assert_int_equal(record_read_history(fd, 10, &history, &error), 0);
+        assert_int_equal(json_array_size(history), 0);
+        json_decref(history);
+
+        fill(&record);
+        assert_int_equal(record_save(fd, &record, &error), 0);
+        assert_int_equal(record_load(fd, &back, &error), 0);
+        assert_string_equal(back.deployment.to.version, "1.4.2");
+        for (int i = 0; i < (int) RECORD_HISTORY_MAX + 5; i++) {
+                free(record.deployment.id);
+                assert_true(asprintf(&record.deployment.id, "d-%04d", i) > 0);
+                assert_int_equal(record_keep_history(fd, &record.deployment, &error), 0);
+        }
+        assert_int_equal(record_read_history(fd, 1000, &history, &error), 0);
+        assert_int_equal(json_array_size(history), RECORD_HISTORY_MAX);
+        assert_string_equal(json_string_value(json_object_get(json_array_get(history, 0), "id")), "d-0054");
+        json_decref(history);
+        assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_round_trip), cmocka_unit_test(test_empty_round_trip),
+                cmocka_unit_test(test_torn),       cmocka_unit_test(test_schema),
+                cmocka_unit_test(test_commit),     cmocka_unit_test(test_failures_count_and_are_bounded),
+                cmocka_unit_test(test_files),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

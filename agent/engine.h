@@ -1,0 +1,70 @@
+#pragma once
+
+/* The deploy engine: brings one app from the release that runs to another, or back. deployment.h says which step comes
+ * next; the engine does it, with one function for each step, and records it durably before and after. It alone
+ * sequences the stages: each of them returns a value and knows nothing of the others. */
+
+#include <systemd/sd-event.h>
+
+#include "agent/base/clock.h"
+#include "agent/config.h"
+#include "agent/record.h"
+#include "artifacts/depot.h"
+#include "artifacts/store.h"
+#include "artifacts/trust_root.h"
+#include "units/manager.h"
+
+typedef struct Engine Engine;
+
+/* What outlives every deployment of an app; all of it borrowed. */
+typedef struct EngineContext {
+        sd_event *event;
+        const Clock *clock;
+        const Config *config;
+        Depot *depot;          /* NULL: nothing but local deployments */
+        const TrustRoot *root; /* NULL: likewise */
+        Manager *manager;
+        ReleaseStore *store;
+        Record *record;
+        const char *app;
+        const char *group;
+        const char *instance;
+        const char *boot_id;
+} EngineContext;
+
+/* What is to be deployed, and how; copied. */
+typedef struct EngineOrder {
+        ReleaseRef release;     /* borrowed */
+        uint64_t serial;        /* of the target; 0: local */
+        uint64_t release_floor; /* releases created before do not run; microseconds since 1970 */
+        bool env_changed;
+        char *const *environment; /* the group's values, "NAME=value", sorted */
+        const char *env_sha256;   /* of those */
+        /* A local deployment: the release's JSON, unsigned, and its archive, duplicated. */
+        const char *release_json; /* NULL: the release comes from the depot */
+        int archive_fd;
+} EngineOrder;
+
+/* The deployment has ended; the record holds its outcome. May free the engine. */
+typedef void (*EngineDone)(Engine *engine, void *userdata);
+
+/* A step has begun or made progress. */
+typedef void (*EngineChanged)(Engine *engine, void *userdata);
+
+/* Writes a new deployment into the record and begins it. */
+int engine_start(const EngineContext *context, const EngineOrder *order, EngineDone done,
+                 EngineChanged changed, void *userdata, Engine **ret, Error *error);
+
+/* Takes up the deployment that the record says is running. */
+int engine_resume(const EngineContext *context, EngineDone done, EngineChanged changed, void *userdata,
+                  Engine **ret, Error *error);
+
+/* Gives the deployment up, unless it has begun to change what serves: then -EBUSY, and it goes on. DONE is called. */
+int engine_cancel(Engine *engine, const char *reason);
+
+/* Of the FETCH step, 0 to 100; -1 where there is nothing to tell. */
+int engine_percent(const Engine *engine);
+
+/* Stops driving; what runs goes on by itself (hooks, units) and is found again by engine_resume(). Returns NULL. */
+Engine *engine_free(Engine *engine);
+DEFINE_CLEANUP(Engine *, engine_free)

@@ -1,0 +1,84 @@
+#pragma once
+
+/* What the engine's step functions share. Only engine.c and the step_*.c files include this. */
+
+#include "agent/engine.h"
+#include "agent/receive.h"
+#include "artifacts/release.h"
+#include "hooks/health.h"
+#include "hooks/hook_list.h"
+#include "units/unit_enable.h"
+#include "units/unit_job.h"
+
+/* A step function returns STEP_STARTED and later calls engine_step_done(), or returns STEP_FINISHED, or fails. */
+#define STEP_STARTED 0
+#define STEP_FINISHED 1
+
+typedef int (*StepFunction)(Engine *engine, Error *error);
+
+int step_verify(Engine *engine, Error *error);
+int step_fetch(Engine *engine, Error *error);
+int step_hooks(Engine *engine, Error *error);
+int step_switch(Engine *engine, Error *error);
+int step_units(Engine *engine, Error *error);
+int step_health(Engine *engine, Error *error);
+int step_commit(Engine *engine, Error *error);
+
+/* What the running step holds; all of it is freed when the step ends. */
+typedef struct StepWork {
+        DepotOp *depot;
+        Receive *receive;
+        HookLeftovers *leftovers;
+        HookList *hooks;
+        int hooks_result; /* of ApplicationStop, kept while leftovers are ended */
+        Error hooks_error;
+        UnitRemoval *removal;
+        ManagerCall *reload;
+        UnitJob *job;
+        size_t unit;     /* index of the unit whose job runs */
+        bool job_forced; /* a rollback's reload failed, and the unit is restarted */
+        Health *health;
+        UnitEnable *enable;
+        char **names;
+        HookScript *scripts;
+        char **arguments;
+        char **environment;
+        int unit_dir_fd;
+        bool reload_needed;
+        int output_fd;
+        int release_fd;
+        Buffer tail; /* of the hooks' output */
+} StepWork;
+
+struct Engine {
+        EngineContext context;
+        EngineDone done;
+        EngineChanged changed;
+        void *userdata;
+        sd_event_source *next; /* runs the next step from the event loop */
+
+        Release *to;       /* NULL until VERIFY */
+        char *to_document; /* the release's envelope, or a local release's JSON */
+        size_t to_document_size;
+        Release *from; /* NULL: none, or its document is lost */
+        uint64_t release_floor;
+        char *release_json; /* local */
+        int archive_fd;
+        bool env_differs; /* set by SWITCH: units must be restarted to see their environment */
+        int percent;
+        StepWork work;
+};
+
+/* Ends the running step: RESULT 0 is success, anything else failure, with ERROR. */
+void engine_step_done(Engine *engine, int result, const Error *error);
+
+static inline const Deployment *engine_deployment(const Engine *engine) {
+        return &engine->context.record->deployment;
+}
+
+/* The release that the running step is about: the new one, or while going back the good one; NULL if there is none. */
+const Release *engine_subject(const Engine *engine);
+const ReleaseRef *engine_subject_ref(const Engine *engine);
+
+/* Parses what the store keeps beside a release, signed or local, and checks that it is the one REF names. */
+int engine_load_release(const ReleaseStore *store, const ReleaseRef *ref, Release **ret, Error *error);

@@ -1,0 +1,46 @@
+#include "agent/engine_step.h"
+
+/* FETCH: nothing to do where the release is in the store already. */
+
+static void on_received(_unused_ Receive *receive, int result, const Error *error, void *userdata) {
+        engine_step_done(userdata, result, error);
+}
+
+static void on_progress(_unused_ Receive *receive, unsigned percent, void *userdata) {
+        Engine *engine = userdata;
+
+        if (engine->percent == (int) percent)
+                return;
+        engine->percent = (int) percent;
+        engine->changed(engine, engine->userdata);
+}
+
+int step_fetch(Engine *engine, Error *error) {
+        const EngineContext *context = &engine->context;
+        const Deployment *deployment = engine_deployment(engine);
+        char name[STORE_NAME_SIZE];
+        ReceiveSpec spec;
+        int r;
+
+        r = store_name(deployment->to.version, deployment->to.sha256, name);
+        if (r < 0)
+                return error_set(error, r, "'%s' is no version", deployment->to.version);
+        if (store_has(context->store, name))
+                return STEP_FINISHED;
+        spec = (ReceiveSpec){
+                .event = context->event,
+                .manager = context->manager,
+                .store = context->store,
+                .app = context->app,
+                .deployment = deployment->id,
+                .depot = context->depot,
+                .archive_fd = engine->archive_fd,
+                .artifact = release_find_artifact(engine->to, release_platform()),
+                .version = deployment->to.version,
+                .release_sha256 = deployment->to.sha256,
+                .document = engine->to_document,
+                .document_size = engine->to_document_size,
+        };
+        r = receive_start(&spec, on_received, on_progress, engine, &engine->work.receive, error);
+        return r < 0 ? r : STEP_STARTED;
+}

@@ -1,0 +1,195 @@
+#include <fcntl.h>
+#include <string.h>
+
+#include "agent/base/file.h"
+#include "agent/base/log.h"
+#include "agent/base/strv.h"
+#include "agent/engine_step.h"
+#include "agent/environment.h"
+
+#define LOGS_FOLDER "logs"
+#define LOGS_MODE 0700
+
+/* Whose hooks run, and from which folder: ApplicationStop is the old release's, or going back the failed one's. */
+typedef struct Subject {
+        const Release *release;
+        const ReleaseRef *ref;
+} Subject;
+
+static Subject subject_of(const Engine *engine) {
+        const Deployment *deployment = engine_deployment(engine);
+
+        switch (deployment->step) {
+        case STEP_APPLICATION_STOP:
+        case STEP_ROLLBACK_START:
+                return (Subject){ engine->from, &deployment->from };
+        default:
+                return (Subject){ engine->to, &deployment->to };
+        }
+}
+
+static int keep_result(_unused_ HookList *list, const Hook *hook, _unused_ unsigned index,
+                       _unused_ int result, _unused_ const Error *error, void *userdata) {
+        Engine *engine = userdata;
+        const char *tail = hook_output_tail(hook), *warning = hook_warning(hook);
+
+        if (warning)
+                log_warning("%s: %s", engine->context.app, warning);
+        if (!tail || !*tail)
+                return 0;
+        buffer_clear(&engine->work.tail); /* the last hook's output is what a reader wants */
+        return buffer_append(&engine->work.tail, tail, strlen(tail), STEP_TAIL_MAX);
+}
+
+static bool is_stop(Step step) {
+        return step == STEP_APPLICATION_STOP || step == STEP_ROLLBACK_STOP;
+}
+
+static void on_leftovers(_unused_ HookLeftovers *leftovers, int result, unsigned n_stopped,
+                         const Error *error, void *userdata) {
+        Engine *engine = userdata;
+        StepWork *work = &engine->work;
+
+        if (n_stopped > 0)
+                log_info("%s: ended what %u hooks of earlier deployments left behind", engine->context.app,
+                         n_stopped);
+        if (work->hooks_result != 0)
+                engine_step_done(engine, work->hooks_result, &work->hooks_error);
+        else
+                engine_step_done(engine, result, error);
+}
+
+/* A process that a hook left behind on purpose lives until the next ApplicationStop: it ends after those hooks, which
+ * may want to talk to it, and whether or not there are any. */
+static int stop_leftovers(Engine *engine, Error *error) {
+        const Deployment *deployment = engine_deployment(engine);
+        const char *keep = step_is_rollback(deployment->step) ? NULL : deployment->id;
+
+        return hook_leftovers_stop_start(engine->context.manager, engine->context.app, keep, on_leftovers,
+                                         engine, &engine->work.leftovers, error);
+}
+
+static void on_hooks(_unused_ HookList *list, int result, _unused_ unsigned index, const Error *error,
+                     void *userdata) {
+        Engine *engine = userdata;
+        Error problem = {};
+        int r;
+
+        if (!is_stop(engine_deployment(engine)->step)) {
+                engine_step_done(engine, result, error);
+                return;
+        }
+        engine->work.hooks_result = result;
+        if (error)
+                engine->work.hooks_error = *error;
+        r = stop_leftovers(engine, &problem);
+        if (r < 0)
+                engine_step_done(engine, r, &problem);
+}
+
+static int open_output(Engine *engine) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, LOGS_FOLDER "/%s", engine_deployment(engine)->id) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        return file_open_folder_at(engine->context.store->app_fd, path, LOGS_MODE);
+}
+
+/* The hooks' scripts, with arguments that end in NULL; the texts stay the release's. */
+static int take_scripts(Engine *engine, const ReleaseHooks *hooks, Error *error) {
+        StepWork *work = &engine->work;
+        size_t n = 0;
+        char **next;
+
+        for (size_t i = 0; i < hooks->n; i++)
+                n += hooks->items[i].args.n + 1;
+        work->scripts = calloc(hooks->n, sizeof(HookScript));
+        next = work->arguments = calloc(n, sizeof(char *));
+        if (!work->scripts || !work->arguments)
+                return error_oom(error);
+        for (size_t i = 0; i < hooks->n; i++) {
+                const ReleaseHook *hook = &hooks->items[i];
+
+                work->scripts[i] = (HookScript){
+                        .location = hook->location,
+                        .args = next,
+                        .runas = hook->runas,
+                        .timeout_usec = hook->timeout,
+                };
+                for (size_t j = 0; j < hook->args.n; j++)
+                        *next++ = hook->args.items[j];
+                next++;
+        }
+        return 0;
+}
+
+static int open_folders(Engine *engine, const ReleaseRef *ref, char **ret_folder, Error *error) {
+        const ReleaseStore *store = engine->context.store;
+        StepWork *work = &engine->work;
+        char name[STORE_NAME_SIZE];
+
+        if (store_name(ref->version, ref->sha256, name) < 0)
+                return error_set(error, -EINVAL, "'%s' is no version", ref->version);
+        work->release_fd = store_open_release(store, name, error);
+        if (work->release_fd < 0)
+                return work->release_fd;
+        work->output_fd = open_output(engine);
+        if (work->output_fd < 0)
+                return error_set_errno(error, work->output_fd,
+                                       "cannot open the folder for the output of hooks");
+        return asprintf(ret_folder, "%s/releases/%s", store->path, name) < 0 ? error_oom(error) : 0;
+}
+
+static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Error *error) {
+        const ReleaseHooks *hooks = &subject.release->hooks[event];
+        const EngineContext *context = &engine->context;
+        const Deployment *deployment = engine_deployment(engine);
+        _cleanup_free_ char *folder = NULL;
+        StepWork *work = &engine->work;
+        HookContext hook_context;
+        int r;
+
+        r = open_folders(engine, subject.ref, &folder, error);
+        if (r < 0) {
+                folder = NULL;
+                return r;
+        }
+        r = take_scripts(engine, hooks, error);
+        if (r < 0)
+                return r;
+        if (environment_of_hooks(context, subject.ref, subject.release,
+                                 engine_deployment(engine)->environment, &work->environment) < 0)
+                return error_oom(error);
+        hook_context = (HookContext){
+                .app = context->app,
+                .deployment = deployment->id,
+                .event = event,
+                .attempt = deployment->attempt,
+                .release_folder = folder,
+                .release_dirfd = work->release_fd,
+                .environment = work->environment,
+                .output_dirfd = work->output_fd,
+        };
+        return hook_list_start(context->manager, &hook_context, work->scripts, (unsigned) hooks->n, 0,
+                               keep_result, on_hooks, engine, &work->hooks, error);
+}
+
+int step_hooks(Engine *engine, Error *error) {
+        Step step = engine_deployment(engine)->step;
+        Subject subject = subject_of(engine);
+        LifecycleEvent event;
+        int r;
+
+        r = lifecycle_event_from_string(step_lifecycle_event(step), &event);
+        if (r < 0)
+                return error_set(error, r, "%s is no step with hooks", step_to_string(step));
+        if (subject.release && subject.release->hooks[event].n > 0)
+                r = start_hooks(engine, subject, event, error);
+        else if (is_stop(step))
+                r = stop_leftovers(engine, error);
+        else
+                return STEP_FINISHED;
+        return r < 0 ? r : STEP_STARTED;
+}

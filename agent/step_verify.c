@@ -1,0 +1,161 @@
+#include <string.h>
+
+#include "agent/base/strv.h"
+#include "agent/engine_step.h"
+#include "artifacts/dsse.h"
+#include "artifacts/layout.h"
+
+/* VERIFY: the release's document, from the store where it is there already (so that going back needs no network), else
+ * from the depot; its signatures, digest and platform; and room on the disk. */
+
+static bool looks_signed(const Buffer *document) {
+        return memmem(buffer_string(document), document->size, "\"payloadType\"",
+                      strlen("\"payloadType\"")) != NULL;
+}
+
+/* What lies in the store was verified before it got there; its digest ties it to the record. */
+static int parse_document(const char *name, const Buffer *document, Release **ret, Error *error) {
+        _cleanup_dsse_envelope_ DsseEnvelope *envelope = NULL;
+        int r;
+
+        if (!looks_signed(document))
+                return release_parse(buffer_string(document), document->size, ret, error);
+        r = dsse_envelope_parse(name, buffer_string(document), document->size, &envelope, error);
+        return r < 0 ? r : release_parse(envelope->payload, envelope->payload_size, ret, error);
+}
+
+static int load_document(const ReleaseStore *store, const ReleaseRef *ref, Buffer *document, Release **ret,
+                         Error *error) {
+        _cleanup_release_ Release *release = NULL;
+        char name[STORE_NAME_SIZE];
+        int r;
+
+        r = store_name(ref->version, ref->sha256, name);
+        if (r < 0)
+                return error_set(error, r, "'%s' is no version", ref->version);
+        r = store_read_envelope(store, name, document, error);
+        if (r < 0)
+                return r;
+        r = parse_document(name, document, &release, error);
+        if (r < 0)
+                return r;
+        if (strcmp(release->sha256, ref->sha256) != 0)
+                return error_set_fault(
+                        error, -EBADMSG, FAULT_HOST,
+                        "the document of release %s in the store is not the one that was verified",
+                        ref->version);
+        *ret = TAKE_PTR(release);
+        return 0;
+}
+
+int engine_load_release(const ReleaseStore *store, const ReleaseRef *ref, Release **ret, Error *error) {
+        _cleanup_buffer_ Buffer document = {};
+
+        return load_document(store, ref, &document, ret, error);
+}
+
+static int check_release(Engine *engine, Error *error) {
+        const ReleaseStore *store = engine->context.store;
+        const ReleaseArtifact *artifact;
+        char name[STORE_NAME_SIZE];
+
+        if (engine->to->created < engine->release_floor)
+                return error_set_fault(error, -ESTALE, FAULT_INPUT,
+                                       "release %s is older than the target's release_floor allows",
+                                       engine->to->version);
+        artifact = release_find_artifact(engine->to, release_platform());
+        if (!artifact)
+                return error_set_fault(error, -EBADMSG, FAULT_RELEASE,
+                                       "release %s has no artifact for %s, nor one for any platform",
+                                       engine->to->version, release_platform());
+        if (store_name(engine->to->version, engine->to->sha256, name) >= 0 && store_has(store, name))
+                return 0;
+        return store_admit(store, artifact->unpacked_size, artifact->entries, error);
+}
+
+static int keep_document(Engine *engine, Buffer *document, Release *release) {
+        free(engine->to_document);
+        release_free(engine->to);
+        engine->to = release;
+        return buffer_steal(document, &engine->to_document, &engine->to_document_size);
+}
+
+static void on_document(DepotOp *op, int result, const Error *error, void *userdata) {
+        Engine *engine = userdata;
+        const EngineContext *context = &engine->context;
+        const ReleaseRef *ref = &engine_deployment(engine)->to;
+        DepotReply *reply = depot_op_reply(op);
+        _cleanup_buffer_ Buffer document = {};
+        Release *release = NULL;
+        Error problem = {};
+        int r = result;
+
+        if (r < 0) {
+                engine_step_done(engine, r, error);
+                return;
+        }
+        if (reply->outcome == DEPOT_NOT_FOUND)
+                r = error_set_fault(&problem, -ENOENT, FAULT_INPUT, "release %s of %s is not in the depot %s",
+                                    ref->version, context->app, depot_uri(context->depot));
+        if (r >= 0)
+                r = release_open(context->root, reply->body, reply->body_size, clock_realtime(context->clock),
+                                 context->app, ref->version, ref->sha256, &release, &problem);
+        if (r >= 0 && (buffer_append(&document, reply->body, reply->body_size, SIZE_MAX) < 0 ||
+                       keep_document(engine, &document, TAKE_PTR(release)) < 0))
+                r = error_oom(&problem);
+        if (r >= 0)
+                r = check_release(engine, &problem);
+        release_free(release);
+        engine_step_done(engine, r, &problem);
+}
+
+static int get_document(Engine *engine, Error *error) {
+        const EngineContext *context = &engine->context;
+        char key[LAYOUT_KEY_MAX];
+        int r;
+
+        if (!context->depot || !context->root)
+                return error_set(error, -ENOTCONN, "there is no depot to get release %s from",
+                                 engine_deployment(engine)->to.version);
+        r = layout_release(context->app, engine_deployment(engine)->to.version, key, error);
+        if (r < 0)
+                return r;
+        r = depot_get_start(context->depot, key, NULL, DSSE_ENVELOPE_SIZE_MAX, on_document, engine,
+                            &engine->work.depot, error);
+        return r < 0 ? r : STEP_STARTED;
+}
+
+static int read_local(Engine *engine, Error *error) {
+        _cleanup_buffer_ Buffer document = {};
+        Release *release;
+        int r;
+
+        r = release_parse(engine->release_json, strlen(engine->release_json), &release, error);
+        if (r < 0)
+                return r;
+        if (buffer_append(&document, engine->release_json, strlen(engine->release_json), SIZE_MAX) < 0 ||
+            keep_document(engine, &document, release) < 0)
+                return error_oom(error);
+        return 0;
+}
+
+int step_verify(Engine *engine, Error *error) {
+        const Deployment *deployment = engine_deployment(engine);
+        _cleanup_buffer_ Buffer document = {};
+        char name[STORE_NAME_SIZE];
+        Release *release;
+        int r;
+
+        if (engine->release_json) {
+                r = read_local(engine, error);
+        } else {
+                if (store_name(deployment->to.version, deployment->to.sha256, name) < 0 ||
+                    !store_has(engine->context.store, name) ||
+                    load_document(engine->context.store, &deployment->to, &document, &release, NULL) < 0)
+                        return get_document(engine, error);
+                r = keep_document(engine, &document, release);
+        }
+        if (r >= 0)
+                r = check_release(engine, error);
+        return r < 0 ? r : STEP_FINISHED;
+}

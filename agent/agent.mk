@@ -1,4 +1,28 @@
-LIB_SRC += \
-        agent/config.c
+# PROGRAMS += musterd
+# musterd_MAIN := agent/musterd-main.c
 
-UNIT_TESTS += test-config
+LIB_SRC += \
+        agent/agent.c \
+        agent/app.c \
+        agent/app_status.c \
+        agent/bus.c \
+        agent/config.c \
+        agent/decision.c \
+        agent/deployment.c \
+        agent/engine.c \
+        agent/environment.c \
+        agent/identity.c \
+        agent/launch.c \
+        agent/launch_state.c \
+        agent/record.c \
+        agent/report.c \
+        agent/step_commit.c \
+        agent/step_fetch.c \
+        agent/step_health.c \
+        agent/step_hooks.c \
+        agent/step_switch.c \
+        agent/step_units.c \
+        agent/step_verify.c \
+        agent/target_watch.c
+
+UNIT_TESTS += test-config test-decision test-deployment test-launch test-record

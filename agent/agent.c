@@ -1,0 +1,531 @@
+#include <string.h>
+#include <sys/inotify.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
+
+#include "agent/agent.h"
+#include "agent/app.h"
+#include "agent/base/file.h"
+#include "agent/base/log.h"
+#include "agent/base/strv.h"
+#include "agent/bus.h"
+#include "agent/launch.h"
+#include "agent/messages.h"
+#include "artifacts/release.h"
+
+#define RETRY_FIRST (1 * USEC_PER_SEC)
+#define RETRY_MAX (30 * USEC_PER_SEC)
+#define CONFIG_SETTLE (200 * USEC_PER_MSEC) /* after a write, for the one that follows it */
+#define STATE_DIR_MODE 0755
+
+/* What the agent is made of once it is configured; all of it is taken down and built again when the configuration
+ * changes. */
+typedef struct Setup {
+        Config *config;
+        TrustRoot *root;
+        AwsContext *aws;
+        Identify *identify;
+        Identity identity;
+        Depot *depot;
+        int state_fd;
+        Launch *launch;
+        App **apps;
+        size_t n_apps;
+} Setup;
+
+struct Agent {
+        sd_event *event;
+        char *config_path;
+        char boot_id[SD_ID128_STRING_MAX];
+        Manager *manager;
+        BusService *bus;
+        int inotify_fd;
+        sd_event_source *inotify;
+        sd_event_source *timer; /* builds the setup */
+        uint64_t retry_delay;
+        bool reload;                     /* once no deployment runs */
+        char waiting[ERROR_MESSAGE_MAX]; /* what it lacks, "" while it runs */
+        Setup setup;
+};
+
+static void setup_deinit(Setup *setup) {
+        for (size_t i = 0; i < setup->n_apps; i++)
+                app_free(setup->apps[i]);
+        free(setup->apps);
+        launch_free(setup->launch);
+        identify_free(setup->identify);
+        depot_free(setup->depot);
+        aws_context_free(setup->aws);
+        identity_deinit(&setup->identity);
+        trust_root_free(setup->root);
+        close_fd(setup->state_fd);
+        config_free(setup->config);
+        *setup = (Setup){ .state_fd = -1 };
+}
+
+static bool is_deploying(const Agent *agent) {
+        for (size_t i = 0; i < agent->setup.n_apps; i++)
+                if (app_deployment(agent->setup.apps[i]))
+                        return true;
+        return false;
+}
+
+static void build_after(Agent *agent, uint64_t usec) {
+        (void) sd_event_source_set_time_relative(agent->timer, usec);
+        (void) sd_event_source_set_enabled(agent->timer, SD_EVENT_ONESHOT);
+}
+
+/* One line for `systemctl status`. */
+static void tell_manager(const Agent *agent) {
+        const Setup *setup = &agent->setup;
+        _cleanup_buffer_ Buffer text = {};
+
+        if (agent->waiting[0])
+                (void) buffer_printf(&text, "%s", agent->waiting);
+        for (size_t i = 0; i < setup->n_apps; i++)
+                (void) buffer_printf(&text, "%s%s: %s", i > 0 ? "; " : "", app_name(setup->apps[i]),
+                                     app_reason(setup->apps[i]));
+        (void) sd_notifyf(false, "STATUS=%s", buffer_string(&text));
+}
+
+/* A fault that lasts is logged once. */
+static void wait_for(Agent *agent, int priority, const char *what) {
+        if (strcmp(agent->waiting, what) == 0)
+                return;
+        snprintf(agent->waiting, sizeof(agent->waiting), "%s", what);
+        log_message(priority, NULL, NULL, "%s", what);
+        tell_manager(agent);
+        bus_service_changed(agent->bus);
+}
+
+static void give_up_for_now(Agent *agent, const Error *error) {
+        setup_deinit(&agent->setup);
+        wait_for(agent, LOG_ERR, error->message);
+        build_after(agent, agent->retry_delay);
+        agent->retry_delay = MIN(agent->retry_delay * 2, RETRY_MAX);
+}
+
+static void update_launch(Agent *agent) {
+        const Setup *setup = &agent->setup;
+        AppReadiness required[CONFIG_APPS_MAX];
+        const char *reason = NULL;
+        size_t n = 0;
+
+        if (!setup->launch)
+                return;
+        for (size_t i = 0; i < setup->n_apps; i++) {
+                if (!app_is_required(setup->apps[i]))
+                        continue;
+                required[n] = app_readiness(setup->apps[i]);
+                if (required[n++] == APP_FAILED)
+                        reason = app_reason(setup->apps[i]);
+        }
+        /* Not before every app of the configuration is there: none missing is not none required. */
+        if (setup->n_apps == setup->config->n_apps)
+                launch_update(setup->launch, required, n, is_deploying(agent), reason);
+}
+
+static void tell_progress(Agent *agent, App *app) {
+        const Deployment *deployment = app_deployment(app);
+        _cleanup_free_ char *text = NULL;
+        json_auto_t *json = NULL;
+
+        if (!deployment || app_status(app, &json) < 0)
+                return;
+        text = json_dumps(json, JSON_COMPACT);
+        if (text)
+                bus_service_progress(agent->bus, app_name(app), deployment->id, text);
+}
+
+static void on_app(App *app, void *userdata) {
+        Agent *agent = userdata;
+
+        tell_progress(agent, app);
+        bus_service_changed(agent->bus);
+        tell_manager(agent);
+        update_launch(agent);
+        if (agent->reload && !is_deploying(agent))
+                build_after(agent, 0);
+}
+
+static void on_launch(void *userdata) {
+        Agent *agent = userdata;
+
+        bus_service_changed(agent->bus);
+}
+
+static int start_apps(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        const AppContext context = {
+                .event = agent->event,
+                .clock = &clock_system,
+                .config = setup->config,
+                .identity = &setup->identity,
+                .depot = setup->depot,
+                .root = setup->root,
+                .manager = agent->manager,
+                .boot_id = agent->boot_id,
+        };
+
+        setup->apps = calloc(setup->config->n_apps, sizeof(App *));
+        if (!setup->apps)
+                return error_oom(error);
+        for (size_t i = 0; i < setup->config->n_apps; i++) {
+                int r = app_new(&context, &setup->config->apps[i], on_app, agent, &setup->apps[i], error);
+
+                if (r < 0) {
+                        error_prefix(error, "app %s", setup->config->apps[i].name);
+                        return r;
+                }
+                setup->n_apps++;
+        }
+        return 0;
+}
+
+static int start_launch(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        const LaunchContext context = {
+                .event = agent->event,
+                .config = setup->config,
+                .identity = &setup->identity,
+                .aws = setup->aws,
+                .state_fd = setup->state_fd,
+        };
+
+        return launch_new(&context, on_launch, agent, &setup->launch, error);
+}
+
+static int start(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        const DepotOptions options = { .event = agent->event, .aws = setup->aws };
+        int r;
+
+        r = depot_open(setup->config->depot, &options, &setup->depot, error);
+        if (r >= 0)
+                r = start_launch(agent, error);
+        if (r >= 0)
+                r = start_apps(agent, error);
+        if (r < 0)
+                return r;
+        agent->waiting[0] = '\0';
+        agent->retry_delay = RETRY_FIRST;
+        log_message(LOG_INFO, MESSAGE_CONFIGURED, NULL, "instance %s of group %s looks after %zu app%s in %s",
+                    setup->identity.instance, setup->identity.group, setup->n_apps,
+                    setup->n_apps == 1 ? "" : "s", setup->config->depot);
+        tell_manager(agent);
+        bus_service_changed(agent->bus);
+        return 0;
+}
+
+static void on_identified(Identify *identify, int result, const Error *error, void *userdata) {
+        Agent *agent = userdata;
+        Error problem = {};
+
+        if (result < 0) {
+                problem = *error;
+        } else {
+                agent->setup.identity = identify_take(identify);
+                result = start(agent, &problem);
+        }
+        if (result < 0)
+                give_up_for_now(agent, &problem);
+}
+
+static int load_root(Agent *agent, Error *error) {
+        const char *path = agent->setup.config->trust_root;
+        _cleanup_buffer_ Buffer text = {};
+        int r;
+
+        r = file_read_at(AT_FDCWD, path, TRUST_ROOT_SIZE_MAX, &text);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot read the trust root %s", path);
+        return trust_root_load(path, buffer_string(&text), text.size, &agent->setup.root, error);
+}
+
+static int open_aws(Agent *agent, Error *error) {
+        const Config *config = agent->setup.config;
+        const AwsOptions options = {
+                .region = config->region,
+                .endpoint_url = config->endpoint_url,
+                .service_urls = {
+                        [AWS_S3] = config->s3_endpoint_url,
+                        [AWS_AUTO_SCALING] = config->autoscaling_endpoint_url,
+                        [AWS_STS] = config->sts_endpoint_url,
+                },
+                .s3_addressing = (S3Addressing) config->s3_addressing,
+                .ca_bundle = config->ca_bundle,
+        };
+
+        if (!string_starts_with(config->depot, "s3://"))
+                return 0;
+        return aws_context_new(agent->event, &options, &agent->setup.aws, error);
+}
+
+static int build(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        int r;
+
+        r = config_load(agent->config_path, &setup->config, error);
+        if (r < 0)
+                return r;
+        if (!config_is_configured(setup->config)) {
+                wait_for(agent, LOG_NOTICE, "unconfigured: waiting for a depot in /etc/muster/muster.conf");
+                return 0;
+        }
+        setup->state_fd = file_open_folder_at(AT_FDCWD, setup->config->state_dir, STATE_DIR_MODE);
+        if (setup->state_fd < 0)
+                return error_set_errno(error, setup->state_fd, "cannot open %s", setup->config->state_dir);
+        r = load_root(agent, error);
+        if (r >= 0)
+                r = open_aws(agent, error);
+        if (r < 0)
+                return r;
+        return identify_start(agent->event, setup->config, setup->aws, on_identified, agent, &setup->identify,
+                              error);
+}
+
+static int on_build(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        Agent *agent = userdata;
+        Error error = {};
+
+        agent->reload = false;
+        setup_deinit(&agent->setup);
+        if (build(agent, &error) < 0)
+                give_up_for_now(agent, &error);
+        return 0;
+}
+
+void agent_reload(Agent *agent) {
+        agent->reload = true;
+        if (!is_deploying(agent))
+                build_after(agent, 0);
+}
+
+/* While it waits for a configuration, one that is written is taken up; a running agent's changes with a reload. */
+static int on_inotify(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
+        Agent *agent = userdata;
+        char data[4096];
+
+        while (read(fd, data, sizeof(data)) > 0)
+                ;
+        if (agent->setup.n_apps == 0 && !agent->setup.identify)
+                build_after(agent, CONFIG_SETTLE);
+        return 0;
+}
+
+static void watch_folder(Agent *agent, const char *path) {
+        if (inotify_add_watch(agent->inotify_fd, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_CREATE) <
+            0)
+                log_debug("cannot watch %s: %s", path, strerror(errno));
+}
+
+static int watch_config(Agent *agent, Error *error) {
+        _cleanup_free_ char *drop_ins = NULL, *folder = strdup(agent->config_path);
+        char *slash = folder ? strrchr(folder, '/') : NULL;
+        int r;
+
+        if (!folder || asprintf(&drop_ins, "%s.d", agent->config_path) < 0) {
+                drop_ins = NULL;
+                return error_oom(error);
+        }
+        if (slash && slash > folder)
+                *slash = '\0';
+        agent->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (agent->inotify_fd < 0)
+                return error_set_errno(error, -errno, "cannot watch for changes of the configuration");
+        watch_folder(agent, folder);
+        watch_folder(agent, drop_ins);
+        r = sd_event_add_io(agent->event, &agent->inotify, agent->inotify_fd, EPOLLIN, on_inotify, agent);
+        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
+}
+
+static App *find_app(const Agent *agent, const char *name) {
+        for (size_t i = 0; i < agent->setup.n_apps; i++)
+                if (strcmp(app_name(agent->setup.apps[i]), name) == 0)
+                        return agent->setup.apps[i];
+        return NULL;
+}
+
+static const char *state_of(const Agent *agent) {
+        const Setup *setup = &agent->setup;
+        bool failed = false;
+
+        if (setup->n_apps == 0)
+                return setup->config && config_is_configured(setup->config) ? "waiting" : "unconfigured";
+        if (is_deploying(agent))
+                return "deploying";
+        for (size_t i = 0; i < setup->n_apps; i++) {
+                AppReadiness readiness = app_readiness(setup->apps[i]);
+
+                if (app_is_required(setup->apps[i]) && readiness == APP_ON_ITS_WAY)
+                        return "waiting";
+                failed |= app_is_required(setup->apps[i]) && readiness == APP_FAILED;
+        }
+        return failed ? "failed" : "ready";
+}
+
+static int apps_status(const Agent *agent, json_t **ret) {
+        json_auto_t *apps = json_array();
+
+        for (size_t i = 0; i < agent->setup.n_apps; i++) {
+                json_t *status;
+                int r = app_status(agent->setup.apps[i], &status);
+
+                if (r < 0)
+                        return r;
+                if (json_array_append_new(apps, status) < 0)
+                        return -ENOMEM;
+        }
+        *ret = TAKE_PTR(apps);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static json_t *launch_status(const Setup *setup) {
+        LaunchState state = setup->launch ? launch_state(setup->launch) : LAUNCH_NONE;
+
+        return json_pack("{s:s?, s:s, s:s}", "hook", setup->config ? setup->config->launch_hook : NULL,
+                         "state", launch_state_to_string(state), "reason",
+                         setup->launch ? launch_reason(setup->launch) : "");
+}
+
+static int on_status(void *userdata, char **ret_json, Error *error) {
+        const Agent *agent = userdata;
+        const Setup *setup = &agent->setup;
+        json_auto_t *json = NULL;
+        json_t *apps;
+
+        if (apps_status(agent, &apps) < 0)
+                return error_oom(error);
+        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o}", "agent_version", MUSTER_VERSION,
+                         "instance", setup->identity.instance, "group", setup->identity.group, "depot",
+                         setup->config ? setup->config->depot : NULL, "state", state_of(agent), "reason",
+                         agent->waiting, "apps", apps, "launch", launch_status(setup));
+        *ret_json = json ? json_dumps(json, JSON_COMPACT) : NULL;
+        return *ret_json ? 0 : error_oom(error);
+}
+
+static int no_such_app(const Agent *agent, const char *name, Error *error) {
+        if (agent->waiting[0])
+                return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
+        return error_set(error, -ENOENT,
+                         "this instance has no app '%s': its configuration has no section [app %s]", name,
+                         name);
+}
+
+static int add_history(json_t *all, const App *app, size_t limit, Error *error) {
+        json_auto_t *history = NULL;
+        int r;
+
+        r = app_history(app, limit, &history, error);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < json_array_size(history); i++)
+                (void) json_object_set_new(json_array_get(history, i), "app", json_string(app_name(app)));
+        return json_array_extend(all, history) < 0 ? error_oom(error) : 0;
+}
+
+/* APP "" is all of them. */
+static int on_history(void *userdata, const char *name, size_t limit, char **ret_json, Error *error) {
+        const Agent *agent = userdata;
+        json_auto_t *json = NULL;
+        json_t *all = json_array();
+        int r = 0;
+
+        json = json_pack("{s:o}", "deployments", all);
+        if (!json)
+                return error_oom(error);
+        if (*name && !find_app(agent, name))
+                return no_such_app(agent, name, error);
+        for (size_t i = 0; i < agent->setup.n_apps && r >= 0; i++)
+                if (!*name || strcmp(app_name(agent->setup.apps[i]), name) == 0)
+                        r = add_history(all, agent->setup.apps[i], limit, error);
+        if (r < 0)
+                return r;
+        *ret_json = json_dumps(json, JSON_COMPACT);
+        return *ret_json ? 0 : error_oom(error);
+}
+
+static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
+                           Error *error) {
+        const Agent *agent = userdata;
+        _cleanup_release_ Release *release = NULL;
+        App *app;
+
+        if (release_parse(release_json, strlen(release_json), &release, error) < 0)
+                return -EINVAL;
+        app = find_app(agent, release->app);
+        if (!app)
+                return no_such_app(agent, release->app, error);
+        return app_deploy_local(app, release_json, archive_fd, ret_id, error);
+}
+
+static int on_poll(void *userdata, Error *error) {
+        const Agent *agent = userdata;
+
+        if (agent->setup.n_apps == 0)
+                return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
+        for (size_t i = 0; i < agent->setup.n_apps; i++)
+                app_poll(agent->setup.apps[i]);
+        return 0;
+}
+
+static const BusHandlers bus_handlers = {
+        .status = on_status,
+        .history = on_history,
+        .deploy_local = on_deploy_local,
+        .poll = on_poll,
+};
+
+static int open_agent(Agent *agent, Error *error) {
+        sd_id128_t boot;
+        int r;
+
+        r = sd_id128_get_boot(&boot);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot read the boot id");
+        (void) sd_id128_to_string(boot, agent->boot_id);
+        r = sd_event_add_time_relative(agent->event, &agent->timer, CLOCK_BOOTTIME, 0, 0, on_build, agent);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot use the event loop");
+        r = manager_new(agent->event, &agent->manager, error);
+        if (r >= 0)
+                r = bus_service_new(agent->event, &bus_handlers, agent, &agent->bus, error);
+        return r < 0 ? r : watch_config(agent, error);
+}
+
+int agent_new(sd_event *event, const char *config_path, Agent **ret, Error *error) {
+        _cleanup_(agent_freep) Agent *agent = NULL;
+        int r;
+
+        agent = malloc(sizeof(*agent));
+        if (!agent)
+                return error_oom(error);
+        *agent = (Agent){
+                .event = sd_event_ref(event),
+                .inotify_fd = -1,
+                .retry_delay = RETRY_FIRST,
+                .setup.state_fd = -1,
+        };
+        if (string_set(&agent->config_path, config_path) < 0)
+                return error_oom(error);
+        r = open_agent(agent, error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(agent);
+        return 0;
+}
+
+Agent *agent_free(Agent *agent) {
+        if (!agent)
+                return NULL;
+        setup_deinit(&agent->setup);
+        bus_service_free(agent->bus);
+        manager_free(agent->manager);
+        sd_event_source_unref(agent->timer);
+        sd_event_source_unref(agent->inotify);
+        close_fd(agent->inotify_fd);
+        free(agent->config_path);
+        sd_event_unref(agent->event);
+        free(agent);
+        return NULL;
+}

@@ -1,0 +1,416 @@
+#include <string.h>
+
+#include "agent/app.h"
+#include "agent/app_status.h"
+#include "agent/base/log.h"
+#include "agent/base/strv.h"
+#include "agent/decision.h"
+#include "agent/engine.h"
+#include "agent/messages.h"
+#include "agent/report.h"
+#include "agent/target_watch.h"
+#include "artifacts/layout.h"
+#include "artifacts/store_clean.h"
+
+#define KEEP_RELEASES 5U
+
+struct App {
+        AppContext context;
+        const AppConfig *config;
+        AppChanged changed;
+        void *userdata;
+        const char *group;
+        ReleaseStore *store;
+        Record record;
+        TargetWatch *watch;
+        char **environment; /* the group's values, of the target in force */
+        char env_sha256[DIGEST_HEX_SIZE];
+        Engine *engine;
+        StoreClean *clean;
+        Report *report;
+        sd_event_source *retry;
+        Decision decision;
+};
+
+static void evaluate(App *app);
+
+static LogFields fields_of(const App *app) {
+        return (LogFields){ .app = app->config->name, .instance = app->context.identity->instance };
+}
+
+static EngineContext engine_context(App *app) {
+        return (EngineContext){
+                .event = app->context.event,
+                .clock = app->context.clock,
+                .config = app->context.config,
+                .depot = app->context.depot,
+                .root = app->context.root,
+                .manager = app->context.manager,
+                .store = app->store,
+                .record = &app->record,
+                .app = app->config->name,
+                .group = app->group,
+                .instance = app->context.identity->instance,
+                .boot_id = app->context.boot_id,
+        };
+}
+
+static void tell(App *app) {
+        json_t *status;
+
+        if (app_status(app, &status) >= 0) {
+                if (json_object_set_new(status, "instance", json_string(app->context.identity->instance)) ==
+                            0 &&
+                    json_object_set_new(status, "group", json_string(app->group)) == 0 &&
+                    json_object_set_new(status, "agent_version", json_string(MUSTER_VERSION)) == 0)
+                        report_set(app->report, status);
+                else
+                        json_decref(status);
+        }
+        app->changed(app, app->userdata);
+}
+
+static bool release_is_needed(const char *name, void *userdata) {
+        const App *app = userdata;
+        const ReleaseRef *refs[] = { &app->record.good, &app->record.previous, &app->record.deployment.to,
+                                     &app->record.deployment.from };
+        char needed[STORE_NAME_SIZE];
+
+        for (size_t i = 0; i < ELEMENTSOF(refs); i++)
+                if (refs[i]->version && store_name(refs[i]->version, refs[i]->sha256, needed) >= 0 &&
+                    strcmp(needed, name) == 0)
+                        return true;
+        return store_current(app->store, needed, NULL) > 0 && strcmp(needed, name) == 0;
+}
+
+static void on_cleaned(_unused_ StoreClean *clean, int result, const Error *error, void *userdata) {
+        App *app = userdata;
+
+        if (result < 0)
+                log_warning("%s: old releases: %s", app->config->name, error->message);
+        app->clean = store_clean_free(app->clean);
+}
+
+/* Nothing about it can hold up or fail a deployment. */
+static void clean_store(App *app) {
+        const StoreRetention retention = { .releases = KEEP_RELEASES, .bytes = STORE_KEEP_ALL };
+        Error error = {};
+
+        app->clean = store_clean_free(app->clean);
+        if (store_clean_start(app->store, app->context.event, NULL, &retention, release_is_needed, on_cleaned,
+                              app, &app->clean, &error) < 0)
+                log_warning("%s: old releases: %s", app->config->name, error.message);
+}
+
+static void on_deployed(_unused_ Engine *engine, void *userdata) {
+        App *app = userdata;
+
+        app->engine = engine_free(app->engine);
+        clean_store(app);
+        evaluate(app);
+}
+
+static void on_progress(_unused_ Engine *engine, void *userdata) {
+        tell(userdata);
+}
+
+static int set_environment(App *app, const Target *target) {
+        _cleanup_buffer_ Buffer text = {};
+        int r = 0;
+
+        app->environment = strv_free(app->environment);
+        for (size_t i = 0; target && i < target->env.n && r >= 0; i++) {
+                r = strv_appendf(&app->environment, "%s=%s", target->env.items[i].name,
+                                 target->env.items[i].value);
+                if (r >= 0)
+                        r = buffer_printf(&text, "%s=%s\n", target->env.items[i].name,
+                                          target->env.items[i].value);
+        }
+        return r < 0 ? r : digest_sha256_hex(buffer_string(&text), text.size, app->env_sha256);
+}
+
+static EngineOrder order_for(App *app, const Target *target, const Decision *decision) {
+        EngineOrder order = {
+                .release.version = target->stable.version,
+                .serial = target->serial,
+                .release_floor = target->release_floor,
+                .env_changed = decision->env_changed,
+                .environment = app->environment,
+                .env_sha256 = app->env_sha256,
+                .archive_fd = -1,
+        };
+
+        memcpy(order.release.sha256, target->stable.sha256, sizeof(order.release.sha256));
+        return order;
+}
+
+static void deploy(App *app, const Target *target) {
+        const EngineContext context = engine_context(app);
+        const EngineOrder order = order_for(app, target, &app->decision);
+        Error error = {};
+
+        app->clean = store_clean_free(app->clean);
+        if (engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, &error) < 0)
+                log_error("%s: cannot begin a deployment: %s", app->config->name, error.message);
+}
+
+static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        evaluate(userdata);
+        return 0;
+}
+
+static void retry_at(App *app, uint64_t at) {
+        uint64_t now = clock_realtime(app->context.clock);
+
+        (void) sd_event_source_set_time_relative(app->retry, at > now ? at - now : 0);
+        (void) sd_event_source_set_enabled(app->retry, SD_EVENT_ONESHOT);
+}
+
+static void take_decision(App *app, const Target *target) {
+        DecisionFacts facts = {
+                .record = &app->record,
+                .instance = app->context.identity->instance,
+                .target_known = target,
+                .env_sha256 = app->env_sha256,
+                .no_target = target_watch_problem(app->watch),
+                .now = clock_realtime(app->context.clock),
+        };
+
+        if (target) {
+                facts.target_serial = target->serial;
+                facts.target_sha256 = target->sha256;
+                facts.stable.version = target->stable.version;
+                memcpy(facts.stable.sha256, target->stable.sha256, sizeof(facts.stable.sha256));
+        }
+        decide(&facts, &app->decision);
+}
+
+static void evaluate(App *app) {
+        const Target *target = target_watch_target(app->watch);
+        char was[DECISION_REASON_MAX];
+
+        if (app->engine)
+                return;
+        if (target && set_environment(app, target) < 0) {
+                log_error("%s: out of memory", app->config->name);
+                return;
+        }
+        memcpy(was, app->decision.reason, sizeof(was));
+        take_decision(app, target);
+        if (target && strcmp(was, app->decision.reason) != 0) {
+                const LogFields fields = fields_of(app);
+
+                log_message(LOG_INFO, NULL, &fields, "%s", app->decision.reason);
+        }
+        if (app->decision.action == DECISION_DEPLOY)
+                deploy(app, target);
+        else if (app->decision.action == DECISION_RETRY)
+                retry_at(app, app->decision.retry_at);
+        tell(app);
+}
+
+/* A newer target: a deployment that has not changed anything yet is given up for it. */
+static void on_target(_unused_ TargetWatch *watch, void *userdata) {
+        App *app = userdata;
+        const Target *target = target_watch_target(app->watch);
+
+        if (app->engine && target && !app->record.deployment.local &&
+            strcmp(target->stable.sha256, app->record.deployment.to.sha256) != 0)
+                (void) engine_cancel(app->engine, "the target asks for another release now");
+        evaluate(app);
+}
+
+/* Whatever another machine wrote into this record, before an image was made of it, is nothing to act on: only what
+ * guards against going back stays. */
+static int adopt_record(App *app, Error *error) {
+        const char *instance = app->context.identity->instance;
+        Record fresh = {};
+
+        if (!string_equal(app->record.instance, instance)) {
+                fresh.serial = app->record.serial;
+                memcpy(fresh.target_sha256, app->record.target_sha256, sizeof(fresh.target_sha256));
+                record_deinit(&app->record);
+                app->record = fresh;
+        }
+        if (string_set(&app->record.app, app->config->name) < 0 ||
+            string_set(&app->record.instance, instance) < 0)
+                return error_oom(error);
+        return 0;
+}
+
+static int resume(App *app, Error *error) {
+        const EngineContext context = engine_context(app);
+
+        if (!deployment_is_running(&app->record.deployment))
+                return 0;
+        return engine_resume(&context, on_deployed, on_progress, app, &app->engine, error);
+}
+
+static int open_report(App *app, Error *error) {
+        char key[LAYOUT_KEY_MAX];
+        int r;
+
+        r = layout_instance(app->config->name, app->group, app->context.identity->report_id, key, error);
+        if (r < 0)
+                return r;
+        return report_new(app->context.event, app->context.depot, key, app->context.config->report_interval,
+                          &app->report, error);
+}
+
+static int open_app(App *app, Error *error) {
+        const AppContext *context = &app->context;
+        int r;
+
+        r = store_open(context->config->state_dir, app->config->name, &app->store, error);
+        if (r < 0)
+                return r;
+        r = record_load(app->store->app_fd, &app->record, error);
+        if (r < 0)
+                return r;
+        r = adopt_record(app, error);
+        if (r < 0)
+                return r;
+        r = open_report(app, error);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, 0, on_retry, app);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(app->retry, SD_EVENT_OFF);
+        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
+}
+
+static int start_watch(App *app, Error *error) {
+        const AppContext *context = &app->context;
+        const TargetWatchContext watch = {
+                .event = context->event,
+                .clock = context->clock,
+                .depot = context->depot,
+                .root = context->root,
+                .record = &app->record,
+                .app_fd = app->store->app_fd,
+                .app = app->config->name,
+                .group = app->group,
+                .instance = context->identity->instance,
+                .interval = context->config->poll_interval,
+        };
+
+        return target_watch_new(&watch, on_target, app, &app->watch, error);
+}
+
+int app_new(const AppContext *context, const AppConfig *config, AppChanged changed, void *userdata, App **ret,
+            Error *error) {
+        _cleanup_(app_freep) App *app = NULL;
+        int r;
+
+        app = calloc(1, sizeof(*app));
+        if (!app)
+                return error_oom(error);
+        app->context = *context;
+        app->config = config;
+        app->changed = changed;
+        app->userdata = userdata;
+        app->group = config->group ? config->group : context->identity->group;
+        r = set_environment(app, NULL);
+        if (r < 0)
+                return error_oom(error);
+        r = open_app(app, error);
+        if (r < 0)
+                return r;
+        r = start_watch(app, error);
+        if (r < 0)
+                return r;
+        r = resume(app, error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(app);
+        return 0;
+}
+
+App *app_free(App *app) {
+        if (!app)
+                return NULL;
+        engine_free(app->engine);
+        store_clean_free(app->clean);
+        target_watch_free(app->watch);
+        report_free(app->report);
+        sd_event_source_unref(app->retry);
+        strv_free(app->environment);
+        record_deinit(&app->record);
+        store_free(app->store);
+        free(app);
+        return NULL;
+}
+
+void app_poll(App *app) {
+        target_watch_poll(app->watch);
+}
+
+/* The app's name and version come from the release itself. */
+int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error) {
+        const EngineContext context = engine_context(app);
+        _cleanup_release_ Release *release = NULL;
+        EngineOrder order;
+        int r;
+
+        if (app->engine)
+                return error_set(error, -EBUSY, "deployment %s of %s is running", app->record.deployment.id,
+                                 app->config->name);
+        r = release_parse(release_json, strlen(release_json), &release, error);
+        if (r < 0)
+                return -EINVAL;
+        order = (EngineOrder){
+                .release.version = release->version,
+                .environment = app->environment,
+                .env_sha256 = app->env_sha256,
+                .release_json = release_json,
+                .archive_fd = archive_fd,
+        };
+        memcpy(order.release.sha256, release->sha256, sizeof(order.release.sha256));
+        app->clean = store_clean_free(app->clean);
+        r = engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, error);
+        if (r < 0)
+                return r;
+        if (string_set(ret_id, app->record.deployment.id) < 0)
+                return error_oom(error);
+        tell(app);
+        return 0;
+}
+
+const char *app_name(const App *app) {
+        return app->config->name;
+}
+
+bool app_is_required(const App *app) {
+        return app->config->required;
+}
+
+AppReadiness app_readiness(const App *app) {
+        if (app->record.good.version)
+                return APP_READY;
+        return !app->engine && app->decision.action == DECISION_FAILED ? APP_FAILED : APP_ON_ITS_WAY;
+}
+
+const Deployment *app_deployment(const App *app) {
+        return app->engine ? &app->record.deployment : NULL;
+}
+
+const char *app_reason(const App *app) {
+        return app->decision.reason;
+}
+
+int app_status(const App *app, json_t **ret) {
+        const AppStatusFacts facts = {
+                .name = app->config->name,
+                .required = app->config->required,
+                .record = &app->record,
+                .decision = &app->decision,
+                .deploying = app->engine,
+                .percent = app->engine ? engine_percent(app->engine) : -1,
+        };
+
+        return app_status_to_json(&facts, ret);
+}
+
+int app_history(const App *app, size_t limit, json_t **ret, Error *error) {
+        return record_read_history(app->store->app_fd, limit, ret, error);
+}

@@ -1,0 +1,54 @@
+#pragma once
+
+/* One app on this instance: reads its target from the depot, decides, has the engine deploy, and says how it stands. */
+
+#include <jansson.h>
+
+#include "agent/identity.h"
+#include "agent/launch_state.h"
+#include "agent/record.h"
+#include "artifacts/depot.h"
+#include "artifacts/trust_root.h"
+#include "units/manager.h"
+
+typedef struct App App;
+
+typedef struct AppContext {
+        sd_event *event;
+        const Clock *clock;
+        const Config *config;
+        const Identity *identity;
+        Depot *depot;
+        const TrustRoot *root;
+        Manager *manager;
+        const char *boot_id;
+} AppContext;
+
+/* Its state has changed, or a deployment made progress. */
+typedef void (*AppChanged)(App *app, void *userdata);
+
+/* Opens the app's folder and record, takes up a deployment that was interrupted, and begins to look at the depot. What
+ * CONTEXT and CONFIG point to must stay. */
+int app_new(const AppContext *context, const AppConfig *config, AppChanged changed, void *userdata, App **ret,
+            Error *error);
+
+/* What runs goes on by itself. Returns NULL. */
+App *app_free(App *app);
+DEFINE_CLEANUP(App *, app_free)
+
+/* Looks at the depot now. */
+void app_poll(App *app);
+
+/* Deploys a release that root hands over. -EBUSY while another deployment runs. */
+int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error);
+
+const char *app_name(const App *app);
+bool app_is_required(const App *app);
+AppReadiness app_readiness(const App *app);
+const Deployment *app_deployment(const App *app); /* the one that runs, or NULL */
+
+/* One sentence: what it does or waits for, and why. */
+const char *app_reason(const App *app);
+
+int app_status(const App *app, json_t **ret);
+int app_history(const App *app, size_t limit, json_t **ret, Error *error);

@@ -1,0 +1,66 @@
+#include "agent/app_status.h"
+#include "agent/base/clock.h"
+#include "agent/base/parse.h"
+
+/* none: no release; deploying, rolling-back: at work; good: what was asked for serves; held: a release serves, but not
+ * the one asked for; failed: nothing serves, and nothing will be tried. */
+static const char *state_of(const AppStatusFacts *facts) {
+        const Record *record = facts->record;
+
+        if (facts->deploying)
+                return step_is_rollback(record->deployment.step) ? "rolling-back" : "deploying";
+        if (record->deployment.id && record->deployment.outcome == OUTCOME_ROLLBACK_FAILED)
+                return "failed";
+        if (!record->good.version)
+                return facts->decision->action == DECISION_FAILED ? "failed" : "none";
+        return facts->decision->action == DECISION_FINISHED ? "good" : "held";
+}
+
+static json_t *time_to_json(uint64_t usec) {
+        char text[TIME_TEXT_MAX];
+
+        format_time(usec, text);
+        return usec > 0 ? json_string(text) : json_null();
+}
+
+static json_t *deployment_status(const AppStatusFacts *facts) {
+        const Deployment *deployment = &facts->record->deployment;
+
+        if (!facts->deploying)
+                return json_null();
+        return json_pack("{s:s, s:s, s:s, s:s*, s:I, s:o, s:o}", "id", deployment->id, "version",
+                         deployment->to.version, "step", step_to_string(deployment->step), "event",
+                         step_lifecycle_event(deployment->step), "attempt", (json_int_t) deployment->attempt,
+                         "started", time_to_json(deployment->started), "percent",
+                         facts->percent >= 0 ? json_integer(facts->percent) : json_null());
+}
+
+static json_t *last_failure(const Record *record) {
+        const Failure *failure;
+
+        if (record->n_failures == 0)
+                return json_null();
+        failure = &record->failures[record->n_failures - 1];
+        return json_pack("{s:s, s:s, s:s, s:s, s:o}", "version", failure->release.version, "step",
+                         step_to_string(failure->step), "fault", error_fault_to_string(failure->fault),
+                         "reason", failure->reason, "at", time_to_json(failure->at));
+}
+
+int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
+        const Record *record = facts->record;
+        bool has_good = record->good.version;
+        char reason[DECISION_REASON_MAX];
+
+        snprintf(reason, sizeof(reason), "%s", facts->decision->reason);
+        if (facts->deploying)
+                snprintf(reason, sizeof(reason), "deployment %s of release %s is in step %s",
+                         record->deployment.id, record->deployment.to.version,
+                         step_to_string(record->deployment.step));
+        *ret = json_pack("{s:s, s:b, s:s, s:s?, s:s?, s:I, s:b, s:o, s:s, s:o, s:o}", "app", facts->name,
+                         "required", facts->required, "state", state_of(facts), "version",
+                         record->good.version, "release_sha256", has_good ? record->good.sha256 : NULL,
+                         "serial", (json_int_t) record->serial, "local", record->good_is_local, "since",
+                         time_to_json(record->good_since), "reason", reason, "deployment",
+                         deployment_status(facts), "last_failure", last_failure(record));
+        return *ret ? 0 : -ENOMEM;
+}

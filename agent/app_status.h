@@ -1,0 +1,19 @@
+#pragma once
+
+/* How one app stands, as JSON: for the bus, the command line and the instance report. Pure. */
+
+#include <jansson.h>
+
+#include "agent/decision.h"
+
+typedef struct AppStatusFacts {
+        const char *name;
+        bool required;
+        const Record *record;
+        const Decision *decision;
+        bool deploying;
+        int percent; /* of the download, -1: none runs */
+} AppStatusFacts;
+
+/* -ENOMEM */
+int app_status_to_json(const AppStatusFacts *facts, json_t **ret);

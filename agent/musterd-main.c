@@ -1,0 +1,142 @@
+#include <getopt.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "agent/agent.h"
+#include "agent/base/log.h"
+#include "agent/config.h"
+
+#define EXIT_BAD_INPUT 3
+
+static const char help[] =
+        "Usage: musterd [OPTION]\n"
+        "The deploy agent: keeps this instance at the releases that its group should run.\n"
+        "\n"
+        "  --config FILE     read FILE instead of " CONFIG_PATH "\n"
+        "  --check-config    say whether the configuration is good, and exit\n"
+        "  --debug           log more\n"
+        "  --help            show this help, and exit\n"
+        "  --version         show the version, and exit\n"
+        "\n"
+        "See musterd(8) and muster.conf(5).\n";
+
+typedef struct Options {
+        const char *config_path;
+        bool check;
+} Options;
+
+static int check_config(const char *path) {
+        _cleanup_(config_freep) Config *config = NULL;
+        Error error = {};
+
+        if (config_load(path, &config, &error) < 0) {
+                fprintf(stderr, "musterd: %s\n", error.message);
+                return EXIT_BAD_INPUT;
+        }
+        printf("%s: %s\n", path,
+               config_is_configured(config) ? "good" : "good, but unconfigured: there is no depot");
+        return EXIT_SUCCESS;
+}
+
+static int on_hangup(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
+                     void *userdata) {
+        agent_reload(userdata);
+        return 0;
+}
+
+static int block_signals(void) {
+        static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+        sigset_t set;
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < ELEMENTSOF(handled); i++)
+                sigaddset(&set, handled[i]);
+        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                return -errno;
+        return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int run(const char *config_path, Error *error) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(agent_freep) Agent *agent = NULL;
+        int r;
+
+        r = block_signals();
+        if (r >= 0)
+                r = sd_event_default(&event);
+        if (r >= 0)
+                r = sd_event_set_watchdog(event, true);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot set up the event loop");
+        r = agent_new(event, config_path, &agent, error);
+        if (r < 0)
+                return r;
+        r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, agent);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot set up the event loop");
+        (void) sd_notify(false, "READY=1");
+        r = sd_event_loop(event);
+        (void) sd_notify(false, "STOPPING=1");
+        return r < 0 ? error_set_errno(error, r, "the event loop failed") : 0;
+}
+
+/* 0: go on; else exit with *RET. */
+static int parse_options(int argc, char **argv, Options *options, int *ret) {
+        static const struct option table[] = {
+                { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, 'k' },
+                { "debug", no_argument, NULL, 'd' },        { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'v' },      {},
+        };
+        int c;
+
+        *ret = EXIT_SUCCESS;
+        while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+                switch (c) {
+                case 'c':
+                        options->config_path = optarg;
+                        break;
+                case 'k':
+                        options->check = true;
+                        break;
+                case 'd':
+                        log_set_max_priority(LOG_DEBUG);
+                        break;
+                case 'h':
+                        fputs(help, stdout);
+                        return 1;
+                case 'v':
+                        puts("musterd " MUSTER_VERSION);
+                        return 1;
+                default:
+                        *ret = 2;
+                        return 1;
+                }
+        }
+        if (optind < argc) {
+                fprintf(stderr, "musterd: unexpected argument '%s', see musterd --help\n", argv[optind]);
+                *ret = 2;
+                return 1;
+        }
+        return 0;
+}
+
+int main(int argc, char **argv) {
+        Options options = { .config_path = CONFIG_PATH };
+        Error error = {};
+        int ret;
+
+        if (parse_options(argc, argv, &options, &ret))
+                return ret;
+        if (options.check)
+                return check_config(options.config_path);
+        if (run(options.config_path, &error) < 0) {
+                log_error("%s", error.message);
+                return EXIT_FAILURE;
+        }
+        return EXIT_SUCCESS;
+}

@@ -1,0 +1,100 @@
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/base/parse.h"
+#include "agent/base/strv.h"
+#include "agent/report.h"
+
+#define REPORT_DELAY (200 * USEC_PER_MSEC)
+#define REPORT_RETRY_FIRST (5 * USEC_PER_SEC)
+#define REPORT_RETRY_MAX (300 * USEC_PER_SEC)
+
+struct Report {
+        Depot *depot;
+        char *key;
+        uint64_t interval;
+        json_t *content;
+        sd_event_source *timer;
+        DepotOp *op;
+        bool changed; /* since the running write began */
+        uint64_t retry_delay;
+};
+
+static void write_after(Report *report, uint64_t usec) {
+        (void) sd_event_source_set_time_relative(report->timer, usec);
+        (void) sd_event_source_set_enabled(report->timer, SD_EVENT_ONESHOT);
+}
+
+static void on_written(_unused_ DepotOp *op, int result, const Error *error, void *userdata) {
+        Report *report = userdata;
+
+        report->op = depot_op_free(report->op);
+        if (result < 0) {
+                log_debug("report: %s", error->message);
+                write_after(report, report->retry_delay);
+                report->retry_delay = MIN(report->retry_delay * 2, REPORT_RETRY_MAX);
+                return;
+        }
+        report->retry_delay = REPORT_RETRY_FIRST;
+        write_after(report, report->changed ? REPORT_DELAY : report->interval);
+}
+
+static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        Report *report = userdata;
+        _cleanup_free_ char *text = NULL;
+        char now[TIME_TEXT_MAX];
+        Error error = {};
+        int r;
+
+        if (report->op || !report->content)
+                return 0;
+        format_time(clock_realtime(&clock_system), now);
+        (void) json_object_set_new(report->content, "reported", json_string(now));
+        text = json_dumps(report->content, JSON_COMPACT | JSON_SORT_KEYS);
+        report->changed = false;
+        r = text ? depot_put_start(report->depot, report->key, text, strlen(text), DEPOT_ALWAYS, NULL,
+                                   on_written, report, &report->op, &error)
+                 : -ENOMEM;
+        if (r < 0)
+                write_after(report, report->retry_delay);
+        return 0;
+}
+
+int report_new(sd_event *event, Depot *depot, const char *key, uint64_t interval_usec, Report **ret,
+               Error *error) {
+        _cleanup_(report_freep) Report *report = NULL;
+        int r;
+
+        report = malloc(sizeof(*report));
+        if (!report)
+                return error_oom(error);
+        *report = (Report){ .depot = depot, .interval = interval_usec, .retry_delay = REPORT_RETRY_FIRST };
+        if (string_set(&report->key, key) < 0)
+                return error_oom(error);
+        r = sd_event_add_time_relative(event, &report->timer, CLOCK_BOOTTIME, interval_usec, 0, on_timer,
+                                       report);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot use the event loop");
+        *ret = TAKE_PTR(report);
+        return 0;
+}
+
+void report_set(Report *report, json_t *content) {
+        json_decref(report->content);
+        report->content = content;
+        report->changed = true;
+        if (!report->op)
+                write_after(report, REPORT_DELAY);
+}
+
+Report *report_free(Report *report) {
+        if (!report)
+                return NULL;
+        sd_event_source_unref(report->timer);
+        depot_op_free(report->op);
+        json_decref(report->content);
+        free(report->key);
+        free(report);
+        return NULL;
+}

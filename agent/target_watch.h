@@ -1,0 +1,45 @@
+#pragma once
+
+/* Keeps an eye on one target in the depot: conditional GETs with jitter, then signature, app and group, serial, and
+ * freshness where the trust root knows such a role. What is accepted is written into the record before it is acted
+ * on, so that no restart ever accepts a lower serial. A target that is refused, and a depot that does not answer, leave
+ * the one that was accepted before in force. */
+
+#include "agent/base/clock.h"
+#include "agent/record.h"
+#include "artifacts/depot.h"
+#include "artifacts/target.h"
+#include "artifacts/trust_root.h"
+
+typedef struct TargetWatch TargetWatch;
+
+typedef struct TargetWatchContext {
+        sd_event *event;
+        const Clock *clock;
+        Depot *depot;
+        const TrustRoot *root;
+        Record *record;
+        int app_fd;
+        const char *app;
+        const char *group;
+        const char *instance;
+        uint64_t interval; /* microseconds between two looks */
+} TargetWatchContext;
+
+/* The target, or why there is none, has changed, or was looked at the first time. */
+typedef void (*TargetWatchChanged)(TargetWatch *watch, void *userdata);
+
+/* Looks for the first time at once. What the context points to must stay. */
+int target_watch_new(const TargetWatchContext *context, TargetWatchChanged changed, void *userdata,
+                     TargetWatch **ret, Error *error);
+TargetWatch *target_watch_free(TargetWatch *watch);
+DEFINE_CLEANUP(TargetWatch *, target_watch_free)
+
+/* Looks now. */
+void target_watch_poll(TargetWatch *watch);
+
+/* The accepted target, NULL if there is none that may be acted on. */
+const Target *target_watch_target(const TargetWatch *watch);
+
+/* What is wrong with the last look, or NULL. */
+const char *target_watch_problem(const TargetWatch *watch);

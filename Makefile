@@ -34,15 +34,17 @@ OUT := $(BUILD)/$(notdir $(CC))$(if $(SANITIZE),-$(subst $(COMMA),-,$(SANITIZE))
 
 prefix ?= /usr
 sysconfdir ?= /etc
-bindir := $(prefix)/bin
-sbindir := $(prefix)/sbin
-libexecdir := $(prefix)/lib/muster
-datadir := $(prefix)/share
-mandir := $(datadir)/man
-unitdir := $(prefix)/lib/systemd/system
+bindir ?= $(prefix)/bin
+sbindir ?= $(prefix)/sbin
+libexecdir ?= $(prefix)/lib/muster
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+unitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 
 # These run before anything is installed, or need nothing of it.
-GOALS_WITHOUT_LIBRARIES := check check-long demo clean format
+GOALS_WITHOUT_LIBRARIES := check check-long demo deb fuzz lint clean format
 NEEDS_LIBRARIES := $(if $(filter-out $(GOALS_WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),yes)
 
 # What the sources include; --as-needed keeps out of each program what that program does not use.
@@ -65,7 +67,8 @@ HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE -fno-strict
 # The folder that it is built in leaves no trace in what is built.
 REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
 SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DMUSTER_VERSION='"$(VERSION)"' -I. $(PKG_CFLAGS) \
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DMUSTER_VERSION='"$(VERSION)"' \
+        -DMUSTER_LIBEXECDIR='"$(libexecdir)"' -I. $(PKG_CFLAGS) \
         $(WARNINGS) $(HARDENING) $(REPRODUCIBLE) -ffunction-sections -fdata-sections \
         $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections -pthread $(LDFLAGS) $(SAN_FLAGS)
@@ -169,6 +172,41 @@ fuzz-run: $(FUZZ_FILES)
 $(OUT)/tests/fuzz/fuzz-%: $(OUT)/tests/fuzz/fuzz-%.o $(LIB)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+
+# The package is built from a copy, so that nothing of it lies about in the tree; a second time only what changed.
+DEB_TREE := $(BUILD)/deb/muster-$(VERSION)
+DEB = $(BUILD)/muster_$(VERSION)_$(shell dpkg --print-architecture).deb
+deb:
+	@tests/setup --packages
+	@mkdir -p $(DEB_TREE)
+	@tar --exclude=./$(BUILD) --exclude=./.git -c . | tar -x -C $(DEB_TREE)
+	@cd $(DEB_TREE) && rm -rf debian/muster debian/.debhelper debian/debhelper-build-stamp debian/files && \
+		DEB_BUILD_OPTIONS='nocheck terse parallel=$(shell nproc)' dpkg-buildpackage --build=binary --no-pre-clean \
+		--unsigned-source --unsigned-changes >../build.log 2>&1 || { tail -n 60 ../build.log; exit 1; }
+	@cp $(BUILD)/deb/$(notdir $(DEB)) $(DEB)
+	@lintian --pedantic --allow-root --fail-on=error,warning,info,pedantic $(BUILD)/deb/muster_$(VERSION)_*.changes
+	@echo $(DEB)
+
+# Where a program goes, if not to bindir.
+musterd_DIR := $(sbindir)
+muster-unpack_DIR := $(libexecdir)
+INSTALL_PROGRAMS := $(PROGRAMS:%=install-program/%)
+INSTALL_PAGES := $(MAN_PAGES:%=install-page/%)
+.PHONY: $(INSTALL_PROGRAMS) $(INSTALL_PAGES)
+
+install: $(INSTALL_PROGRAMS) $(INSTALL_PAGES)
+	@for unit in musterd.service muster-recover.service; do \
+		$(INSTALL) -D -m 0644 units/$$unit $(DESTDIR)$(unitdir)/$$unit && \
+		sed -i 's,/usr/sbin/,$(sbindir)/,' $(DESTDIR)$(unitdir)/$$unit || exit 1; done
+	@$(INSTALL) -D -m 0644 units/muster.sysusers $(DESTDIR)$(sysusersdir)/muster.conf
+	@$(INSTALL) -D -m 0644 units/muster.tmpfiles $(DESTDIR)$(tmpfilesdir)/muster.conf
+	@$(INSTALL) -D -m 0644 units/org.muster.Agent1.conf $(DESTDIR)$(datadir)/dbus-1/system.d/org.muster.Agent1.conf
+
+$(INSTALL_PROGRAMS): install-program/%: $(OUT)/%
+	@$(INSTALL) -D $< $(DESTDIR)$(or $($*_DIR),$(bindir))/$*
+
+$(INSTALL_PAGES): install-page/%: %
+	@$(INSTALL) -D -m 0644 $< $(DESTDIR)$(mandir)/man$(subst .,,$(suffix $<))/$(notdir $<)
 
 clean:
 	rm -rf $(BUILD)

@@ -28,15 +28,15 @@ LIBRARIES = {
     r"curl/": {"agent/net"},
     r"expat\.h": {"agent/net"},
     r"archive(_entry)?\.h": {"artifacts"},
-    r"(lzma|zlib|zstd(_errors)?)\.h": {"artifacts"},
     r"yaml\.h": {"artifacts"},
+    r"(zstd|zlib|lzma)\.h": {"artifacts"},
     r"pthread\.h": {"artifacts"},
     r"ini\.h": {"agent"},
 }
 C_LIBRARY = re.compile(
     r"(arpa|asm|linux|net|netinet|sys)/\w+\.h|"
-    r"(assert|ctype|dirent|endian|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits|locale|math|netdb|poll|pwd|sched|"
-    r"search|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|sysexits|syslog|termios|"
+    r"(assert|ctype|dirent|endian|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits|locale|math|netdb|poll|pwd|sched|search|"
+    r"signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|sysexits|syslog|termios|"
     r"time|unistd|wchar)\.h")
 
 # What each program is linked with, at most.
@@ -44,10 +44,10 @@ LIBC = {"libc.so.6"}
 LINKED = {
     "musterd": LIBC | {"libcurl.so.4", "libcrypto.so.3", "libexpat.so.1", "libjansson.so.4", "libsystemd.so.0",
                        "libinih.so.1"},
-    "muster-unpack": LIBC | {"libarchive.so.13", "liblzma.so.5", "libz.so.1", "libzstd.so.1"},
+    "muster-unpack": LIBC | {"libarchive.so.13", "libzstd.so.1", "libz.so.1", "liblzma.so.5"},
     "muster": LIBC | {"libcurl.so.4", "libcrypto.so.3", "libexpat.so.1", "libjansson.so.4", "libsystemd.so.0",
-                      "libinih.so.1", "libarchive.so.13", "liblzma.so.5", "libz.so.1", "libzstd.so.1",
-                      "libyaml-0.so.2"},
+                      "libinih.so.1", "libarchive.so.13", "libyaml-0.so.2", "libzstd.so.1", "libz.so.1",
+                      "liblzma.so.5"},
 }
 
 FUNCTION_LINES_MAX = 80

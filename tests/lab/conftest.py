@@ -7,7 +7,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from rig.lab import Lab  # noqa: E402  (the path has to be there first)
+from rig.balancer import Balancer  # noqa: E402  (the path has to be there first)
+from rig.cloud import Cloud  # noqa: E402
+from rig.director import Director  # noqa: E402
+from rig.lab import Lab  # noqa: E402
+
+
+def _directed(item):
+    director = getattr(item, "director", None)
+    return [*director.instances.values(), *director.retired.values()] if director else []
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -15,7 +23,7 @@ def pytest_runtest_makereport(item, call):
     """Adds what the instances of a failed test have to say to its report."""
     report = (yield).get_result()
     if report.when == "call" and report.failed:
-        for instance in getattr(item, "instances", []):
+        for instance in [*getattr(item, "instances", []), *_directed(item)]:
             report.sections.append((f"instance {instance.id}", instance.report()))
 
 
@@ -44,3 +52,43 @@ def new_instance(lab, request):
 def instance(new_instance):
     """One booted instance with muster's package, not configured, with no cloud around it."""
     return new_instance().boot()
+
+
+@pytest.fixture(scope="session")
+def session_cloud(lab):
+    running = Cloud(lab)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def cloud(session_cloud):
+    """S3 and the rest, with a clock that is right, an empty log and no faults."""
+    session_cloud.set_clock(0)
+    session_cloud.proxy.log.clear()
+    session_cloud.proxy.bucket_regions.clear()
+    session_cloud.metadata.fault = None
+    session_cloud.metadata.log.clear()
+    return session_cloud
+
+
+@pytest.fixture
+def bucket(cloud):
+    """An empty bucket of this test's own."""
+    return cloud.bucket()
+
+
+@pytest.fixture
+def balancer(lab, cloud):
+    running = Balancer(lab)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def director(lab, cloud, request):
+    """Auto Scaling, with a load balancer if the test asks for one as well."""
+    balancer = request.getfixturevalue("balancer") if "balancer" in request.fixturenames else None
+    request.node.director = running = Director(lab, cloud, balancer)
+    yield running
+    running.close()

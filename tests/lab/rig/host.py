@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+TOOL = Path(__file__).resolve().parent.parent  # the folder from which `python3 -m rig.…` works
 CLONE_NEWNET = 0x40000000
 CGROUPS = Path("/sys/fs/cgroup")
 

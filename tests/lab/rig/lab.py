@@ -27,9 +27,13 @@ class Lab:
         if self.package is None:
             raise LabError("this needs muster's package: run `make deb` first")
 
+    @staticmethod
+    def new_id():
+        return f"i-0{secrets.token_hex(8)}"
+
     def instance(self, instance_id=None):
         """A new instance, not yet switched on."""
-        instance = Instance(self.run, self.network, self.layers, instance_id or f"i-{secrets.token_hex(8)}0")
+        instance = Instance(self.run, self.network, self.layers, instance_id or self.new_id())
         self.instances.append(instance)
         return instance
 

@@ -22,7 +22,7 @@ PACKAGES = ["ca-certificates", "curl", "dbus", "iproute2", "procps", "strace", "
 LIBRARIES = ["libarchive13", "libcurl4", "libexpat1", "libinih1", "libjansson4", "libssl3", "libsystemd0",
              "libyaml-0-2"]
 # Change it when _finish() changes.
-REVISION = 1
+REVISION = 2
 
 # cloud-init's last stage, as far as user data goes: after multi-user.target, which is what makes ordering on it a
 # cycle for a unit that multi-user.target wants.
@@ -77,7 +77,7 @@ def _finish(root):
     for wanted, by in (("cloud-final.service", "cloud-init.target"), ("cloud-init.target", "multi-user.target")):
         (units / f"{by}.wants").mkdir(exist_ok=True)
         (units / f"{by}.wants" / wanted).symlink_to(f"../{wanted}")
-    (root / "etc/machine-id").write_text("uninitialized\n")
+    (root / "etc/machine-id").write_text("")  # "uninitialized" would enable every unit at the first boot
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     (root / "etc/hostname").unlink(missing_ok=True)
     (root / "etc/resolv.conf").unlink(missing_ok=True)

@@ -95,7 +95,7 @@ class Run:
     def _start_guard(self):
         """Reads from a pipe that nobody writes to: it ends when this process does."""
         command = [sys.executable, "-m", "rig.run", "guard", self.id]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parent.parent,
+        return subprocess.Popen(command, stdin=subprocess.PIPE, cwd=host.TOOL,
                                 start_new_session=True)
 
     def namespace(self, name):

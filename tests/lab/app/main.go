@@ -1,0 +1,276 @@
+// The service that the lab deploys: HTTP on :8080, replaced on SIGHUP without losing a connection, and able to
+// misbehave in the ways that a release can.
+//
+// A file "switches" in its working directory (lines of NAME=VALUE) makes it misbehave:
+//
+//	SLOW_START=5s      ready only after a while
+//	FAIL_START=1       ends with an error instead of becoming ready
+//	FAIL_HEALTH=1      /healthz answers 503
+//	CRASH_AFTER=3s     ends with an error after a while
+//	HANG_ON_RELOAD=1   SIGHUP does nothing
+//	LEAK_DAEMON=1      leaves a process of its own session behind
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var version = "unset" // -ldflags "-X main.version=…"
+
+const (
+	address        = ":8080"
+	firstFd        = 3 // systemd's protocol and os/exec agree
+	inheritedEnv   = "API_INHERITED"
+	reloadPatience = 20 * time.Second
+	drainPatience  = 20 * time.Second
+)
+
+type switches map[string]string
+
+func readSwitches(path string) switches {
+	found := switches{}
+	file, err := os.Open(path)
+	if err != nil {
+		return found
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
+		if ok && !strings.HasPrefix(name, "#") {
+			found[name] = value
+		}
+	}
+	return found
+}
+
+func (s switches) duration(name string) time.Duration {
+	length, _ := time.ParseDuration(s[name])
+	return length
+}
+
+// notify tells systemd something (sd_notify(3)); without a socket to tell it to, nothing.
+func notify(lines ...string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	if strings.HasPrefix(path, "@") {
+		path = "\x00" + path[1:]
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		log.Printf("notify: %v", err)
+		return
+	}
+	defer conn.Close()
+	conn.Write([]byte(strings.Join(lines, "\n")))
+}
+
+// listen takes the listener that the process before this one hands over, or systemd's, or makes its own.
+func listen() (net.Listener, error) {
+	activated := os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) && os.Getenv("LISTEN_FDS") == "1"
+	if os.Getenv(inheritedEnv) == "" && !activated {
+		return net.Listen("tcp", address)
+	}
+	file := os.NewFile(firstFd, "listener")
+	defer file.Close()
+	return net.FileListener(file)
+}
+
+// instanceID asks the metadata service as any service on EC2 would; off AWS it is the host's name.
+func instanceID() string {
+	client := http.Client{Timeout: 500 * time.Millisecond}
+	ask := func(method, path, header, value string) (string, error) {
+		request, _ := http.NewRequest(method, "http://169.254.169.254/latest/"+path, nil)
+		request.Header.Set(header, value)
+		answer, err := client.Do(request)
+		if err != nil {
+			return "", err
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(answer.Body, 1024))
+		if answer.StatusCode != http.StatusOK {
+			return "", errors.New(answer.Status)
+		}
+		return string(body), err
+	}
+	token, err := ask("PUT", "api/token", "X-aws-ec2-metadata-token-ttl-seconds", "60")
+	if err == nil {
+		if id, err := ask("GET", "meta-data/instance-id", "X-aws-ec2-metadata-token", token); err == nil {
+			return id
+		}
+	}
+	name, _ := os.Hostname()
+	return name
+}
+
+type service struct {
+	switches switches
+	instance string
+	listener *net.TCPListener
+	server   *http.Server
+	draining atomic.Bool
+}
+
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Version", version)
+	w.Header().Set("X-Instance", s.instance)
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	switch {
+	case r.URL.Path == "/healthz" && s.switches["FAIL_HEALTH"] != "":
+		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+	case r.URL.Path == "/slow":
+		length, _ := time.ParseDuration(r.URL.Query().Get("for"))
+		time.Sleep(length)
+		fmt.Fprintln(w, "at last")
+	default:
+		fmt.Fprintf(w, "api %s on %s\n", version, s.instance)
+	}
+}
+
+// start runs what lies at current by now, with our listener, and waits until it says that it serves.
+func (s *service) startSuccessor() error {
+	listener, err := s.listener.File()
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	said, say, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer said.Close()
+	command := exec.Command(os.Args[0])
+	command.Dir = filepath.Dir(filepath.Dir(os.Args[0]))
+	command.Env = append(os.Environ(), inheritedEnv+"=1")
+	command.ExtraFiles = []*os.File{listener, say}
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	err = command.Start()
+	say.Close()
+	if err != nil {
+		return err
+	}
+	go command.Wait()
+	said.SetReadDeadline(time.Now().Add(reloadPatience))
+	if _, err := io.ReadFull(said, make([]byte, 1)); err != nil {
+		command.Process.Kill()
+		return fmt.Errorf("the new process did not become ready: %w", err)
+	}
+	return nil
+}
+
+// reload returns true once a successor serves.
+func (s *service) reload() bool {
+	if s.switches["HANG_ON_RELOAD"] != "" {
+		log.Print("reload: hanging, as told")
+		return false
+	}
+	notify("RELOADING=1")
+	if err := s.startSuccessor(); err != nil {
+		log.Printf("reload: %v; still serving %s", err, version)
+		notify("READY=1", "STATUS=serving "+version+", a reload failed")
+		return false
+	}
+	return true
+}
+
+// drain answers what has been accepted, and nothing else.
+func (s *service) drain() {
+	s.draining.Store(true)
+	end, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
+	if err := s.server.Shutdown(end); err != nil {
+		log.Printf("drain: %v", err)
+	}
+}
+
+func (s *service) misbehave() {
+	if after := s.switches.duration("CRASH_AFTER"); after > 0 {
+		time.AfterFunc(after, func() { log.Fatal("crashing, as told") })
+	}
+	if s.switches["LEAK_DAEMON"] != "" {
+		daemon := exec.Command("/bin/sleep", "86400")
+		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := daemon.Start(); err != nil {
+			log.Print(err)
+		}
+	}
+}
+
+func (s *service) ready() {
+	notify(fmt.Sprintf("MAINPID=%d", os.Getpid()), "READY=1", "STATUS=serving "+version)
+	if os.Getenv(inheritedEnv) != "" {
+		predecessor := os.NewFile(firstFd+1, "predecessor")
+		predecessor.Write([]byte{1})
+		predecessor.Close()
+	}
+	log.Printf("version %s serves on %s", version, s.instance)
+}
+
+func serve() error {
+	s := &service{switches: readSwitches("switches"), instance: instanceID()}
+	listener, err := listen()
+	if err != nil {
+		return err
+	}
+	s.listener = listener.(*net.TCPListener)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	time.Sleep(s.switches.duration("SLOW_START"))
+	if s.switches["FAIL_START"] != "" {
+		return errors.New("failing to start, as told")
+	}
+	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	go s.server.Serve(s.listener)
+	s.ready()
+	s.misbehave()
+	for received := range signals {
+		if received != syscall.SIGHUP || s.reload() {
+			break
+		}
+	}
+	s.drain()
+	return nil
+}
+
+// validate asks the service that runs on this machine for its version, which must be ours.
+func validate() error {
+	answer, err := http.Get("http://127.0.0.1" + address + "/")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if serves := answer.Header.Get("X-Version"); serves != version {
+		return fmt.Errorf("version %s serves, not %s", serves, version)
+	}
+	return nil
+}
+
+func main() {
+	log.SetFlags(0)
+	run := serve
+	if len(os.Args) > 1 && os.Args[1] == "validate" {
+		run = validate
+	}
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,45 @@
+"""Builds releases of the lab's Go service (../app): folders that `muster publish` takes as they are."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from . import host, rootfs
+from .host import LabError
+
+SOURCE = host.TOOL / "app"
+# Debian's comes first: it is the one that the package's users have.
+COMPILERS = ["/usr/bin/go", "go"]
+
+
+def _compile(version, binary):
+    compiler = next((c for c in COMPILERS if shutil.which(c)), None)
+    if compiler is None:
+        raise LabError("there is no Go compiler: run tests/setup, or install golang-go")
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    temporary = binary.with_name(f".{binary.name}.{os.getpid()}")
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "local",
+                   "GOCACHE": str(rootfs.CACHE / "go-cache")}
+    host.run(compiler, "build", "-ldflags", f"-s -w -X main.version={version}", "-o", temporary, ".", cwd=SOURCE,
+             env=environment, timeout=300)
+    temporary.rename(binary)
+
+
+def build(folder, version, appspec=None, **switches):
+    """Makes the app folder of a version below `folder` and returns it. Switches are those of main.go (FAIL_HEALTH="1");
+    appspec, if given, is a function from the text of appspec.yml to another."""
+    source = hashlib.sha256((SOURCE / "main.go").read_bytes()).hexdigest()[:12]
+    binary = rootfs.CACHE / "app" / source / version
+    if not binary.exists():
+        _compile(version, binary)
+    release = Path(folder) / f"api-{version}"
+    shutil.copytree(SOURCE, release, ignore=shutil.ignore_patterns("*.go", "go.mod"))
+    (release / "bin").mkdir()
+    shutil.copy(binary, release / "bin/api")
+    if switches:
+        (release / "switches").write_text("".join(f"{k}={v}\n" for k, v in switches.items()))
+    if appspec:
+        path = release / "appspec.yml"
+        path.write_text(appspec(path.read_text()))
+    return release

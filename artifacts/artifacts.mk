@@ -62,6 +62,7 @@ LIB_SRC += \
         artifacts/depot.c \
         artifacts/depot_descriptor.c \
         artifacts/depot_file.c \
+        artifacts/depot_operation.c \
         artifacts/fetch.c \
         artifacts/fetch_pace.c \
         artifacts/file_lock.c \
@@ -72,4 +73,8 @@ UNIT_TESTS += \
         test-chunk_window \
         test-depot \
         test-fetch \
+        test-fetch_pace \
+        test-file_lock \
+        test-file_walk \
+        test-file_writer \
         test-layout

@@ -64,6 +64,10 @@ struct Depot {
         void *data; /* of the kind */
 };
 
+/* Checks REQUEST's key and starts it; its strings, data and descriptor are borrowed and copied here. */
+int depot_op_start(Depot *depot, const DepotRequest *request, DepotDone done, void *userdata, DepotOp **ret,
+                   Error *error);
+
 /* The operation has ended with RESULT; the sentence of op->error gets the URI put before it. Releases op->work and calls DONE
  * last: OP may be gone afterwards. */
 void depot_op_finish(DepotOp *op, int result);

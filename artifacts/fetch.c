@@ -15,8 +15,7 @@
 /* Everything is decided in one place, pump(), which runs in a turn of the event loop of its own after something has
  * happened: it writes, asks for more, and ends the fetch. The callbacks of the depot only take in what came. */
 
-#define STREAMS (FETCH_STREAMS_MAX + 2U) /* with those that are asked for before another one ends */
-#define WRITE_TURN (8U << 20)            /* bytes written in one turn of the event loop */
+#define WRITE_TURN (8U << 20) /* bytes written in one turn of the event loop */
 #define FETCH_PIPE_SIZE (1 << 20)
 
 typedef struct Stream {
@@ -40,7 +39,7 @@ struct Fetch {
         ChunkWindow *window;
         DigestContext *digest; /* of all that has been written */
         bool *was_wrong;       /* by chunk: one wrong digest is forgiven */
-        Stream streams[STREAMS];
+        Stream streams[FETCH_STREAMS_MAX];
         FetchPace pace;
 
         int fd;
@@ -160,7 +159,7 @@ static int check_reply(Fetch *fetch, const DepotReply *reply) {
 static unsigned count_receiving(const Fetch *fetch) {
         unsigned n = 0;
 
-        for (size_t i = 0; i < STREAMS; i++)
+        for (size_t i = 0; i < FETCH_STREAMS_MAX; i++)
                 n += fetch->streams[i].op && fetch->streams[i].receiving;
         return n;
 }
@@ -177,7 +176,7 @@ static int begin_receiving(Stream *stream) {
 static uint64_t remaining(const Fetch *fetch) {
         uint64_t bytes = chunk_window_wanted(fetch->window);
 
-        for (size_t i = 0; i < STREAMS; i++)
+        for (size_t i = 0; i < FETCH_STREAMS_MAX; i++)
                 if (fetch->streams[i].op)
                         bytes += chunk_range_length(fetch->window, &fetch->streams[i].range);
         return bytes;
@@ -330,7 +329,7 @@ static int write_out(Fetch *fetch) {
 static unsigned count_lasting(const Fetch *fetch) {
         unsigned n = 0;
 
-        for (size_t i = 0; i < STREAMS; i++) {
+        for (size_t i = 0; i < FETCH_STREAMS_MAX; i++) {
                 const Stream *stream = &fetch->streams[i];
 
                 if (stream->op &&
@@ -342,7 +341,7 @@ static unsigned count_lasting(const Fetch *fetch) {
 }
 
 static Stream *find_idle(Fetch *fetch) {
-        for (size_t i = 0; i < STREAMS; i++)
+        for (size_t i = 0; i < FETCH_STREAMS_MAX; i++)
                 if (!fetch->streams[i].op)
                         return &fetch->streams[i];
         return NULL;
@@ -393,7 +392,7 @@ static int check_whole(Fetch *fetch) {
 }
 
 static void stop(Fetch *fetch) {
-        for (size_t i = 0; i < STREAMS; i++) {
+        for (size_t i = 0; i < FETCH_STREAMS_MAX; i++) {
                 fetch->streams[i].op = depot_op_free(fetch->streams[i].op);
                 if (fetch->window)
                         chunk_window_release(fetch->window, &fetch->streams[i].range);

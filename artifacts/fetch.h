@@ -21,7 +21,7 @@
 #define FETCH_CHUNKS_MAX 4096U
 #define FETCH_CHUNK_SIZE_MAX (16U << 20)
 #define FETCH_MEMORY_MAX (40U << 20) /* bytes */
-#define FETCH_STREAMS_MAX 8U         /* ranges that are received at the same time */
+#define FETCH_STREAMS_MAX 14U        /* ranges that are asked for or received at the same time */
 #define FETCH_FAILURES_MAX 8U        /* in a row, without a new chunk between them */
 #define FETCH_BACKOFF_FIRST (100 * USEC_PER_MSEC)
 #define FETCH_BACKOFF_MAX (5 * USEC_PER_SEC)

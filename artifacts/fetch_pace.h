@@ -1,16 +1,17 @@
 #pragma once
 
-/* How many ranges of an artifact to receive at the same time. Measures and decides; knows no network and no clock.
+/* How many ranges of an artifact to receive at the same time, and how large. Measures and decides; knows no network and
+ * no clock.
  *
  * Where connections are not limited, one is best: more only cost CPU. Where each one is (as those to S3 are), n of them
- * are n times as fast. So one is measured, then several are tried, and more of them only while throughput grows; what a
- * try costs is weighed against what is left to do. */
+ * are n times as fast. So one is measured; if what is left would take it long, many are tried, and as many of them kept
+ * as bring something. A range is asked for before another one ends, so that its latency does not count. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define FETCH_PACE_STREAMS_MAX 8U
-#define FETCH_PACE_PIECE_MAX (4U << 20) /* bytes asked for at once */
+#define FETCH_PACE_PIECE_MAX (3U << 20) /* bytes asked for at once */
 #define FETCH_PACE_PIECE_MIN (1U << 20)
 
 typedef struct FetchPace {
@@ -22,7 +23,8 @@ typedef struct FetchPace {
         uint64_t rate;        /* bytes a second of the last measurement; 0: none yet */
         uint64_t stream_rate; /* of each stream in it */
         uint64_t single_rate; /* of a stream before more were tried */
-        uint64_t hold_until;  /* no more streams are tried before */
+        bool is_trying;       /* all there can be, to see what they bring */
+        uint64_t hold_until;  /* no other try before */
 } FetchPace;
 
 void fetch_pace_init(FetchPace *pace);

@@ -1,10 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "artifacts/chunk_window.h"
+#include "tests/unit/test.h"
 
 #define CHUNK 1000U
 #define CHUNKS 10U

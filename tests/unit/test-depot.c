@@ -1,17 +1,14 @@
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <cmocka.h>
-
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "artifacts/depot.h"
 #include "artifacts/depot_file.h"
+#include "tests/unit/test.h"
 
 #define HELLO_ETAG                                                                                           \
         "\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\"" /* sha256("hello") */
@@ -19,9 +16,9 @@
 #define BIG_SIZE (5U << 20)
 
 typedef struct Fixture {
-        char folder[64];
-        char uri[80];
-        int fd;
+        TestFolder *folder;
+        int fd; /* of the folder */
+        char uri[TEST_PATH_MAX + 8];
         sd_event *event;
         Depot *depot;
 } Fixture;
@@ -30,11 +27,9 @@ static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
         DepotOptions options;
 
-        strcpy(f->folder, "/tmp/test-depot.XXXXXX");
-        assert_non_null(mkdtemp(f->folder));
-        (void) snprintf(f->uri, sizeof(f->uri), "file://%s", f->folder);
-        f->fd = file_open_at(AT_FDCWD, f->folder, O_DIRECTORY | O_RDONLY, 0);
-        assert_true(f->fd >= 0);
+        assert_int_equal(test_folder_setup((void **) &f->folder), 0);
+        f->fd = f->folder->fd;
+        (void) snprintf(f->uri, sizeof(f->uri), "file://%s", f->folder->path);
         assert_true(sd_event_new(&f->event) >= 0);
         options = (DepotOptions){ .event = f->event };
         assert_int_equal(depot_open(f->uri, &options, &f->depot, NULL), 0);
@@ -47,8 +42,7 @@ static int teardown(void **state) {
 
         depot_free(f->depot);
         sd_event_unref(f->event);
-        close_fd(f->fd);
-        assert_int_equal(file_remove_tree_at(AT_FDCWD, f->folder), 0);
+        assert_int_equal(test_folder_teardown((void **) &f->folder), 0);
         free(f);
         return 0;
 }
@@ -493,16 +487,6 @@ static void test_leftovers(void **state) {
         assert_value(f, "a/second", "hello");
 }
 
-static unsigned count_names(int dirfd) {
-        _cleanup_closedir_ DIR *dir = fdopendir(dup(dirfd));
-        unsigned n = 0;
-
-        rewinddir(dir);
-        while (readdir(dir))
-                n++;
-        return n - 2;
-}
-
 static void fail_if_called(_unused_ DepotOp *op, _unused_ int result, _unused_ const Error *error,
                            _unused_ void *userdata) {
         fail();
@@ -520,7 +504,7 @@ static void test_cancel(void **state) {
                         assert_true(sd_event_run(f->event, UINT64_MAX) >= 0);
                 assert_null(depot_op_free(op));
                 assert_true(sd_event_run(f->event, 1000) >= 0);
-                assert_int_equal(count_names(f->fd), 0);
+                assert_int_equal(test_count_entries(f->fd), 0);
         }
 }
 

@@ -1,24 +1,21 @@
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-
-#include <cmocka.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "artifacts/depot_operation.h"
 #include "artifacts/fetch.h"
+#include "tests/unit/test.h"
 
 #define CHUNK (64U << 10)
 #define CHUNKS 203U
 #define SIZE (CHUNK * (CHUNKS - 1) + 12345) /* some 13 MB */
 
 typedef struct Fixture {
-        char folder[64];
+        TestFolder *folder;
         sd_event *event;
         Depot *depot;
         uint8_t *content;
@@ -35,11 +32,9 @@ typedef struct Fixture {
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
         _cleanup_free_ char *uri = NULL;
-        _cleanup_close_ int fd = -1;
 
-        strcpy(f->folder, "/tmp/test-fetch.XXXXXX");
-        assert_non_null(mkdtemp(f->folder));
-        assert_true(asprintf(&uri, "file://%s", f->folder) > 0);
+        assert_int_equal(test_folder_setup((void **) &f->folder), 0);
+        assert_true(asprintf(&uri, "file://%s", f->folder->path) > 0);
         assert_true(sd_event_new(&f->event) >= 0);
         assert_int_equal(depot_open(uri, &(DepotOptions){ .event = f->event }, &f->depot, NULL), 0);
         f->content = malloc(SIZE);
@@ -49,8 +44,7 @@ static int setup(void **state) {
         for (size_t i = 0; i < CHUNKS; i++)
                 digest_sha256(f->content + i * CHUNK, MIN((size_t) CHUNK, SIZE - i * CHUNK), f->digests[i]);
         digest_sha256_hex(f->content, SIZE, f->sha256);
-        fd = file_open_at(AT_FDCWD, f->folder, O_DIRECTORY | O_RDONLY, 0);
-        assert_int_equal(file_replace_at(fd, "artifact", f->content, SIZE, 0600), 0);
+        assert_int_equal(file_replace_at(f->folder->fd, "artifact", f->content, SIZE, 0600), 0);
         f->artifact = (FetchArtifact){
                 .size = SIZE,
                 .chunk_size = CHUNK,
@@ -67,7 +61,7 @@ static int teardown(void **state) {
 
         depot_free(f->depot);
         sd_event_unref(f->event);
-        assert_int_equal(file_remove_tree_at(AT_FDCWD, f->folder), 0);
+        assert_int_equal(test_folder_teardown((void **) &f->folder), 0);
         free(f->content);
         free(f->digests);
         free(f);
@@ -253,9 +247,7 @@ static void test_reader_gone(void **state) {
 /* What a depot may hold that is not what was signed. */
 
 static void replace_artifact(Fixture *f, const uint8_t *data, size_t size) {
-        _cleanup_close_ int fd = file_open_at(AT_FDCWD, f->folder, O_DIRECTORY | O_RDONLY, 0);
-
-        assert_int_equal(file_replace_at(fd, "artifact", data, size, 0600), 0);
+        assert_int_equal(file_replace_at(f->folder->fd, "artifact", data, size, 0600), 0);
 }
 
 static void test_wrong_chunk(void **state) {
@@ -297,9 +289,8 @@ static void test_wrong_size(void **state) {
 
 static void test_missing(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = file_open_at(AT_FDCWD, f->folder, O_DIRECTORY | O_RDONLY, 0);
 
-        assert_int_equal(file_remove_at(fd, "artifact"), 0);
+        assert_int_equal(file_remove_at(f->folder->fd, "artifact"), 0);
         fetch_file(f, f->depot, 0);
         assert_int_equal(f->result, -ENOENT);
         assert_int_equal(f->error.fault, FAULT_RELEASE);

@@ -1,0 +1,223 @@
+#include <stdio.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/clock.h"
+#include "artifacts/fetch_pace.h"
+#include "tests/unit/test.h"
+
+/* A network that exists only here: connections of a limited rate each, behind a link that they share. It runs in ticks
+ * of a millisecond and asks the pace what a fetch would. */
+
+#define TICK USEC_PER_MSEC
+#define CONNECTIONS 14U
+#define MB UINT64_C(1000000)
+
+typedef struct Network {
+        uint64_t connection_rate; /* bytes a second, of each */
+        uint64_t shared_rate;     /* of all together */
+        uint64_t latency;         /* from a request to its first byte */
+} Network;
+
+typedef struct Connection {
+        uint64_t left; /* 0: idle */
+        uint64_t asked;
+        bool receiving;
+} Connection;
+
+typedef struct Run {
+        FetchPace pace;
+        Connection connections[CONNECTIONS];
+        uint64_t wanted;
+        uint64_t now;
+        unsigned streams_max;
+        unsigned requests;
+} Run;
+
+static unsigned count_receiving(const Run *run) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < CONNECTIONS; i++)
+                n += run->connections[i].left > 0 && run->connections[i].receiving;
+        return n;
+}
+
+static unsigned count_lasting(const Run *run) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                const Connection *c = &run->connections[i];
+
+                n += c->left > 0 && !(c->receiving && fetch_pace_is_ending(&run->pace, c->left));
+        }
+        return n;
+}
+
+static bool ask(Run *run) {
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                Connection *c = &run->connections[i];
+
+                if (c->left > 0)
+                        continue;
+                *c = (Connection){ .left = MIN(run->wanted, fetch_pace_piece(&run->pace, run->wanted)),
+                                   .asked = run->now };
+                run->wanted -= c->left;
+                run->requests++;
+                return true;
+        }
+        return false;
+}
+
+/* What all connections bring within one tick. */
+static uint64_t tick(Run *run, const Network *network) {
+        uint64_t remaining = run->wanted;
+        unsigned receiving;
+
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                Connection *c = &run->connections[i];
+
+                if (c->left > 0 && !c->receiving && run->now - c->asked >= network->latency) {
+                        c->receiving = true;
+                        fetch_pace_first_byte(&run->pace, run->now - c->asked);
+                }
+        }
+        receiving = count_receiving(run);
+        run->streams_max = MAX(run->streams_max, receiving);
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                Connection *c = &run->connections[i];
+                uint64_t bytes;
+
+                if (c->left > 0 && c->receiving) {
+                        bytes = MIN(network->connection_rate, network->shared_rate / receiving) * TICK /
+                                USEC_PER_SEC;
+                        bytes = MIN(bytes, c->left);
+                        c->left -= bytes;
+                        fetch_pace_received(&run->pace, bytes);
+                }
+                remaining += c->left;
+        }
+        fetch_pace_update(&run->pace, run->now, count_receiving(run), remaining);
+        return remaining;
+}
+
+/* Milliseconds that it takes. */
+static unsigned run_network(const Network *network, uint64_t size, Run *run) {
+        *run = (Run){ .wanted = size };
+        fetch_pace_init(&run->pace);
+        do {
+                while (run->wanted > 0 && count_lasting(run) < run->pace.streams && ask(run))
+                        ;
+                run->now += TICK;
+        } while (tick(run, network) > 0);
+        return (unsigned) (run->now / USEC_PER_MSEC);
+}
+
+/* 90 MB/s for each connection, 30 ms to the first byte: the whole in a third of what one connection takes. */
+static void test_limited(_unused_ void **state) {
+        const Network network = { .connection_rate = 90 * MB,
+                                  .shared_rate = 10000 * MB,
+                                  .latency = 30 * USEC_PER_MSEC };
+        unsigned single = 30 + 60 * 1000 / 90, took;
+        Run run;
+
+        took = run_network(&network, 60 * MB, &run);
+        printf("60 MB: %u ms, a single one %u ms, %u requests\n", took, single, run.requests);
+        assert_true(took * 100 < single * 30);
+        assert_true(run.streams_max >= FETCH_PACE_STREAMS_MAX);
+}
+
+/* Not limited: it would take 60 ms, so nothing is tried. */
+static void test_unlimited(_unused_ void **state) {
+        const Network network = { .connection_rate = 10000 * MB, .shared_rate = 1000 * MB, .latency = 1000 };
+        Run run;
+
+        assert_true(run_network(&network, 60 * MB, &run) < 80);
+        assert_int_equal(run.pace.streams, 1);
+        assert_in_range(run.streams_max, 1, 2);
+}
+
+/* A link that one connection fills: more are tried once, and then every other second. */
+static void test_shared_link(_unused_ void **state) {
+        const Network network = { .connection_rate = 10000 * MB,
+                                  .shared_rate = 50 * MB,
+                                  .latency = 20 * USEC_PER_MSEC };
+        unsigned took;
+        Run run;
+
+        took = run_network(&network, 1000 * MB, &run);
+        printf("1 GB at 50 MB/s: %u ms, %u requests, %u streams\n", took, run.requests, run.streams_max);
+        assert_true(took < 20000 * 102 / 100);
+        assert_true(run.pace.streams <= 4);
+}
+
+/* Three connections fill the link: it ends up with about so many. */
+static void test_three_are_enough(_unused_ void **state) {
+        const Network network = { .connection_rate = 90 * MB,
+                                  .shared_rate = 270 * MB,
+                                  .latency = 20 * USEC_PER_MSEC };
+        unsigned took;
+        Run run;
+
+        took = run_network(&network, 400 * MB, &run);
+        printf("400 MB at 270 MB/s: %u ms, %u streams at the end\n", took, run.pace.streams);
+        assert_true(took < 1482 * 115 / 100);
+        assert_in_range(run.pace.streams, 3, 4);
+}
+
+/* A small artifact is not worth a second connection. */
+static void test_small(_unused_ void **state) {
+        const Network network = { .connection_rate = 90 * MB,
+                                  .shared_rate = 10000 * MB,
+                                  .latency = 30 * USEC_PER_MSEC };
+        Run run;
+
+        (void) run_network(&network, 8 * MB, &run);
+        assert_in_range(run.streams_max, 1, 2); /* the successor overlaps with the end of the first */
+}
+
+/* Small pieces far away: the next one is asked for before the last one ends, so the latency is paid once. */
+static void test_latency_is_hidden(_unused_ void **state) {
+        const Network network = { .connection_rate = 20 * MB,
+                                  .shared_rate = 20 * MB,
+                                  .latency = 150 * USEC_PER_MSEC };
+        unsigned took;
+        Run run;
+
+        took = run_network(&network, 200 * MB, &run);
+        printf("200 MB at 20 MB/s, 150 ms away: %u ms, %u requests\n", took, run.requests);
+        assert_true(took < (10000 + 150) * 105 / 100);
+}
+
+static void test_pieces(_unused_ void **state) {
+        FetchPace pace;
+
+        fetch_pace_init(&pace);
+        assert_int_equal(fetch_pace_piece(&pace, UINT64_MAX), FETCH_PACE_PIECE_MAX);
+        assert_int_equal(fetch_pace_piece(&pace, 1), FETCH_PACE_PIECE_MIN);
+        pace.streams = 8;
+        assert_int_equal(fetch_pace_piece(&pace, 16 << 20), 2 << 20); /* all end at the same time */
+        assert_false(fetch_pace_is_ending(&pace, 1));
+        assert_true(fetch_pace_is_ending(&pace, 0));
+}
+
+/* No bytes, no time, no divisions by zero. */
+static void test_standstill(_unused_ void **state) {
+        FetchPace pace;
+
+        fetch_pace_init(&pace);
+        for (uint64_t now = 0; now < 10 * USEC_PER_SEC; now += USEC_PER_MSEC)
+                fetch_pace_update(&pace, now, 1, MB);
+        assert_int_equal(pace.streams, 1);
+        fetch_pace_update(&pace, 11 * USEC_PER_SEC, 0, 0);
+        assert_int_equal(pace.streams, 1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_limited),     cmocka_unit_test(test_unlimited),
+                cmocka_unit_test(test_shared_link), cmocka_unit_test(test_three_are_enough),
+                cmocka_unit_test(test_small),       cmocka_unit_test(test_latency_is_hidden),
+                cmocka_unit_test(test_pieces),      cmocka_unit_test(test_standstill),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

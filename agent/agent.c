@@ -419,8 +419,6 @@ static int add_history(json_t *all, const App *app, size_t limit, Error *error) 
         r = app_history(app, limit, &history, error);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < json_array_size(history); i++)
-                (void) json_object_set_new(json_array_get(history, i), "app", json_string(app_name(app)));
         return json_array_extend(all, history) < 0 ? error_oom(error) : 0;
 }
 

@@ -25,4 +25,6 @@ LIB_SRC += \
         agent/step_verify.c \
         agent/target_watch.c
 
-UNIT_TESTS += test-config test-decision test-deployment test-launch test-record
+MAN_PAGES += agent/musterd.8 agent/muster.conf.5
+
+UNIT_TESTS += test-config test-decision test-deployment test-environment test-launch test-record

@@ -411,6 +411,38 @@ int app_status(const App *app, json_t **ret) {
         return app_status_to_json(&facts, ret);
 }
 
+static int append_history(const App *app, json_t *array, const Deployment *deployment) {
+        json_t *item;
+        int r;
+
+        r = app_history_to_json(app->config->name, deployment, &item);
+        return r < 0 ? r : json_array_append_new(array, item);
+}
+
+static int append_stored(const App *app, json_t *array, json_t *stored, Error *error) {
+        Deployment deployment;
+        int r;
+
+        r = deployment_from_json(stored, &deployment, error);
+        if (r < 0)
+                return r;
+        r = append_history(app, array, &deployment);
+        deployment_deinit(&deployment);
+        return r < 0 ? error_oom(error) : 0;
+}
+
 int app_history(const App *app, size_t limit, json_t **ret, Error *error) {
-        return record_read_history(app->store->app_fd, limit, ret, error);
+        json_auto_t *array = json_array(), *stored = NULL;
+        int r;
+
+        if (!array)
+                return error_oom(error);
+        if (app->engine && append_history(app, array, &app->record.deployment) < 0)
+                return error_oom(error);
+        r = record_read_history(app->store->app_fd, limit, &stored, error);
+        for (size_t i = 0; r >= 0 && i < json_array_size(stored) && json_array_size(array) < limit; i++)
+                r = append_stored(app, array, json_array_get(stored, i), error);
+        if (r >= 0)
+                *ret = TAKE_PTR(array);
+        return r;
 }

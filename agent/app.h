@@ -51,4 +51,6 @@ const Deployment *app_deployment(const App *app); /* the one that runs, or NULL 
 const char *app_reason(const App *app);
 
 int app_status(const App *app, json_t **ret);
+
+/* The newest LIMIT deployments, the running one included, newest first. */
 int app_history(const App *app, size_t limit, json_t **ret, Error *error);

@@ -64,3 +64,31 @@ int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
                          deployment_status(facts), "last_failure", last_failure(record));
         return *ret ? 0 : -ENOMEM;
 }
+
+static json_t *step_history(const StepLog *log) {
+        double seconds = log->finished > log->started ? (double) (log->finished - log->started) / 1e6 : 0.0;
+
+        return json_pack("{s:s, s:s*, s:s, s:I, s:o, s:f, s:s*, s:s*}", "step", step_to_string(log->step),
+                         "event", step_lifecycle_event(log->step), "result",
+                         step_result_to_string(log->result), "attempt", (json_int_t) log->attempt, "started",
+                         time_to_json(log->started), "seconds", seconds, "reason", log->reason, "output_tail",
+                         log->tail);
+}
+
+int app_history_to_json(const char *app, const Deployment *deployment, json_t **ret) {
+        json_auto_t *steps = json_array();
+        bool failed = deployment->reason;
+
+        for (size_t i = 0; i < deployment->n_steps; i++)
+                if (json_array_append_new(steps, step_history(&deployment->steps[i])) < 0)
+                        return -ENOMEM;
+        *ret = json_pack("{s:s, s:s, s:s, s:s?, s:I, s:b, s:o, s:o, s:s, s:s?, s:s?, s:s?, s:O}", "id",
+                         deployment->id, "app", app, "version", deployment->to.version, "from_version",
+                         deployment->from.version, "serial", (json_int_t) deployment->serial, "local",
+                         deployment->local, "started", time_to_json(deployment->started), "finished",
+                         time_to_json(deployment->finished), "outcome",
+                         outcome_to_string(deployment->outcome), "reason", deployment->reason, "failed_step",
+                         failed ? step_to_string(deployment->failed_step) : NULL, "fault",
+                         failed ? error_fault_to_string(deployment->fault) : NULL, "steps", steps);
+        return *ret ? 0 : -ENOMEM;
+}

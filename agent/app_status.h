@@ -16,4 +16,7 @@ typedef struct AppStatusFacts {
 } AppStatusFacts;
 
 /* -ENOMEM */
+int app_history_to_json(const char *app, const Deployment *deployment, json_t **ret);
+
+/* -ENOMEM */
 int app_status_to_json(const AppStatusFacts *facts, json_t **ret);

@@ -30,7 +30,7 @@ static json_t *time_to_json(uint64_t usec) {
 
         if (usec == 0)
                 return json_null();
-        format_time(usec, text);
+        format_time_exact(usec, text);
         return json_string(text);
 }
 

@@ -5,7 +5,7 @@
  * deployment; so after a crash it holds the state before or after that step, never a mixture. A finished deployment is
  * also kept as history/<id>.json, of which the newest RECORD_HISTORY_MAX stay.
  *
- * Times are microseconds since 1970 in memory and RFC 3339 with whole seconds in the files. */
+ * Times are microseconds since 1970 in memory and RFC 3339 in the files. */
 
 #include <jansson.h>
 

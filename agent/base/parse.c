@@ -215,6 +215,15 @@ void format_time(uint64_t usec, char ret[static TIME_TEXT_MAX]) {
                 ret[0] = '\0';
 }
 
+void format_time_exact(uint64_t usec, char ret[static TIME_TEXT_MAX]) {
+        char seconds[TIME_TEXT_MAX];
+
+        format_time(usec, seconds);
+        if (snprintf(ret, TIME_TEXT_MAX, "%.19s.%06uZ", seconds, (unsigned) (usec % USEC_PER_SEC)) >=
+            TIME_TEXT_MAX)
+                ret[0] = '\0';
+}
+
 void format_duration(uint64_t usec, char ret[static DURATION_TEXT_MAX]) {
         size_t used = 0;
 

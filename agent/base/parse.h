@@ -26,6 +26,9 @@ int parse_time(const char *text, uint64_t *ret_usec);
 #define TIME_TEXT_MAX 32
 void format_time(uint64_t usec, char ret[static TIME_TEXT_MAX]);
 
+/* The same with microseconds: "2026-11-21T09:00:00.250000Z". */
+void format_time_exact(uint64_t usec, char ret[static TIME_TEXT_MAX]);
+
 /* The way people write it: "90s", "5m", "1h30m", "250ms". */
 #define DURATION_TEXT_MAX 64
 void format_duration(uint64_t usec, char ret[static DURATION_TEXT_MAX]);

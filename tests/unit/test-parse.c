@@ -171,6 +171,8 @@ static void test_format_time(_unused_ void **state) {
         assert_string_equal(text, "2026-11-21T09:00:00Z");
         format_time(UINT64_MAX, text);
         assert_true(strlen(text) < TIME_TEXT_MAX);
+        format_time_exact(UINT64_C(1795251600000250), text);
+        assert_string_equal(text + 19, ".000250Z");
 }
 
 static void test_format_duration(_unused_ void **state) {

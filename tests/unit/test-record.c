@@ -16,7 +16,7 @@
 #define SHA_C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 
 static uint64_t seconds(uint64_t n) {
-        return (UINT64_C(1790000000) + n) * USEC_PER_SEC;
+        return (UINT64_C(1790000000) + n) * USEC_PER_SEC + 123456;
 }
 
 static void fill(Record *record) {

@@ -1,11 +1,8 @@
 #include <stdarg.h>
 
 #include "agent/base/strv.h"
+#include "agent/bus.h"
 #include "agent/cli/bus_client.h"
-
-#define BUS_NAME "org.muster.Agent1"
-#define BUS_PATH "/org/muster/Agent1"
-#define BUS_INTERFACE "org.muster.Agent1"
 
 static const struct {
         const char *name;

@@ -49,6 +49,7 @@ static const struct {
         int error;
         ExitCode code;
 } exit_codes[] = {
+        { EDESTADDRREQ, EXIT_CODE_USAGE }, /* what the command is about was not said */
         { EINVAL, EXIT_CODE_INPUT },
         { EBADMSG, EXIT_CODE_INPUT },
         { EPROTO, EXIT_CODE_INPUT },

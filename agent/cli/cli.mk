@@ -8,21 +8,22 @@ LIB_SRC += \
         agent/cli/dispatch.c \
         agent/cli/documents.c \
         agent/cli/help.c \
-        agent/cli/instance.c \
-        agent/cli/key.c \
+        agent/cli/instance_command.c \
+        agent/cli/key_command.c \
         agent/cli/key_source.c \
         agent/cli/new_file.c \
         agent/cli/option.c \
         agent/cli/output.c \
         agent/cli/progress.c \
-        agent/cli/publish.c \
-        agent/cli/root.c \
-        agent/cli/show.c \
+        agent/cli/publish_command.c \
+        agent/cli/root_command.c \
+        agent/cli/show_command.c \
         agent/cli/suggest.c \
         agent/cli/table.c \
-        agent/cli/target.c \
+        agent/cli/target_command.c \
         agent/cli/target_edit.c \
         agent/cli/verbs.c \
+        agent/cli/verify_command.c \
         agent/cli/view.c
 
 PROGRAMS += muster

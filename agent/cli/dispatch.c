@@ -64,8 +64,8 @@ static ExitCode run_command(const CommandPath *path, void *values, char **argume
         if (r < 0)
                 cli_print_error(cli, &error);
         if (fflush(cli->out) != 0) {
-                error_set_errno(&error, -errno, "standard output");
-                cli_print_error(cli, &error);
+                if (errno != EPIPE) /* who reads has had enough */
+                        fprintf(cli->err, "muster: standard output: %s\n", strerror(errno));
                 return EXIT_CODE_FAILED;
         }
         return cli_exit_code(r);

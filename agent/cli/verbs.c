@@ -1,4 +1,11 @@
 #include "agent/cli/verbs.h"
+#include "agent/cli/instance_command.h"
+#include "agent/cli/key_command.h"
+#include "agent/cli/publish_command.h"
+#include "agent/cli/root_command.h"
+#include "agent/cli/show_command.h"
+#include "agent/cli/target_command.h"
+#include "agent/cli/verify_command.h"
 
 const Command command_root = {
         .name = "muster",
@@ -10,6 +17,7 @@ const Command command_root = {
                         &command_publish,
                         &command_target,
                         &command_show,
+                        &command_verify,
                         &command_status,
                         &command_history,
                         &command_poll,

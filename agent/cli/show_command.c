@@ -1,13 +1,11 @@
-/* muster show release, show target (also as muster target show). */
-
 #include <string.h>
 
 #include "agent/base/parse.h"
 #include "agent/cli/documents.h"
 #include "agent/cli/output.h"
 #include "agent/cli/shared_options.h"
+#include "agent/cli/show_command.h"
 #include "agent/cli/table.h"
-#include "agent/cli/verbs.h"
 
 typedef struct ShowValues {
         const char *app;

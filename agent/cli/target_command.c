@@ -1,5 +1,3 @@
-/* muster target set, refresh, show. */
-
 #include <string.h>
 
 #include "agent/base/parse.h"
@@ -7,8 +5,9 @@
 #include "agent/cli/key_source.h"
 #include "agent/cli/output.h"
 #include "agent/cli/shared_options.h"
+#include "agent/cli/show_command.h"
+#include "agent/cli/target_command.h"
 #include "agent/cli/target_edit.h"
-#include "agent/cli/verbs.h"
 #include "artifacts/layout.h"
 
 #define TARGET_KEY_VARIABLE "MUSTER_TARGET_KEY"

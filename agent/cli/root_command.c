@@ -1,5 +1,3 @@
-/* muster root init, rotate, sign, publish, show. */
-
 #include <string.h>
 
 #include "agent/base/file.h"
@@ -8,8 +6,8 @@
 #include "agent/cli/key_source.h"
 #include "agent/cli/new_file.h"
 #include "agent/cli/output.h"
+#include "agent/cli/root_command.h"
 #include "agent/cli/shared_options.h"
-#include "agent/cli/verbs.h"
 #include "artifacts/layout.h"
 
 #define ROOT_KEY_VARIABLE "MUSTER_ROOT_KEY"

@@ -1,5 +1,3 @@
-/* muster publish. */
-
 #include <string.h>
 
 #include "agent/base/file.h"
@@ -10,8 +8,8 @@
 #include "agent/cli/key_source.h"
 #include "agent/cli/output.h"
 #include "agent/cli/progress.h"
+#include "agent/cli/publish_command.h"
 #include "agent/cli/shared_options.h"
-#include "agent/cli/verbs.h"
 #include "artifacts/appspec.h"
 #include "artifacts/layout.h"
 

@@ -1,13 +1,11 @@
-/* muster key generate, show. */
-
 #include <jansson.h>
 #include <string.h>
 
 #include "agent/base/base64.h"
+#include "agent/cli/key_command.h"
 #include "agent/cli/key_source.h"
 #include "agent/cli/new_file.h"
 #include "agent/cli/output.h"
-#include "agent/cli/verbs.h"
 
 typedef struct GenerateValues {
         const char *out;

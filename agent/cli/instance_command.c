@@ -1,7 +1,5 @@
-/* muster status, history, poll: what musterd on this machine says and is asked. */
-
+#include "agent/cli/instance_command.h"
 #include "agent/cli/bus_client.h"
-#include "agent/cli/verbs.h"
 #include "agent/cli/view.h"
 
 #define HISTORY_LIMIT "20"

@@ -8,6 +8,7 @@ LIB_SRC += \
         agent/base/lifecycle_event.c \
         agent/base/log.c \
         agent/base/parse.c \
+        agent/base/random.c \
         agent/base/strv.c \
         agent/base/task.c \
         agent/base/utf8.c
@@ -21,6 +22,7 @@ UNIT_TESTS += \
         test-hex \
         test-log \
         test-parse \
+        test-random \
         test-strv \
         test-task \
         test-utf8

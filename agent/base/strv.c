@@ -82,6 +82,15 @@ int strv_split(const char *string, const char *separators, char ***ret) {
         return 0;
 }
 
+const char *strv_getenv(char *const *environment, const char *name) {
+        size_t n = strlen(name);
+
+        STRV_FOREACH(variable, environment)
+                if (strncmp(*variable, name, n) == 0 && (*variable)[n] == '=')
+                        return (*variable)[n + 1] ? *variable + n + 1 : NULL;
+        return NULL;
+}
+
 bool string_starts_with(const char *string, const char *prefix) {
         return strncmp(string, prefix, strlen(prefix)) == 0;
 }

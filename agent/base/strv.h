@@ -24,6 +24,9 @@ int strv_appendf(char ***strv, const char *format, ...) _printf_(2, 3);
 /* Splits at any character of SEPARATORS; empty pieces are dropped. -ENOMEM. */
 int strv_split(const char *string, const char *separators, char ***ret);
 
+/* The value of NAME in an environment as environ(7) has it; NULL where it is missing or empty. */
+const char *strv_getenv(char *const *environment, const char *name);
+
 bool string_starts_with(const char *string, const char *prefix);
 bool string_ends_with(const char *string, const char *suffix);
 

@@ -3,7 +3,7 @@
 /* EC2 Auto Scaling (Query API of 2011-01-01): what an instance says and asks about its own lifecycle. Lifecycle states and
  * hooks: "Amazon EC2 Auto Scaling lifecycle hooks" (User Guide) and the API reference of each action. */
 
-#include "agent/net/aws.h"
+#include "agent/net/aws_call.h"
 
 #define AUTOSCALING_INSTANCES_MAX 50U /* that one request can ask about */
 
@@ -11,7 +11,7 @@ typedef struct AutoScalingRequest AutoScalingRequest;
 
 /* RESULT is 0, AUTOSCALING_NO_ACTION (complete and heartbeat: the group knows of no lifecycle action that waits: it was
  * completed, it timed out, the instance was launched before the hook existed, or it has not come to :Wait yet) or a
- * negative errno as in aws.h. */
+ * negative errno as in aws_call.h. */
 #define AUTOSCALING_NO_ACTION 1
 typedef void (*AutoScalingDone)(AutoScalingRequest *request, int result, const Error *error, void *userdata);
 

@@ -1,17 +1,13 @@
 #pragma once
 
-/* AWS credentials and where they come from, in this order: the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
- * AWS_SESSION_TOKEN), the instance's role through IMDS. The sources are rows of one table.
- *
- * Credentials that end are renewed ahead of that, while the old ones go on being used. Those of an instance are used
- * even past their end where IMDS has no newer ones or does not answer ("static stability" of the AWS SDKs): the service
- * decides, and credentials_reject() tells what it said. */
+/* AWS credentials as values, and the JSON in which IMDS and container endpoints hand them out ("Retrieve security
+ * credentials from instance metadata", EC2 User Guide). */
 
-#include <systemd/sd-event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "agent/base/clock.h"
 #include "agent/base/error.h"
-#include "agent/net/imds.h"
 
 typedef struct Credentials {
         char *access_key_id;
@@ -24,35 +20,9 @@ void credentials_deinit(Credentials *credentials); /* wipes them */
 int credentials_copy(const Credentials *credentials, Credentials *ret);
 #define _cleanup_credentials_ _cleanup_(credentials_deinit)
 
+/* Whether TEXT may be a key or a token: printable, not empty, without white space, so that it fits into a header. */
+bool credentials_is_text(const char *text);
+
 /* The JSON of IMDS and of container endpoints: Code, AccessKeyId, SecretAccessKey, Token, Expiration. -EBADMSG with
  * its sentence, which quotes nothing but Code and Message; -ENOMEM. */
 int credentials_parse_json(const char *text, size_t size, Credentials *ret, Error *error);
-
-typedef struct CredentialChain CredentialChain;
-typedef struct CredentialRequest CredentialRequest;
-
-/* ENVIRONMENT is copied; IMDS (NULL: there is none) and CLOCK must outlive the result. */
-int credential_chain_new(sd_event *event, const Clock *clock, char *const *environment, Imds *imds,
-                         CredentialChain **ret, Error *error);
-
-/* All its requests must have been freed. */
-CredentialChain *credential_chain_free(CredentialChain *chain);
-DEFINE_CLEANUP(CredentialChain *, credential_chain_free)
-
-/* -ENOKEY: there are none, and the sentence says where they were looked for; else what the source failed with. */
-typedef void (*CredentialDone)(CredentialRequest *request, int result, const Error *error, void *userdata);
-
-int credentials_start(CredentialChain *chain, CredentialDone done, void *userdata, CredentialRequest **ret,
-                      Error *error);
-CredentialRequest *credential_request_free(CredentialRequest *request);
-DEFINE_CLEANUP(CredentialRequest *, credential_request_free)
-
-/* Belongs to the chain and is good until control returns to the event loop; NULL unless the result was 0. */
-const Credentials *credential_request_get(const CredentialRequest *request);
-
-/* A service refused these keys (expired, unknown token). The next request asks the source anew, unless there are newer
- * ones by now. False: asking again is of no use, since the source is fixed. */
-bool credentials_reject(CredentialChain *chain, const char *access_key_id, const char *session_token);
-
-/* How far the wall clock is known to be behind the services' (negative: ahead), for the comparison with expiration. */
-void credentials_set_skew(CredentialChain *chain, int64_t skew_usec);

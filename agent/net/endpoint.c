@@ -13,26 +13,27 @@
 
 typedef struct ServiceRow {
         const char *title;
-        const char *host; /* also the name in signatures */
-        const char *id;   /* in AWS_ENDPOINT_URL_<ID> */
-        const char *dualstack_host; /* on the partition's ordinary suffix; NULL: HOST on its dual-stack suffix */
+        const char *host;        /* also the name in signatures */
+        const char *id;          /* in AWS_ENDPOINT_URL_<ID> */
+        bool dualstack_by_label; /* "s3.dualstack.REGION" on the ordinary suffix, not a suffix of its own */
 } ServiceRow;
 
 static const ServiceRow services[] = {
-        [AWS_S3] = { "S3", "s3", "S3", "s3%s.dualstack" },
-        [AWS_AUTO_SCALING] = { "Auto Scaling", "autoscaling", "AUTO_SCALING", NULL },
-        [AWS_STS] = { "STS", "sts", "STS", NULL },
+        [AWS_S3] = { "S3", "s3", "S3", true },
+        [AWS_AUTO_SCALING] = { "Auto Scaling", "autoscaling", "AUTO_SCALING", false },
+        [AWS_STS] = { "STS", "sts", "STS", false },
 };
 
-/* The last row is for every other region. */
+/* The last row is for every other region, AWS GovCloud among them. */
 static const struct {
         const char *region_prefix, *suffix, *dualstack_suffix;
 } partitions[] = {
         { "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn" },
-        { "us-gov-", "amazonaws.com", "api.aws" },
         { "eusc-", "amazonaws.eu", "api.amazonwebservices.eu" },
-        { "us-iso-", "c2s.ic.gov", NULL },
-        { "us-isob-", "sc2s.sgov.gov", NULL },
+        { "us-iso-", "c2s.ic.gov", "api.aws.ic.gov" },
+        { "us-isob-", "sc2s.sgov.gov", "api.aws.scloud" },
+        { "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk" },
+        { "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov" },
         { "", "amazonaws.com", "api.aws" },
 };
 
@@ -51,7 +52,8 @@ static bool is_lower_or_digit(char c) {
 bool s3_bucket_is_valid(const char *bucket) {
         size_t n = strlen(bucket);
 
-        if (n < BUCKET_MIN || n > BUCKET_MAX || !is_lower_or_digit(bucket[0]) || !is_lower_or_digit(bucket[n - 1]))
+        if (n < BUCKET_MIN || n > BUCKET_MAX || !is_lower_or_digit(bucket[0]) ||
+            !is_lower_or_digit(bucket[n - 1]))
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (!is_lower_or_digit(bucket[i]) && bucket[i] != '-' && bucket[i] != '.')
@@ -93,21 +95,21 @@ static int set_url_from_environment(EndpointRules *rules, AwsService service, ch
         const char *value;
 
         snprintf(name, sizeof(name), "AWS_ENDPOINT_URL_%s", services[service].id);
-        value = strv_environment(environment, name);
+        value = strv_getenv(environment, name);
         if (value)
                 return set_url(&rules->urls[service], value, name, error);
-        value = strv_environment(environment, "AWS_ENDPOINT_URL");
+        value = strv_getenv(environment, "AWS_ENDPOINT_URL");
         return value ? set_url(&rules->urls[service], value, "AWS_ENDPOINT_URL", error) : 0;
 }
 
 static bool is_true(char *const *environment, const char *name) {
-        const char *value = strv_environment(environment, name);
+        const char *value = strv_getenv(environment, name);
 
         return value && strcasecmp(value, "true") == 0;
 }
 
-int endpoint_rules_init(EndpointRules *rules, const char *const service_urls[static AWS_SERVICE_COUNT], const char *url,
-                        S3Addressing addressing, char *const *environment, Error *error) {
+int endpoint_rules_init(EndpointRules *rules, const char *const service_urls[static AWS_SERVICE_COUNT],
+                        const char *url, S3Addressing addressing, char *const *environment, Error *error) {
         bool ignore_environment = is_true(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
 
         *rules = (EndpointRules){
@@ -148,9 +150,7 @@ static int add_aws_host(const EndpointRules *rules, AwsService service, const ch
         while (!string_starts_with(region, partitions[i].region_prefix))
                 i++;
         suffix = partitions[i].suffix;
-        if (rules->use_dualstack && !partitions[i].dualstack_suffix)
-                return error_set_fault(error, -EINVAL, FAULT_INPUT, "region %s has no dual-stack endpoints", region);
-        if (rules->use_dualstack && row->dualstack_host)
+        if (rules->use_dualstack && row->dualstack_by_label)
                 dualstack = ".dualstack";
         else if (rules->use_dualstack)
                 suffix = partitions[i].dualstack_suffix;
@@ -165,7 +165,8 @@ static bool is_path_style(const EndpointRules *rules, const char *bucket) {
 }
 
 /* scheme, authority and the path before that of the request. */
-static int split_base(const EndpointRules *rules, AwsService service, const char *region, Url *ret, Error *error) {
+static int split_base(const EndpointRules *rules, AwsService service, const char *region, Url *ret,
+                      Error *error) {
         _cleanup_buffer_ Buffer text = {}, host = {};
         int r;
 
@@ -187,8 +188,8 @@ int endpoint_url(const EndpointRules *rules, AwsService service, const char *reg
         int r;
 
         if (!aws_region_is_valid(region))
-                return error_set_fault(error, -EINVAL, FAULT_INPUT, "bad region '%.64s', expected one such as eu-central-1",
-                                       region);
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "bad region '%.64s', expected one such as eu-central-1", region);
         r = split_base(rules, service, region, &base, error);
         if (r < 0)
                 return r;
@@ -199,8 +200,9 @@ int endpoint_url(const EndpointRules *rules, AwsService service, const char *reg
         n = strlen(base.path);
         if (n > 0 && base.path[n - 1] == '/')
                 base.path[n - 1] = '\0';
-        if (asprintf(ret, "%s://%s%s%s%s%s%s%s", base.scheme, host_bucket ? host_bucket : "", host_bucket ? "." : "",
-                     base.authority, base.path, path_bucket ? "/" : "", path_bucket ? path_bucket : "", path) < 0) {
+        if (asprintf(ret, "%s://%s%s%s%s%s%s%s", base.scheme, host_bucket ? host_bucket : "",
+                     host_bucket ? "." : "", base.authority, base.path, path_bucket ? "/" : "",
+                     path_bucket ? path_bucket : "", path) < 0) {
                 *ret = NULL;
                 return error_oom(error);
         }

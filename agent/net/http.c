@@ -74,6 +74,8 @@ static HttpTransfer *transfer_destroy(HttpTransfer *transfer) {
         if (transfer->easy)
                 curl_easy_cleanup(transfer->easy);
         sd_event_source_disable_unref(transfer->done_source);
+        for (struct curl_slist *header = transfer->sent_headers; header; header = header->next)
+                OPENSSL_cleanse(header->data, strlen(header->data)); /* tokens and signatures */
         curl_slist_free_all(transfer->sent_headers);
         strv_free(transfer->headers);
         if (transfer->body_data)
@@ -114,6 +116,14 @@ static void transfer_end(HttpTransfer *transfer) {
         (void) sd_event_source_set_enabled(transfer->done_source, SD_EVENT_ONESHOT);
 }
 
+bool http_transfer_was_connected(const HttpTransfer *transfer) {
+        curl_off_t connect = 0, handshake = 0;
+
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect);
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &handshake);
+        return connect > 0 && handshake > 0;
+}
+
 static void explain_failure(HttpTransfer *transfer, CURLcode code) {
         HttpFailure failure = {
                 .code = code,
@@ -123,16 +133,14 @@ static void explain_failure(HttpTransfer *transfer, CURLcode code) {
                 .answered = transfer->status > 0,
                 .received = transfer->received,
         };
-        curl_off_t connect = 0, handshake = 0, total = 0, length = -1;
+        curl_off_t total = 0, length = -1;
         long os_errno = 0;
 
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_errno);
-        (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect);
-        (void) curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &handshake);
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &total);
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
         failure.os_errno = (int) os_errno;
-        failure.connected = connect > 0 && handshake > 0;
+        failure.connected = http_transfer_was_connected(transfer);
         failure.elapsed = (uint64_t) total;
         failure.content_length = length;
         transfer->result = http_failure_explain(&failure, &transfer->error);

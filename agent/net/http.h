@@ -100,6 +100,9 @@ DEFINE_CLEANUP(HttpTransfer *, http_transfer_free)
  * comes to the sink after a pause. */
 void http_transfer_pause(HttpTransfer *transfer, bool pause);
 
+/* Whether there was a connection (and its TLS handshake was done), once the transfer has ended. */
+bool http_transfer_was_connected(const HttpTransfer *transfer);
+
 /* 0 before the answer's first line has come. */
 int http_transfer_status(const HttpTransfer *transfer);
 

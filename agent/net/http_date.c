@@ -54,12 +54,14 @@ int http_date_parse(const char *text, uint64_t *ret_usec) {
         tm.tm_hour = digits(text + 17, 2);
         tm.tm_min = digits(text + 20, 2);
         tm.tm_sec = digits(text + 23, 2);
-        if (find_name(text, days, ELEMENTSOF(days)) < 0 || tm.tm_mday < 1 || tm.tm_mon < 0 || tm.tm_year < 70 ||
-            tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+        if (find_name(text, days, ELEMENTSOF(days)) < 0 || tm.tm_mday < 1 || tm.tm_mon < 0 ||
+            tm.tm_year < 70 || tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 ||
+            tm.tm_sec < 0 || tm.tm_sec > 60)
                 return -EINVAL;
         given = tm;
         t = timegm(&tm);
-        if (t < 0 || (given.tm_mday != tm.tm_mday && given.tm_sec < 60)) /* a day that the month does not have */
+        if (t < 0 ||
+            (given.tm_mday != tm.tm_mday && given.tm_sec < 60)) /* a day that the month does not have */
                 return -EINVAL;
         *ret_usec = (uint64_t) t * USEC_PER_SEC;
         return 0;

@@ -1,16 +1,30 @@
 LIB_SRC += \
+        agent/net/autoscaling.c \
+        agent/net/aws.c \
+        agent/net/aws_call.c \
+        agent/net/aws_error.c \
+        agent/net/aws_query.c \
+        agent/net/credential_chain.c \
+        agent/net/credentials.c \
         agent/net/curl_loop.c \
         agent/net/digest.c \
+        agent/net/endpoint.c \
         agent/net/http.c \
         agent/net/http_date.c \
         agent/net/http_failure.c \
+        agent/net/imds.c \
+        agent/net/retry.c \
+        agent/net/s3.c \
+        agent/net/s3_list.c \
         agent/net/sigv4.c \
+        agent/net/sts.c \
         agent/net/url.c \
         agent/net/xml.c
 
 UNIT_TESTS += \
         test-digest \
         test-http \
+        test-s3 \
         test-sigv4 \
         test-url
 

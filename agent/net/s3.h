@@ -8,9 +8,10 @@
  *                 list the bucket; the sentence says so.
  *      -ENOENT    404: the bucket does not exist
  *      -EBADMSG   an answer that cannot be understood
- *      and those of aws.h and http.h */
+ *      and those of aws_call.h and http.h */
 
-#include "agent/net/aws.h"
+#include "agent/net/aws_call.h"
+#include "agent/net/s3_list.h"
 
 #define S3_KEY_MAX 1024U                              /* bytes */
 #define S3_PUT_MAX (UINT64_C(5) * 1024 * 1024 * 1024) /* in a single request */
@@ -85,26 +86,15 @@ int s3_put_start(AwsContext *aws, const char *bucket, const char *key, const S3P
 int s3_delete_start(AwsContext *aws, const char *bucket, const char *key, S3Done done, void *userdata,
                     S3Request **ret, Error *error);
 
-typedef struct S3Object {
-        const char *key;
-        const char *etag; /* with its quotes */
-        uint64_t size;
-        uint64_t last_modified; /* microseconds since 1970 */
-        bool is_prefix;         /* a common prefix of the delimiter: only the key is set */
-} S3Object;
-
-/* For each object in the order of UTF-8 bytes, page by page; for common prefixes after the objects of their page. 0, or a
- * negative errno that ends the listing with it. Must not free the request. */
-typedef int (*S3Each)(const S3Object *object, void *userdata);
-
 typedef struct S3ListOptions {
         const char *prefix;      /* NULL: all */
         const char *delimiter;   /* such as "/"; NULL: none */
         const char *start_after; /* a key; NULL: from the first one */
         unsigned page_size;      /* 1 to 1000; 0: 1000 */
-        uint64_t keys_max;       /* end quietly after so many; 0: S3_LIST_KEYS_MAX, and more are -E2BIG */
+        uint64_t keys_max;       /* ends after so many; 0: S3_LIST_KEYS_MAX, beyond which it is -E2BIG */
 } S3ListOptions;
 
-/* Follows the pages to the end. The reply's server_time is that of the first page. */
+/* Follows the pages to the end; EACH is called from the event loop, and must not free the request. The reply's server_time
+ * is that of the last page. */
 int s3_list_start(AwsContext *aws, const char *bucket, const S3ListOptions *options, S3Each each, S3Done done,
                   void *userdata, S3Request **ret, Error *error);

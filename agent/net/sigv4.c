@@ -99,7 +99,8 @@ static int add_query(const char *query, Buffer *buffer) {
         if (pairs.n > 0)
                 qsort(pairs.items, pairs.n, sizeof(Pair), compare_parameters);
         for (size_t i = 0; i < pairs.n && r >= 0; i++)
-                r = buffer_printf(buffer, "%s%s=%s", i > 0 ? "&" : "", pairs.items[i].name, pairs.items[i].value);
+                r = buffer_printf(buffer, "%s%s=%s", i > 0 ? "&" : "", pairs.items[i].name,
+                                  pairs.items[i].value);
         return r < 0 ? r : buffer_append(buffer, "\n", 1, SIZE_MAX);
 }
 
@@ -267,7 +268,8 @@ void sigv4_format_time(uint64_t usec, char ret[static SIGV4_TIME_MAX]) {
 }
 
 static int add_scope(const SigV4Scope *scope, const char *time, Buffer *buffer) {
-        return buffer_printf(buffer, "%.*s/%s/%s/aws4_request", DATE_SIZE, time, scope->region, scope->service);
+        return buffer_printf(buffer, "%.*s/%s/%s/aws4_request", DATE_SIZE, time, scope->region,
+                             scope->service);
 }
 
 int sigv4_string_to_sign(const SigV4Scope *scope, const Buffer *canonical_request, Buffer *buffer) {
@@ -324,7 +326,8 @@ static int compute_signature(const SigV4Request *request, const SigV4Scope *scop
         return r;
 }
 
-int sigv4_sign(const SigV4Request *request, const SigV4Scope *scope, const Credentials *credentials, char **ret) {
+int sigv4_sign(const SigV4Request *request, const SigV4Scope *scope, const Credentials *credentials,
+               char **ret) {
         _cleanup_buffer_ Buffer buffer = {};
         _cleanup_pairs_ Pairs headers = {};
         char signature[DIGEST_HEX_SIZE], time[SIGV4_TIME_MAX];

@@ -2,7 +2,7 @@
 
 /* STS GetCallerIdentity (Query API of 2011-06-15): who these credentials are. Needs no permission. */
 
-#include "agent/net/aws.h"
+#include "agent/net/aws_call.h"
 
 typedef struct StsRequest StsRequest;
 
@@ -12,7 +12,7 @@ typedef struct StsIdentity {
         const char *user_id; /* of an instance's role "AROA…:i-…", which policies call aws:userid */
 } StsIdentity;
 
-/* RESULT is 0 or a negative errno as in aws.h. */
+/* RESULT is 0 or a negative errno as in aws_call.h. */
 typedef void (*StsDone)(StsRequest *request, int result, const Error *error, void *userdata);
 
 int sts_get_caller_identity_start(AwsContext *aws, StsDone done, void *userdata, StsRequest **ret,

@@ -67,11 +67,13 @@ static void on_start(void *userdata, const XML_Char *name, _unused_ const XML_Ch
         XmlElement *element;
 
         if (++reader->depth > XML_DEPTH_MAX) {
-                stop(reader, error_set(reader->error, -EBADMSG, "XML deeper than %u elements", XML_DEPTH_MAX));
+                stop(reader,
+                     error_set(reader->error, -EBADMSG, "XML deeper than %u elements", XML_DEPTH_MAX));
                 return;
         }
         if (++reader->elements > XML_ELEMENTS_MAX) {
-                stop(reader, error_set(reader->error, -EBADMSG, "XML of more than %u elements", XML_ELEMENTS_MAX));
+                stop(reader,
+                     error_set(reader->error, -EBADMSG, "XML of more than %u elements", XML_ELEMENTS_MAX));
                 return;
         }
         element = element_new(name, reader->current);

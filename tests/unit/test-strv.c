@@ -76,6 +76,16 @@ static void test_equal(_unused_ void **state) {
         assert_false(string_equal("a", "b"));
 }
 
+static void test_getenv(_unused_ void **state) {
+        char *environment[] = { (char *) "AB=x", (char *) "A=1=2", (char *) "EMPTY=", NULL };
+
+        assert_string_equal(strv_getenv(environment, "A"), "1=2");
+        assert_string_equal(strv_getenv(environment, "AB"), "x");
+        assert_null(strv_getenv(environment, "EMPTY"));
+        assert_null(strv_getenv(environment, "B"));
+        assert_null(strv_getenv(NULL, "A"));
+}
+
 static void test_string_set(_unused_ void **state) {
         _cleanup_free_ char *s = NULL;
 
@@ -94,6 +104,7 @@ int main(void) {
                 cmocka_unit_test(test_append), cmocka_unit_test(test_foreach),
                 cmocka_unit_test(test_split),  cmocka_unit_test(test_starts_and_ends),
                 cmocka_unit_test(test_equal),  cmocka_unit_test(test_string_set),
+                cmocka_unit_test(test_getenv),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

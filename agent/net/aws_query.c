@@ -1,0 +1,35 @@
+#include "agent/net/aws_query.h"
+#include "agent/net/url.h"
+#include "agent/net/xml.h"
+
+static int make_form(const char *version, const char *action, const Buffer *parameters, Buffer *form) {
+        int r;
+
+        r = url_query_add(form, "Action", action);
+        if (r >= 0)
+                r = url_query_add(form, "Version", version);
+        if (r >= 0 && parameters && parameters->size > 0)
+                r = buffer_printf(form, "&%s", buffer_string(parameters));
+        return r;
+}
+
+int aws_query_start(AwsContext *aws, AwsService service, const char *version, const char *action,
+                    const Buffer *parameters, AwsDone done, void *userdata, AwsCall **ret, Error *error) {
+        static char content_type[] = "Content-Type: application/x-www-form-urlencoded; charset=utf-8";
+        static char *const headers[] = { content_type, NULL };
+        _cleanup_buffer_ Buffer form = {};
+        AwsRequest request = {
+                .service = service,
+                .operation = action,
+                .method = "POST",
+                .path = "/",
+                .headers = headers,
+                .response_limit = XML_SIZE_MAX,
+        };
+
+        if (make_form(version, action, parameters, &form) < 0)
+                return error_oom(error);
+        request.body.data = form.data;
+        request.body.size = form.size;
+        return aws_call_start(aws, &request, done, userdata, ret, error);
+}

@@ -1,0 +1,44 @@
+#pragma once
+
+/* AWS credentials and where they come from, in this order: the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+ * AWS_SESSION_TOKEN), the instance's role through IMDS. The sources are rows of one table.
+ *
+ * Credentials that end are renewed ahead of that, while the old ones go on being used. Those of an instance are used
+ * even past their end where IMDS has no newer ones or does not answer ("static stability" of the AWS SDKs): the service
+ * decides, and credentials_reject() tells what it said. */
+
+#include <systemd/sd-event.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/net/credentials.h"
+#include "agent/net/imds.h"
+
+typedef struct CredentialChain CredentialChain;
+typedef struct CredentialRequest CredentialRequest;
+
+/* ENVIRONMENT is copied; IMDS (NULL: there is none) and CLOCK must outlive the result. */
+int credential_chain_new(sd_event *event, const Clock *clock, char *const *environment, Imds *imds,
+                         CredentialChain **ret, Error *error);
+
+/* All its requests must have been freed. */
+CredentialChain *credential_chain_free(CredentialChain *chain);
+DEFINE_CLEANUP(CredentialChain *, credential_chain_free)
+
+/* -ENOKEY: there are none, and the sentence says where they were looked for; else what the source failed with. */
+typedef void (*CredentialDone)(CredentialRequest *request, int result, const Error *error, void *userdata);
+
+int credentials_start(CredentialChain *chain, CredentialDone done, void *userdata, CredentialRequest **ret,
+                      Error *error);
+CredentialRequest *credential_request_free(CredentialRequest *request);
+DEFINE_CLEANUP(CredentialRequest *, credential_request_free)
+
+/* Belongs to the chain and is good until control returns to the event loop; NULL unless the result was 0. */
+const Credentials *credential_request_get(const CredentialRequest *request);
+
+/* A service refused these keys (expired, unknown token). The next request asks the source anew, unless there are newer
+ * ones by now. False: asking again is of no use, since the source is fixed. */
+bool credentials_reject(CredentialChain *chain, const char *access_key_id, const char *session_token);
+
+/* How far the wall clock is known to be behind the services' (negative: ahead), for the comparison with expiration. */
+void credentials_set_skew(CredentialChain *chain, int64_t skew_usec);

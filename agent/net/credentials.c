@@ -1,0 +1,101 @@
+#include <ctype.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/parse.h"
+#include "agent/base/strv.h"
+#include "agent/net/credentials.h"
+
+#define FIELD_MAX 16384U
+
+static void wipe_string(char **s) {
+        if (*s)
+                OPENSSL_cleanse(*s, strlen(*s));
+        free(*s);
+        *s = NULL;
+}
+
+void credentials_deinit(Credentials *credentials) {
+        wipe_string(&credentials->access_key_id);
+        wipe_string(&credentials->secret_access_key);
+        wipe_string(&credentials->session_token);
+        *credentials = (Credentials){};
+}
+
+int credentials_copy(const Credentials *credentials, Credentials *ret) {
+        _cleanup_credentials_ Credentials copy = { .expiration = credentials->expiration };
+        int r;
+
+        r = string_set(&copy.access_key_id, credentials->access_key_id);
+        if (r >= 0)
+                r = string_set(&copy.secret_access_key, credentials->secret_access_key);
+        if (r >= 0)
+                r = string_set(&copy.session_token, credentials->session_token);
+        if (r < 0)
+                return r;
+        *ret = copy;
+        copy = (Credentials){};
+        return 0;
+}
+
+/* Fit for a header: printable, no white space. */
+bool credentials_is_text(const char *text) {
+        size_t n = strlen(text);
+
+        for (; *text; text++)
+                if (!isgraph((unsigned char) *text))
+                        return false;
+        return n > 0 && n <= FIELD_MAX;
+}
+
+static const char *string_field(const json_t *object, const char *name) {
+        const char *text = json_string_value(json_object_get(object, name));
+
+        return text && credentials_is_text(text) ? text : NULL;
+}
+
+static int parse_object(const json_t *object, Credentials *ret, Error *error) {
+        const char *id = string_field(object, "AccessKeyId"),
+                   *secret = string_field(object, "SecretAccessKey");
+        const char *token = string_field(object, "Token"), *expiration = string_field(object, "Expiration");
+        const char *code = json_string_value(json_object_get(object, "Code"));
+        const char *message = json_string_value(json_object_get(object, "Message"));
+        Credentials credentials = {
+                .access_key_id = (char *) id,
+                .secret_access_key = (char *) secret,
+                .session_token = (char *) token,
+                .expiration = USEC_INFINITY,
+        };
+
+        if (code && strcmp(code, "Success") != 0)
+                return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials refused: %.64s: %.256s",
+                                       code, message ? message : "no reason given");
+        if (!id || !secret || !token)
+                return error_set_fault(error, -EBADMSG, FAULT_HOST,
+                                       "credentials without AccessKeyId, SecretAccessKey or Token");
+        if (expiration && parse_time(expiration, &credentials.expiration) < 0)
+                return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials with a bad Expiration");
+        return credentials_copy(&credentials, ret) < 0 ? error_oom(error) : 0;
+}
+
+int credentials_parse_json(const char *text, size_t size, Credentials *ret, Error *error) {
+        static const char *const secrets[] = { "AccessKeyId", "SecretAccessKey", "Token" };
+        json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+        int r;
+
+        if (!json_is_object(object)) {
+                json_decref(object);
+                return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials that are no JSON object");
+        }
+        r = parse_object(object, ret, error);
+        for (size_t i = 0; i < ELEMENTSOF(secrets); i++) {
+                json_t *field = json_object_get(object, secrets[i]);
+
+                if (field && json_is_string(field))
+                        OPENSSL_cleanse((char *) json_string_value(field), json_string_length(field));
+        }
+        json_decref(object);
+        return r;
+}

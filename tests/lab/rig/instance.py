@@ -216,6 +216,7 @@ class Instance:
 
     def put(self, path, content, mode=0o644):
         """Writes a file on the instance, running or not; content is text, bytes or the path of a file of the host."""
+        path = os.fspath(path)
         data = content.read_bytes() if isinstance(content, Path) else content
         data = data.encode() if isinstance(data, str) else data
         if self.running:
@@ -231,6 +232,7 @@ class Instance:
 
     def get(self, path):
         """The bytes of a file on the instance."""
+        path = os.fspath(path)
         if self.running:
             return subprocess.run(self._enter(["cat", path], None), check=True, capture_output=True,
                                   timeout=60).stdout

@@ -1,5 +1,4 @@
 #include "agent/cli/verbs.h"
-#include "agent/cli/deploy_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
 #include "agent/cli/publish_command.h"
@@ -21,7 +20,6 @@ const Command command_root = {
                         &command_verify,
                         &command_status,
                         &command_history,
-                        &command_deploy,
                         &command_poll,
                         NULL,
                 },

@@ -16,7 +16,24 @@ LIB_SRC += \
         artifacts/yaml_tree.c
 UNIT_TESTS += \
         test-appspec \
-        test-trust_root
+        test-document \
+        test-dsse \
+        test-freshness \
+        test-json \
+        test-key \
+        test-release \
+        test-schema \
+        test-target \
+        test-trust_root \
+        test-yaml_tree
+TEST_SUPPORT_SRC += tests/unit/documents.c
+FUZZERS += \
+        fuzz-appspec \
+        fuzz-dsse \
+        fuzz-freshness \
+        fuzz-release \
+        fuzz-target \
+        fuzz-trust_root
 
 # Archives: format, unpacker, packer, release store.
 PROGRAMS += muster-unpack

@@ -70,14 +70,14 @@ static bool agent_version_is_valid(const char *text) {
 const SchemaType document_name_type = {
         SCHEMA_TEXT_OPERATIONS,
         .is_valid = name_is_valid,
-        .expected = "a name of letters, digits, \".\", \"_\" and \"-\"",
+        .expected = "a name of up to 64 letters, digits, \".\", \"_\" and \"-\"",
         .max = NAME_SIZE_MAX,
 };
 
 const SchemaType document_version_type = {
         SCHEMA_TEXT_OPERATIONS,
         .is_valid = version_is_valid,
-        .expected = "a version of letters, digits, \".\", \"_\", \"-\", \"+\" and \"~\"",
+        .expected = "a version of up to 64 letters, digits, \".\", \"_\", \"-\", \"+\" and \"~\"",
         .max = NAME_SIZE_MAX,
 };
 

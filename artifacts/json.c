@@ -29,6 +29,24 @@ static bool depth_is_within(const char *text, size_t size, size_t limit) {
         return true;
 }
 
+static int refuse_syntax(const char *name, const json_error_t *e, Error *error) {
+        char text[JSON_EXCERPT_MAX + 4];
+
+        switch (json_error_code(e)) {
+        case json_error_out_of_memory:
+                return error_oom(error);
+        case json_error_null_character: /* where jansson names the flag that would allow it */
+        case json_error_null_byte_in_key:
+                return error_set_fault(error, -EBADMSG, FAULT_INPUT,
+                                       "%s: not valid JSON: line %d: a zero character in a text", name,
+                                       e->line);
+        default:
+                json_excerpt(e->text, text);
+                return error_set_fault(error, -EBADMSG, FAULT_INPUT, "%s: not valid JSON: line %d: %s", name,
+                                       e->line, text);
+        }
+}
+
 int json_read(const char *name, const void *data, size_t size, size_t limit, json_t **ret, Error *error) {
         json_error_t e;
         json_t *value;
@@ -40,15 +58,8 @@ int json_read(const char *name, const void *data, size_t size, size_t limit, jso
                 return error_set_fault(error, -EBADMSG, FAULT_INPUT, "%s: nested more than %u levels deep",
                                        name, JSON_DEPTH_MAX);
         value = json_loadb(data, size, JSON_REJECT_DUPLICATES, &e);
-        if (!value) {
-                char text[JSON_EXCERPT_MAX + 4];
-
-                if (json_error_code(&e) == json_error_out_of_memory)
-                        return error_oom(error);
-                json_excerpt(e.text, text);
-                return error_set_fault(error, -EBADMSG, FAULT_INPUT, "%s: not valid JSON: line %d: %s", name,
-                                       e.line, text);
-        }
+        if (!value)
+                return refuse_syntax(name, &e, error);
         *ret = value;
         return 0;
 }

@@ -192,7 +192,7 @@ static int list_names(Packer *p, DIR *dir, char ***ret) {
                         return error_oom(p->error);
         }
         count = strv_length(names);
-        if (count > 0)
+        if (names)
                 qsort(names, count, sizeof(*names), compare_names);
         *ret = TAKE_PTR(names);
         return 0;

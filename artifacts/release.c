@@ -1,8 +1,13 @@
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "agent/base/strv.h"
 #include "artifacts/release.h"
+#include "artifacts/unpack_protocol.h"
+
+static_assert(RELEASE_UNPACKED_SIZE_MAX <= UNPACK_BYTES_MAX && RELEASE_ENTRIES_MAX <= UNPACK_ENTRIES_MAX,
+              "what is published can be unpacked");
 
 static const char *const archive_formats[] = {
         [ARCHIVE_TAR] = "tar",         [ARCHIVE_TAR_GZ] = "tar.gz", [ARCHIVE_TAR_XZ] = "tar.xz",
@@ -81,9 +86,9 @@ static int check_artifact(const JsonField *field, void *value, Error *error) {
 
         if (artifact->chunks.n != n)
                 return json_field_fail(&chunks, error,
-                                       "expected %" PRIu64 " digests for %" PRIu64
-                                       " bytes in pieces of %" PRIu64 ", found %zu",
-                                       n, artifact->size, artifact->chunk_size, artifact->chunks.n);
+                                       "%" PRIu64 " bytes in pieces of %" PRIu64 " make %" PRIu64
+                                       " digests, found %zu",
+                                       artifact->size, artifact->chunk_size, n, artifact->chunks.n);
         return 0;
 }
 

@@ -143,13 +143,13 @@ static const struct {
 };
 
 static int check_command(const JsonField *field, const ReleaseHealth *health, Error *error) {
-        const char *program = health->command.n > 0 ? health->command.items[0] : NULL;
+        JsonField command = json_field_member(field, "command"), program = json_field_element(&command, 0);
+        const char *path = health->command.n > 0 ? health->command.items[0] : NULL;
 
-        if (program && !document_path_is_valid(program + (*program == '/')))
-                return json_field_fail(
-                        field, error,
-                        "command: expected a path within the app without \"..\", or an absolute one");
-        return 0;
+        if (!path || document_path_is_valid(path + (*path == '/')))
+                return 0;
+        return json_field_expected(&program, error,
+                                   "a path within the app without \"..\", or an absolute one");
 }
 
 static int check_health(const JsonField *field, void *value, Error *error) {

@@ -253,14 +253,16 @@ static const SchemaMember *find_member(const SchemaType *type, const char *name,
         return NULL;
 }
 
+/* Says what is known here; members that hold nothing (sections of a later version) are not offered. */
 static int fail_unknown(const SchemaType *type, const JsonField *member, Error *error) {
         char known[EXPECTED_TEXT_MAX] = "";
         size_t used = 0;
 
         for (const SchemaMember *m = type->members; m->name && used < sizeof(known); m++)
-                used += (size_t) snprintf(known + used, sizeof(known) - used, "%s%s",
-                                          m == type->members ? "" : (m[1].name ? ", " : " and "), m->name);
-        return json_field_fail(member, error, "not known to muster " MUSTER_VERSION "; known here are %s",
+                if (m->type->size > 0)
+                        used += (size_t) snprintf(known + used, sizeof(known) - used, "%s%s",
+                                                  used > 0 ? ", " : "", m->name);
+        return json_field_fail(member, error, "not known to muster " MUSTER_VERSION ", which knows %s",
                                known);
 }
 
@@ -527,9 +529,10 @@ int schema_check_critical(const SchemaType *type, const JsonField *document, Err
 
                 if (!path)
                         return json_field_expected(&field, error, "the name of a field");
-                if (!schema_knows(type, path))
-                        return json_field_expected(&field, error,
-                                                   "a field that muster " MUSTER_VERSION " knows");
+                if (!schema_knows(type, path)) {
+                        json_field_expected(&field, error, "a field that muster " MUSTER_VERSION " knows");
+                        return -EPROTONOSUPPORT;
+                }
         }
         return 0;
 }

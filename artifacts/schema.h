@@ -68,7 +68,7 @@ void schema_clear(const SchemaType *type, void *value);
 /* Whether PATH ("hooks.AfterInstall.timeout"; lists have no component, a map's key is any one) names a member. */
 bool schema_knows(const SchemaType *type, const char *path);
 
-/* Refuses a document whose "critical" lists a member that TYPE does not know. */
+/* -EPROTONOSUPPORT for a document whose "critical" lists a member that TYPE does not know, -EBADMSG if it is no list. */
 int schema_check_critical(const SchemaType *type, const JsonField *document, Error *error);
 
 /* What the read and write members of types are made of. In memory:

@@ -128,7 +128,7 @@ static int check_role(const JsonField *field, void *value, Error *error) {
                                                        role->keyids.items[i]);
         if (role->threshold > role->keyids.n)
                 return json_field_fail(field, error,
-                                       "the threshold %" PRIu64 " can never be met with %zu keys",
+                                       "a threshold of %" PRIu64 " needs as many keys, found %zu",
                                        role->threshold, role->keyids.n);
         return 0;
 }

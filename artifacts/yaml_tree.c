@@ -29,12 +29,13 @@ typedef struct Conversion {
 
 static int convert(Conversion *c, yaml_node_t *node, unsigned depth, json_t **ret);
 
+/* The last note counts: for "key: value", convert_pair()'s of the key's line. */
 static unsigned line_of(const JsonSource *source, const json_t *value) {
         const YamlTree *tree = (const YamlTree *) source;
 
-        for (size_t i = 0; i < tree->n_lines && !json_is_null(value); i++)
-                if (tree->lines[i].value == value)
-                        return tree->lines[i].line;
+        for (size_t i = tree->n_lines; i > 0 && !json_is_null(value); i--)
+                if (tree->lines[i - 1].value == value)
+                        return tree->lines[i - 1].line;
         return 0;
 }
 

@@ -5,6 +5,7 @@ LIB_SRC += \
         agent/cli/command.c \
         agent/cli/complete.c \
         agent/cli/depot_access.c \
+        agent/cli/deploy_command.c \
         agent/cli/dispatch.c \
         agent/cli/documents.c \
         agent/cli/help.c \
@@ -16,6 +17,7 @@ LIB_SRC += \
         agent/cli/output.c \
         agent/cli/progress.c \
         agent/cli/publish_command.c \
+        agent/cli/release_source.c \
         agent/cli/root_command.c \
         agent/cli/show_command.c \
         agent/cli/suggest.c \

@@ -1,20 +1,17 @@
 #include <string.h>
 
-#include "agent/base/file.h"
 #include "agent/base/hex.h"
 #include "agent/base/parse.h"
-#include "agent/cli/bundle.h"
 #include "agent/cli/documents.h"
 #include "agent/cli/key_source.h"
 #include "agent/cli/output.h"
 #include "agent/cli/progress.h"
 #include "agent/cli/publish_command.h"
+#include "agent/cli/release_source.h"
 #include "agent/cli/shared_options.h"
-#include "artifacts/appspec.h"
 #include "artifacts/layout.h"
 
 #define RELEASE_KEY_VARIABLE "MUSTER_RELEASE_KEY"
-#define PLATFORM_ANY "any"
 
 typedef struct PublishValues {
         const char *app;
@@ -31,149 +28,19 @@ typedef struct Publication {
         Cli *cli;
         const PublishValues *values;
         Key *key; /* NULL in a dry run */
-        Bundle bundles[RELEASE_PLATFORMS_MAX];
-        bool uploaded[RELEASE_PLATFORMS_MAX];
-        size_t n_bundles;
-        char *platforms[RELEASE_PLATFORMS_MAX]; /* of the bundles */
-        Release *release;
+        ReleaseSource source;
+        bool uploaded[RELEASE_PLATFORMS_MAX]; /* by this run */
         DepotAccess access;
         char sha256[DIGEST_HEX_SIZE]; /* of what is published in the end */
         bool was_there;
 } Publication;
 
 static void publication_deinit(Publication *publication) {
-        for (size_t i = 0; i < publication->n_bundles; i++) {
-                bundle_deinit(&publication->bundles[i]);
-                free(publication->platforms[i]);
-        }
         key_free(publication->key);
-        release_free(publication->release);
+        release_source_deinit(&publication->source);
         depot_access_deinit(&publication->access);
 }
 #define _cleanup_publication_ _cleanup_(publication_deinit)
-
-/* What is to be published */
-
-static int add_bundle(Publication *publication, const char *platform, size_t length, const char *path,
-                      Error *error) {
-        size_t i = publication->n_bundles;
-        int r;
-
-        if (i >= RELEASE_PLATFORMS_MAX)
-                return error_set_fault(error, -E2BIG, FAULT_INPUT, "more than %u platforms",
-                                       RELEASE_PLATFORMS_MAX);
-        publication->platforms[i] = strndup(platform, length);
-        if (!publication->platforms[i])
-                return error_oom(error);
-        r = bundle_open(publication->platforms[i], path, &publication->bundles[i], error);
-        if (r < 0)
-                free(publication->platforms[i]);
-        else
-                publication->n_bundles++;
-        return r;
-}
-
-/* "--platform linux/amd64=DIR" for each, or DIR alone, which is for any platform or for the one "--platform linux/amd64". */
-static int open_bundles(Publication *publication, const char *path, Error *error) {
-        char **platforms = publication->values->platforms;
-        const char *for_path = path ? PLATFORM_ANY : NULL;
-        int r = 0;
-
-        STRV_FOREACH(platform, platforms) {
-                const char *equals = strchr(*platform, '=');
-
-                if (equals)
-                        r = add_bundle(publication, *platform, (size_t) (equals - *platform), equals + 1,
-                                       error);
-                else if (path && strv_length(platforms) == 1)
-                        for_path = *platform;
-                else
-                        r = error_set_fault(
-                                error, -EINVAL, FAULT_INPUT,
-                                "--platform is \"%.64s\", expected a platform and its folder, such as linux/amd64=DIR",
-                                *platform);
-                if (r < 0)
-                        return r;
-        }
-        if (for_path)
-                r = add_bundle(publication, for_path, strlen(for_path), path, error);
-        if (r >= 0 && publication->n_bundles == 0)
-                return error_set_fault(
-                        error, -ENOENT, FAULT_INPUT,
-                        "nothing to publish: give a folder, an archive, or --platform linux/amd64=DIR");
-        return r;
-}
-
-/* The appspec.yml of all bundles, which must have the same one. */
-static int choose_appspec(const Publication *publication, const Buffer **ret, Error *error) {
-        const Bundle *first = &publication->bundles[0];
-
-        for (size_t i = 0; i < publication->n_bundles; i++) {
-                const Bundle *bundle = &publication->bundles[i];
-
-                if (!bundle->appspec.data)
-                        return error_set_fault(error, -ENOENT, FAULT_INPUT,
-                                               "%s has no " APPSPEC_FILE_NAME
-                                               " at its root; one can be given with --appspec",
-                                               bundle->path);
-                if (strcmp(buffer_string(&bundle->appspec), buffer_string(&first->appspec)) != 0)
-                        return error_set_fault(
-                                error, -EINVAL, FAULT_INPUT,
-                                "the " APPSPEC_FILE_NAME
-                                " of %s differs from that of %s; one for both can be given with --appspec",
-                                bundle->path, first->path);
-        }
-        *ret = &first->appspec;
-        return 0;
-}
-
-static int compile_release(Publication *publication, const char *name, const Buffer *text, Error *error) {
-        const PublishValues *values = publication->values;
-        _cleanup_appspec_ Appspec *appspec = NULL;
-        int r;
-
-        r = appspec_parse(name, text->data, text->size, &appspec, error);
-        if (r < 0)
-                return r;
-        return appspec_compile(appspec, values->app, values->version, clock_realtime(publication->cli->clock),
-                               &publication->release, error);
-}
-
-static int read_appspec(Publication *publication, Error *error) {
-        const char *path = publication->values->appspec;
-        _cleanup_buffer_ Buffer file = {};
-        _cleanup_free_ char *name = NULL;
-        const Buffer *text = &file;
-        int r;
-
-        if (path)
-                r = file_read_at(AT_FDCWD, path, APPSPEC_SIZE_MAX, &file);
-        else
-                r = choose_appspec(publication, &text, error);
-        if (r < 0)
-                return path ? error_set_errno(error, r, "%s", path) : r;
-        if (asprintf(&name, "%s%s", path ?: publication->bundles[0].path, path ? "" : "/" APPSPEC_FILE_NAME) <
-            0)
-                return error_oom(error);
-        return compile_release(publication, name, text, error);
-}
-
-static int prepare(Publication *publication, const char *path, Error *error) {
-        const Cli *cli = publication->cli;
-        int r;
-
-        r = open_bundles(publication, path, error);
-        if (r >= 0)
-                r = read_appspec(publication, error);
-        for (size_t i = 0; i < publication->n_bundles && r >= 0; i++)
-                r = bundle_check_files(&publication->bundles[i], publication->release, error);
-        for (size_t i = 0; i < publication->n_bundles && r >= 0; i++) {
-                r = bundle_seal(&publication->bundles[i], cli, error);
-                if (r >= 0)
-                        r = bundle_add_to_release(&publication->bundles[i], publication->release, error);
-        }
-        return r;
-}
 
 /* Uploading artifacts */
 
@@ -225,7 +92,7 @@ static int upload(const Publication *publication, const Bundle *bundle, const ch
 }
 
 static int upload_bundle(Publication *publication, size_t i, Error *error) {
-        const Bundle *bundle = &publication->bundles[i];
+        const Bundle *bundle = &publication->source.bundles[i];
         char key[LAYOUT_KEY_MAX], sha256[DIGEST_HEX_SIZE];
         Presence presence;
         int r;
@@ -244,7 +111,7 @@ static int upload_bundle(Publication *publication, size_t i, Error *error) {
 
 /* The version exists. That is well if it says what this one says, but for the time. */
 static int compare_with_existing(Publication *publication, const StoredDocument *existing, Error *error) {
-        Release *mine = publication->release;
+        Release *mine = publication->source.release;
         _cleanup_free_ uint8_t *payload = NULL;
         _cleanup_release_ Release *theirs = NULL;
         _cleanup_free_ char *text = NULL;
@@ -304,7 +171,7 @@ static int sign_release(Publication *publication, char **ret, size_t *ret_size, 
         size_t payload_size, size;
         int r;
 
-        r = release_to_json(publication->release, &payload, &payload_size, error);
+        r = release_to_json(publication->source.release, &payload, &payload_size, error);
         if (r >= 0)
                 r = digest_sha256_hex(payload, payload_size, publication->sha256);
         if (r >= 0 && publication->key)
@@ -341,7 +208,7 @@ static int publish(Publication *publication, Error *error) {
                 r = look_for_release(publication, error);
         if (r == -ENOENT)
                 r = sign_release(publication, &envelope, &size, error);
-        for (size_t i = 0; i < publication->n_bundles && r >= 0; i++)
+        for (size_t i = 0; i < publication->source.n && r >= 0; i++)
                 r = upload_bundle(publication, i, error);
         return r < 0 || !envelope ? r : put_release(publication, envelope, size, error);
 }
@@ -352,8 +219,8 @@ static int tell_json(const Publication *publication, Error *error) {
         json_auto_t *artifacts = json_array();
         char created[TIME_TEXT_MAX];
 
-        for (size_t i = 0; i < publication->n_bundles; i++) {
-                const Bundle *bundle = &publication->bundles[i];
+        for (size_t i = 0; i < publication->source.n; i++) {
+                const Bundle *bundle = &publication->source.bundles[i];
                 char sha256[DIGEST_HEX_SIZE];
 
                 hex_encode(bundle->digest.sha256, DIGEST_SIZE, sha256);
@@ -364,7 +231,7 @@ static int tell_json(const Publication *publication, Error *error) {
                                                                "uploaded", publication->uploaded[i])) < 0)
                         return error_oom(error);
         }
-        format_time(publication->release->created, created);
+        format_time(publication->source.release->created, created);
         return output_json(publication->cli,
                            json_pack("{s:s, s:s, s:s, s:s, s:b, s:O}", "app", publication->values->app,
                                      "version", publication->values->version, "created", created, "sha256",
@@ -375,7 +242,7 @@ static int tell_json(const Publication *publication, Error *error) {
 }
 
 static void tell_bundle(const Publication *publication, size_t i) {
-        const Bundle *bundle = &publication->bundles[i];
+        const Bundle *bundle = &publication->source.bundles[i];
         char size[SIZE_TEXT_MAX], unpacked[SIZE_TEXT_MAX];
         const char *what = publication->uploaded[i] ? ", uploaded" : ", is in the depot already";
 
@@ -392,7 +259,7 @@ static int tell(const Publication *publication, Error *error) {
 
         if (publication->cli->json)
                 return tell_json(publication, error);
-        for (size_t i = 0; i < publication->n_bundles; i++)
+        for (size_t i = 0; i < publication->source.n; i++)
                 tell_bundle(publication, i);
         cli_say(publication->cli, "%s %s: %s", values->app, values->version,
                 values->dry_run ? "good to be published; nothing was sent" : how);
@@ -440,24 +307,36 @@ static const Option options[] = {
         OPTION_END,
 };
 
+static int prepare(Publication *publication, const char *path, Error *error) {
+        const PublishValues *values = publication->values;
+        const ReleaseRequest request = { .app = values->app,
+                                         .version = values->version,
+                                         .path = path,
+                                         .platforms = values->platforms,
+                                         .appspec = values->appspec };
+        int r = 0;
+
+        if (!values->dry_run)
+                r = key_source_private(values->key, RELEASE_KEY_VARIABLE, "key", &publication->key, error);
+        return r < 0 ? r : release_source_open(&request, publication->cli, &publication->source, error);
+}
+
+/* All that can go wrong before anything is sent. */
+static int rehearse(Publication *publication, Error *error) {
+        _cleanup_free_ char *none = NULL;
+        size_t size;
+
+        return sign_release(publication, &none, &size, error);
+}
+
 static int run_publish(Cli *cli, void *values, char **arguments, Error *error) {
         const PublishValues *given = values;
         _cleanup_publication_ Publication publication = { .cli = cli, .values = given };
-        int r = 0;
+        int r;
 
-        if (!given->dry_run)
-                r = key_source_private(given->key, RELEASE_KEY_VARIABLE, "key", &publication.key, error);
+        r = prepare(&publication, arguments ? arguments[0] : NULL, error);
         if (r >= 0)
-                r = prepare(&publication, arguments ? arguments[0] : NULL, error);
-        if (r < 0)
-                return r;
-        if (given->dry_run) {
-                _cleanup_free_ char *none = NULL;
-                size_t size;
-
-                r = sign_release(&publication, &none, &size, error);
-        } else
-                r = publish(&publication, error);
+                r = given->dry_run ? rehearse(&publication, error) : publish(&publication, error);
         return r < 0 ? r : tell(&publication, error);
 }
 

@@ -1,4 +1,5 @@
 #include "agent/cli/verbs.h"
+#include "agent/cli/deploy_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
 #include "agent/cli/publish_command.h"
@@ -20,6 +21,7 @@ const Command command_root = {
                         &command_verify,
                         &command_status,
                         &command_history,
+                        &command_deploy,
                         &command_poll,
                         NULL,
                 },

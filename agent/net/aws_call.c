@@ -468,7 +468,7 @@ static int copy_body(AwsCall *call, const AwsRequest *request, Error *error) {
         if (!body->data) {
                 if (!request->body_sha256 || strlen(request->body_sha256) != DIGEST_HEX_SIZE - 1)
                         return error_set(error, -EINVAL, "a body from a file needs its SHA-256");
-                strcpy(call->payload_hash, request->body_sha256);
+                memcpy(call->payload_hash, request->body_sha256, DIGEST_HEX_SIZE);
                 call->body_fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 3);
                 call->request.body.fd = call->body_fd;
                 return call->body_fd < 0 ? error_set_errno(error, -errno, "cannot duplicate a descriptor")

@@ -114,7 +114,6 @@ FAULTS = [
     (rules.listed, {}, {"UNIT_TESTS": ["test-thing", "test-none"]}, "tests/unit/test-none.c: listed, but not there"),
     (rules.listed, {"agent/musterd.8": None}, {}, "agent/musterd.8: listed, but not there"),
     (rules.listed, {}, {"LIB_SRC": ["agent/base/thing.c"] * 2}, "listed twice"),
-    (rules.unit_tests, {"tests/unit/test-thing.c": ""}, {}, "agent/base/thing.h: no unit test includes it"),
     (rules.corpora, {"tests/fuzz/corpus/thing/one": None}, {}, "nothing in tests/fuzz/corpus/thing"),
     (rules.modules, {"agent/base/thing.h": None}, {}, "agent/base/thing.c: no header"),
     (rules.modules, {"agent/base/other.h": HEADER}, {}, "agent/base/other.h: promises functions"),

@@ -7,7 +7,7 @@ from rig.host import LabError, wait_for
 
 
 def test_boots_and_powers_off(instance):
-    assert instance.system_state() == "running"
+    assert instance.system_state() == "running", instance.run("systemctl", "--failed").out
     assert instance.sh("hostname; cat /etc/machine-id").text.count("\n") == 1
     instance.power_off()
     assert not instance.running
@@ -27,6 +27,18 @@ def test_two_instances_do_not_share_control_groups(new_instance):
         each.run("systemd-run", "--unit=sleeper", "sleep", "1000")
     first.run("systemctl", "stop", "sleeper")
     assert second.run("systemctl", "is-active", "sleeper").text == "active"
+
+
+def test_limits_of_services_bite(instance):
+    """What the sandbox of muster-unpack and of hooks relies on."""
+    memory = instance.run("systemd-run", "--wait", "--quiet", "--pipe", "-p", "MemoryMax=32M", "sh", "-c",
+                          "head -c 200M /dev/zero | tail -c 150M | wc -c", check=False)
+    assert memory.text.startswith("0")
+    tasks = instance.run("systemd-run", "--wait", "--quiet", "--pipe", "-p", "TasksMax=5", "sh", "-c",
+                         "for n in 1 2 3 4 5 6 7 8; do sleep 1 & done", check=False)
+    assert tasks.code != 0 and "Cannot fork" in tasks.err
+    end = instance.run("systemd-run", "--wait", "--quiet", "-p", "RuntimeMaxSec=1", "sleep", "10", check=False)
+    assert end.code != 0
 
 
 def test_files_and_user_data(new_instance):

@@ -1,12 +1,8 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "artifacts/appspec.h"
+#include "tests/unit/documents.h"
+#include "tests/unit/test.h"
 
 #define SECOND UINT64_C(1000000)
 #define CREATED (UINT64_C(1795000000) * SECOND)
@@ -82,9 +78,81 @@ static void test_whole(void **state) {
         assert_string_equal(release->env.items[0].value, "on");
 }
 
+/* hostile-appspec.txt: an appspec.yml, then "===" and the message that it gives, "good" for none. */
+static void test_hostile(void **state) {
+        _cleanup_buffer_ Buffer text = {};
+        char *rest, *end;
+        unsigned n = 0;
+
+        (void) state;
+        documents_read("hostile-appspec.txt", &text);
+        rest = (char *) text.data;
+        while ((end = strstr(rest, "\n==="))) {
+                _cleanup_appspec_ Appspec *appspec = NULL;
+                char *expected = end + 4;
+                Error error = {};
+                int r;
+
+                *end = '\0';
+                end = strchrnul(expected, '\n');
+                r = appspec_parse("appspec.yml", rest, strlen(rest), &appspec, &error);
+                if (*end)
+                        *end++ = '\0';
+                if (strcmp(r < 0 ? error.message : "good", expected) != 0)
+                        fail_msg("%s\n    expected: %s\n    got: %s", rest, expected,
+                                 r < 0 ? error.message : "good");
+                if (r < 0)
+                        assert_int_equal(error.fault, FAULT_INPUT);
+                rest = end + strspn(end, "\n");
+                n++;
+        }
+        assert_true(n > 0);
+        assert_string_equal(rest, "");
+}
+
+static void test_size_is_capped(void **state) {
+        _cleanup_free_ char *text = malloc(APPSPEC_SIZE_MAX + 1);
+        Appspec *appspec = NULL;
+        Error error;
+
+        (void) state;
+        memset(text, ' ', APPSPEC_SIZE_MAX + 1);
+        assert_int_equal(appspec_parse("appspec.yml", text, APPSPEC_SIZE_MAX + 1, &appspec, &error),
+                         -EBADMSG);
+        assert_string_equal(error.message, "appspec.yml: expected at most 262144 bytes, found 262145");
+}
+
+/* With an artifact, what was compiled is a good release. */
+static void test_compiled_is_a_release(void **state) {
+        _cleanup_appspec_ Appspec *appspec = NULL;
+        _cleanup_release_ Release *release = NULL, *again = NULL;
+        _cleanup_free_ char *text = NULL;
+        ReleaseChunk chunk = { .sha256 = { 1 } };
+        ReleaseArtifact artifact = { .platform = (char *) "any",
+                                     .size = 10,
+                                     .format = ARCHIVE_TAR_ZST,
+                                     .chunk_size = RELEASE_CHUNK_SIZE_MIN,
+                                     .chunks = { &chunk, 1 } };
+        size_t size;
+
+        (void) state;
+        memset(artifact.sha256, 'a', DIGEST_HEX_SIZE - 1);
+        assert_int_equal(appspec_parse("appspec.yml", whole, strlen(whole), &appspec, NULL), 0);
+        assert_int_equal(appspec_compile(appspec, "api", "1.4.2", CREATED, &release, NULL), 0);
+        assert_int_equal(appspec->units.n, 0);
+        assert_int_equal(release_add_artifact(release, &artifact, NULL), 0);
+        assert_int_equal(release_to_json(release, &text, &size, NULL), 0);
+        assert_int_equal(release_parse(text, size, &again, NULL), 0);
+        assert_string_equal(again->min_agent, RELEASE_MIN_AGENT);
+        assert_string_equal(again->hooks[LIFECYCLE_AFTER_INSTALL].items[1].location, "hooks/warm");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole),
+                cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_size_is_capped),
+                cmocka_unit_test(test_compiled_is_a_release),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,12 +107,12 @@ class Director:
         what = " ".join(["event", kind, instance_id or "", *(f"{k}={v}" for k, v in detail.items())])
 
         def seen():
-            self._raise_failure()
+            self.raise_failure()
             found = self.find(kind, instance_id, **detail)
             return found[count - 1] if len(found) >= count else None
         return host.wait_for(seen, timeout, what, interval=0.02)
 
-    def _raise_failure(self):
+    def raise_failure(self):
         failed = next((e for e in self.events if e.kind == "failed"), None)
         if failed:
             raise LabError(f"the director failed at {failed.instance}: {failed.detail['reason']}")

@@ -88,6 +88,7 @@ class Instance:
                    "--resolv-conf=off", "--timezone=off", "--link-journal=no"]
         self._process = self._run.spawn(command, self.id, log=self.folder / "console.log")
         self.leader = host.wait_for(self._find_leader, 10, f"{self.id} to start")
+        self._delegate_limits()
         if wait:
             self.wait_running()
         return self
@@ -107,6 +108,16 @@ class Instance:
         except (FileNotFoundError, ProcessLookupError, StopIteration):
             pass
         return None
+
+    def _delegate_limits(self):
+        """On a hybrid host nspawn gives the memory and pids hierarchies to the instance to read only, and MemoryMax= and
+        TasksMax= then do nothing without a word. They are its own part of the hierarchies, so it may write there."""
+        def done(name):
+            return host.run("nsenter", "-t", self.leader, "-m", "mount", "-o", "remount,bind,rw",
+                            f"/sys/fs/cgroup/{name}", check=False).returncode == 0 or not self.running
+        for root in host.cgroup_roots():
+            if root.name in ("memory", "pids"):
+                host.wait_for(lambda: done(root.name), 5, f"the {root.name} hierarchy of {self.id}", interval=0.01)
 
     @property
     def running(self):
@@ -216,6 +227,7 @@ class Instance:
 
     def put(self, path, content, mode=0o644):
         """Writes a file on the instance, running or not; content is text, bytes or the path of a file of the host."""
+        path = os.fspath(path)
         data = content.read_bytes() if isinstance(content, Path) else content
         data = data.encode() if isinstance(data, str) else data
         if self.running:
@@ -231,6 +243,7 @@ class Instance:
 
     def get(self, path):
         """The bytes of a file on the instance."""
+        path = os.fspath(path)
         if self.running:
             return subprocess.run(self._enter(["cat", path], None), check=True, capture_output=True,
                                   timeout=60).stdout

@@ -1,0 +1,140 @@
+#include <string.h>
+
+#include "agent/base/file.h"
+#include "agent/base/strv.h"
+#include "agent/cli/release_source.h"
+#include "artifacts/appspec.h"
+
+void release_source_deinit(ReleaseSource *source) {
+        for (size_t i = 0; i < source->n; i++) {
+                bundle_deinit(&source->bundles[i]);
+                free(source->platforms[i]);
+        }
+        source->n = 0;
+        source->release = release_free(source->release);
+}
+
+static int add_bundle(ReleaseSource *source, const char *platform, size_t length, const char *path,
+                      Error *error) {
+        char **name;
+        int r;
+
+        if (source->n >= RELEASE_PLATFORMS_MAX)
+                return error_set_fault(error, -E2BIG, FAULT_INPUT, "more than %u platforms",
+                                       RELEASE_PLATFORMS_MAX);
+        name = &source->platforms[source->n];
+        *name = strndup(platform, length);
+        if (!*name)
+                return error_oom(error);
+        r = bundle_open(*name, path, &source->bundles[source->n], error);
+        if (r < 0)
+                free(*name);
+        else
+                source->n++;
+        return r;
+}
+
+static int add_platforms(ReleaseSource *source, const ReleaseRequest *request, const char **for_path,
+                         Error *error) {
+        STRV_FOREACH(platform, request->platforms) {
+                const char *equals = strchr(*platform, '=');
+                int r;
+
+                if (equals)
+                        r = add_bundle(source, *platform, (size_t) (equals - *platform), equals + 1, error);
+                else if (request->path && strv_length(request->platforms) == 1) {
+                        *for_path = *platform;
+                        r = 0;
+                } else
+                        r = error_set_fault(
+                                error, -EINVAL, FAULT_INPUT,
+                                "--platform is \"%.64s\", expected a platform and its folder, such as linux/amd64=DIR",
+                                *platform);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int open_bundles(ReleaseSource *source, const ReleaseRequest *request, Error *error) {
+        const char *platform = PLATFORM_ANY;
+        int r;
+
+        r = add_platforms(source, request, &platform, error);
+        if (r >= 0 && request->path)
+                r = add_bundle(source, platform, strlen(platform), request->path, error);
+        if (r >= 0 && source->n == 0)
+                return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
+                                       "of what? Give a folder, an archive, or --platform linux/amd64=DIR");
+        return r;
+}
+
+/* The appspec.yml of the bundles, which must all have the same one. */
+static int choose_appspec(const ReleaseSource *source, const Buffer **ret, Error *error) {
+        const Bundle *first = &source->bundles[0];
+
+        for (size_t i = 0; i < source->n; i++) {
+                const Bundle *bundle = &source->bundles[i];
+
+                if (bundle->appspec.size == 0)
+                        return error_set_fault(error, -ENOENT, FAULT_INPUT,
+                                               "%s has no " APPSPEC_FILE_NAME
+                                               " at its root; one can be given with --appspec",
+                                               bundle->path);
+                if (strcmp(buffer_string(&bundle->appspec), buffer_string(&first->appspec)) != 0)
+                        return error_set_fault(
+                                error, -EINVAL, FAULT_INPUT,
+                                "the " APPSPEC_FILE_NAME
+                                " of %s differs from that of %s; one for both can be given with --appspec",
+                                bundle->path, first->path);
+        }
+        *ret = &first->appspec;
+        return 0;
+}
+
+static int compile(ReleaseSource *source, const ReleaseRequest *request, const char *name, const Buffer *text,
+                   uint64_t now, Error *error) {
+        _cleanup_appspec_ Appspec *appspec = NULL;
+        int r;
+
+        r = appspec_parse(name, text->data, text->size, &appspec, error);
+        return r < 0 ? r
+                     : appspec_compile(appspec, request->app, request->version, now, &source->release, error);
+}
+
+static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, uint64_t now, Error *error) {
+        _cleanup_buffer_ Buffer file = {};
+        _cleanup_free_ char *name = NULL;
+        const Buffer *text = &file;
+        int r;
+
+        if (request->appspec) {
+                r = file_read_at(AT_FDCWD, request->appspec, APPSPEC_SIZE_MAX, &file);
+                if (r < 0)
+                        return error_set_errno(error, r, "%s", request->appspec);
+                return compile(source, request, request->appspec, &file, now, error);
+        }
+        r = choose_appspec(source, &text, error);
+        if (r < 0)
+                return r;
+        if (asprintf(&name, "%s/" APPSPEC_FILE_NAME, source->bundles[0].path) < 0)
+                return error_oom(error);
+        return compile(source, request, name, text, now, error);
+}
+
+int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSource *ret, Error *error) {
+        int r;
+
+        *ret = (ReleaseSource){};
+        r = open_bundles(ret, request, error);
+        if (r >= 0)
+                r = read_appspec(ret, request, clock_realtime(cli->clock), error);
+        for (size_t i = 0; i < ret->n && r >= 0; i++)
+                r = bundle_check_files(&ret->bundles[i], ret->release, error);
+        for (size_t i = 0; i < ret->n && r >= 0; i++) {
+                r = bundle_seal(&ret->bundles[i], cli, error);
+                if (r >= 0)
+                        r = bundle_add_to_release(&ret->bundles[i], ret->release, error);
+        }
+        return r;
+}

@@ -1,0 +1,30 @@
+#pragma once
+
+/* From what an app's author has (folders or archives with an appspec.yml) to a release whose artifacts are ready to be
+ * handed on: read, checked, packed, digested. Contacts nobody. */
+
+#include "agent/cli/bundle.h"
+
+#define PLATFORM_ANY "any"
+
+typedef struct ReleaseRequest {
+        const char *app;
+        const char *version;
+        const char *path; /* a folder or an archive, or NULL */
+        char **platforms; /* "linux/amd64=PATH" each; or one platform without a path, which is that of PATH */
+        const char *appspec; /* a file that stands for the appspec.yml of all of them, or NULL */
+} ReleaseRequest;
+
+typedef struct ReleaseSource {
+        Bundle bundles[RELEASE_PLATFORMS_MAX];
+        char *platforms[RELEASE_PLATFORMS_MAX]; /* of the bundles */
+        size_t n;
+        Release *release;
+} ReleaseSource;
+
+void release_source_deinit(ReleaseSource *source);
+#define _cleanup_release_source_ _cleanup_(release_source_deinit)
+
+/* REQUEST and its texts must stay. Fills RET as far as it comes, which must be deinitialised after a failure too. -EDESTADDRREQ
+ * if there is nothing to be read. */
+int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSource *ret, Error *error);

@@ -1,0 +1,70 @@
+"""How releases get to instances in the demo: by muster, used as an operator uses it."""
+
+import json
+
+from rig.director import Template
+
+_CONFIGURATION = """[agent]
+depot = s3://{bucket}/depot
+group = {group}
+poll_interval = 2s
+
+[launch]
+hook = muster
+
+[app api]
+required = yes
+"""
+# What an operator's launch template says: the package is in the image, the rest comes with the user data.
+_USER_DATA = """#!/bin/sh
+set -eu
+cat >/etc/muster/root.json <<'END'
+{root}
+END
+cat >/etc/muster/muster.conf.new <<'END'
+{configuration}
+END
+mv /etc/muster/muster.conf.new /etc/muster/muster.conf
+"""
+
+
+class Muster:
+    """command: the `muster` program to use."""
+
+    def __init__(self, command):
+        self._command = command
+        self._cloud = self._bucket = self._folder = None
+
+    def _run(self, *arguments, **options):
+        return self._cloud.run(self._command, *arguments, cwd=self._folder,
+                               env={"MUSTER_DEPOT": f"s3://{self._bucket}/depot"}, **options)
+
+    def prepare(self, cloud):
+        self._cloud, self._bucket = cloud, cloud.bucket()
+        self._folder = cloud.folder / "operator"
+        self._folder.mkdir()
+        for role in ("root", "release", "target"):
+            self._run("key", "generate", "--out", f"{role}.key", "--public-out", f"{role}.pub")
+        self._run("root", "init", "--root-key", "root.key", "--release-key", "release.pub", "--target-key",
+                  "target.pub", "--out", "root.json")
+
+    def publish(self, folder, version):
+        self._run("publish", folder, "--app", "api", "--version", version, "--key", "release.key")
+
+    def set_target(self, group, version):
+        self._run("target", "set", "--app", "api", "--group", group, "--version", version, "--key", "target.key")
+
+    def template(self, group):
+        root = (self._folder / "root.json").read_text()
+        configuration = _CONFIGURATION.format(bucket=self._bucket, group=group)
+        return Template(user_data=_USER_DATA.format(root=root, configuration=configuration))
+
+    @staticmethod
+    def reason(instance, version):
+        """Why a version was undone, as muster tells an operator on the instance; None while it does not."""
+        answer = instance.run("muster", "status", "--json", check=False)
+        if answer.code != 0:
+            return None
+        app = next((a for a in json.loads(answer.out)["apps"] if a["app"] == "api"), {})
+        failure = app.get("last_failure") or {}
+        return failure.get("reason") if failure.get("version") == version else None

@@ -37,7 +37,7 @@ typedef struct HealthCheck {
         const char *body;   /* NULL, or a text that the body contains: a version, say */
         const char *header; /* NULL, or "Name: value" that the answer has; the name without regard to case */
 
-        const char *address; /* tcp: "127.0.0.1:6379", "[::1]:6379" */
+        const char *address; /* tcp: "127.0.0.1:6379", "[::1]:6379", "localhost:6379"; no other names */
 
         char *const *command; /* argv; a first item without leading "/" lies in the release's folder */
         const char *runas;    /* NULL: root */
@@ -46,6 +46,7 @@ typedef struct HealthCheck {
         uint64_t active_usec; /* without a restart for so long */
 } HealthCheck;
 
+/* An HTTP attempt makes a connection of its own: one that is kept could still lead to the process of the old release. */
 typedef struct HealthContext {
         const char *app;
         const char *deployment;
@@ -57,8 +58,8 @@ typedef struct HealthContext {
 typedef struct Health Health;
 
 /* RESULT: 0 all healthy; HEALTH_UNHEALTHY: ERROR names each check that is not, with its last reason: "GET
- * http://127.0.0.1:8080/healthz: status 503, expected 200; 14 of 14 attempts failed", the release's fault; a negative
- * errno: the host's fault. */
+ * http://127.0.0.1:8080/healthz: status 503, expected 200; 14 of 14 attempts failed". The release's fault, unless it was
+ * only this host that kept the attempts from being made. */
 #define HEALTH_UNHEALTHY 1
 typedef void (*HealthDone)(Health *health, int result, const Error *error, void *userdata);
 

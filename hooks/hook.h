@@ -28,7 +28,6 @@
 #define HOOK_STOP_TIMEOUT_USEC (10 * UINT64_C(1000000))
 #define HOOK_ARGUMENTS_MAX 64U
 #define HOOK_LOCATION_MAX 1024U
-#define HOOK_ENVIRONMENT_MAX (128U * 1024U)
 #define HOOK_TAIL_MAX 4096U /* of its output, in the result */
 
 #define HOOK_RUN_FOLDER "/run/muster/hooks"
@@ -67,7 +66,7 @@ int hook_start(Manager *manager, const HookContext *context, const HookScript *s
                HookDone done, void *userdata, Hook **ret, Error *error);
 
 /* From the callback on. */
-const char *hook_unit(const Hook *hook);
+const char *hook_unit(const Hook *hook);        /* its name: see hooks/hook_name.h */
 const char *hook_output_tail(const Hook *hook); /* at most HOOK_TAIL_MAX bytes, whole lines, printable */
 const char *hook_warning(const Hook *hook);     /* NULL, or one sentence: the script had no run bit, … */
 const TransientResult *hook_result(const Hook *hook);
@@ -76,17 +75,3 @@ uint64_t hook_duration_usec(const Hook *hook); /* of the part that this process 
 /* Does not end the script. */
 Hook *hook_free(Hook *hook);
 DEFINE_CLEANUP(Hook *, hook_free)
-
-/* The unit's name; pure. New memory. -ENAMETOOLONG. */
-int hook_unit_name(const char *app, const char *deployment, LifecycleEvent event, unsigned index,
-                   unsigned attempt, char **ret);
-
-/* Once the result is recorded: has systemd forget the unit and removes its environment file, but leaves it alone while
- * processes of it are left. */
-typedef struct HookCollect HookCollect;
-typedef void (*HookCollectDone)(HookCollect *collect, int result, bool processes_left, const Error *error,
-                                void *userdata);
-int hook_collect_start(Manager *manager, const char *unit, const char *run_folder, HookCollectDone done,
-                       void *userdata, HookCollect **ret, Error *error);
-HookCollect *hook_collect_free(HookCollect *collect);
-DEFINE_CLEANUP(HookCollect *, hook_collect_free)

@@ -4,6 +4,7 @@
  * to be recorded, then its unit is collected. */
 
 #include "hooks/hook.h"
+#include "hooks/hook_leftovers.h"
 
 typedef struct HookList HookList;
 
@@ -21,13 +22,3 @@ int hook_list_start(Manager *manager, const HookContext *context, const HookScri
                     void *userdata, HookList **ret, Error *error);
 HookList *hook_list_free(HookList *list);
 DEFINE_CLEANUP(HookList *, hook_list_free)
-
-/* At ApplicationStop: ends what hooks of earlier deployments of APP left behind, all of it at the same time. Units of
- * DEPLOYMENT (may be NULL) are kept. */
-typedef struct HookLeftovers HookLeftovers;
-typedef void (*HookLeftoversDone)(HookLeftovers *leftovers, int result, unsigned n_stopped,
-                                  const Error *error, void *userdata);
-int hook_leftovers_stop_start(Manager *manager, const char *app, const char *keep_deployment,
-                              HookLeftoversDone done, void *userdata, HookLeftovers **ret, Error *error);
-HookLeftovers *hook_leftovers_free(HookLeftovers *leftovers);
-DEFINE_CLEANUP(HookLeftovers *, hook_leftovers_free)

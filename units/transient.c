@@ -81,6 +81,7 @@ static int spec_copy(TransientSpec *to, const TransientSpec *from) {
         int r;
 
         to->type = from->type;
+        to->adopt = from->adopt;
         to->timeout_usec = from->timeout_usec == 0 ? USEC_INFINITY : from->timeout_usec;
         to->stop_timeout_usec =
                 from->stop_timeout_usec ? from->stop_timeout_usec : TRANSIENT_STOP_TIMEOUT_USEC;
@@ -309,7 +310,7 @@ static void on_started(_unused_ ManagerCall *call, int result, _unused_ sd_bus_m
         Error refused = {};
 
         t->start = manager_call_free(t->start);
-        if (result == 0 || result == -EALREADY) {
+        if (result == 0 || result == -EALREADY || (result == -EEXIST && t->spec.adopt)) {
                 t->accepted = true;
                 unit_watch_refresh(t->watch);
         } else if (result == -ENOTCONN || result == -ETIMEDOUT) {

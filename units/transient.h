@@ -11,6 +11,8 @@
  * Freeing a running Transient does not end the program: after a restart, transient_adopt() takes it up again by
  * name. transient_kill() ends it. */
 
+#include <stdbool.h>
+
 #include "units/manager.h"
 #include "units/property.h"
 #include "units/unit_state.h"
@@ -38,6 +40,7 @@ typedef struct TransientSpec {
         uint64_t timeout_usec;      /* SIGTERM to all its processes after that; 0 or USEC_INFINITY: never */
         uint64_t stop_timeout_usec; /* SIGKILL so long after SIGTERM; 0: TRANSIENT_STOP_TIMEOUT_USEC */
         const char *kill_mode;      /* NULL: "control-group" */
+        bool adopt;                 /* a unit of that name that is there is taken up instead of refused */
         const UnitProperty *properties; /* at most UNIT_PROPERTIES_MAX */
         size_t n_properties;
 } TransientSpec;

@@ -118,6 +118,13 @@ int unit_file_owner(const UnitFiles *files, const char *app, const char *name, E
         return owner_by_mark(files->dirfd, name, app, name, error);
 }
 
+int unit_file_installed(const UnitFiles *files, const char *app, const char *name, Error *error) {
+        int r;
+
+        r = check_name(app, name, error);
+        return r < 0 ? r : owner_by_mark(files->dirfd, name, app, name, error);
+}
+
 static int add_mark(Buffer *buffer, const char *app, const char *name) {
         return buffer_printf(buffer, MARK_BEGIN "%s" MARK_APP "%s" MARK_END, name, app);
 }

@@ -44,6 +44,9 @@ typedef enum UnitOwner {
 /* Whether APP may install NAME. On UNIT_OWNER_OTHER, ERROR says whose it is. A negative errno on failure. */
 int unit_file_owner(const UnitFiles *files, const char *app, const char *name, Error *error);
 
+/* The same by the mark alone, for what is installed already: no other folder is looked at. */
+int unit_file_installed(const UnitFiles *files, const char *app, const char *name, Error *error);
+
 /* Copies all of SOURCE_FD (from its beginning) to NAME, durably: temporary file, fsync, rename. *RET_CHANGED tells
  * whether that made a difference. -EEXIST: the name belongs to somebody else or is reserved (the release's fault);
  * -EINVAL: not a unit name, or not text; -E2BIG. */

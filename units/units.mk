@@ -3,12 +3,14 @@ LIB_SRC += \
         units/property.c \
         units/transient.c \
         units/transient_stop.c \
+        units/unit_enable.c \
         units/unit_file.c \
         units/unit_job.c \
         units/unit_journal.c \
         units/unit_judge.c \
         units/unit_name.c \
         units/unit_process.c \
+        units/unit_removal.c \
         units/unit_state.c \
         units/unit_watch.c
 

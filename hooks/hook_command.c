@@ -1,0 +1,108 @@
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "agent/base/strv.h"
+#include "hooks/hook_command.h"
+#include "hooks/script.h"
+
+#define SHELL "/bin/sh"
+
+static int refuse(Error *error, const char *what) {
+        return error_set_fault(error, -ENOEXEC, FAULT_RELEASE, "%s", what);
+}
+
+/* Links within the release are followed, none leads out of it. */
+static int open_script(int release_dirfd, const char *location, struct stat *ret_stat, Error *error) {
+        struct open_how how = {
+                .flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+        };
+        _cleanup_close_ int fd = -1;
+
+        fd = (int) syscall(SYS_openat2, release_dirfd, location, &how, sizeof(how));
+        if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+                return error_set_fault(error, -ENOENT, FAULT_RELEASE, "the release has no such file");
+        if (fd < 0 && errno == EXDEV)
+                return refuse(error, "it leads out of the release");
+        if (fd < 0)
+                return error_set_errno(error, -errno, "cannot open it");
+        if (fstat(fd, ret_stat) < 0)
+                return error_set_errno(error, -errno, "cannot look at it");
+        if (!S_ISREG(ret_stat->st_mode))
+                return refuse(error, "it is not a file");
+        return TAKE_FD(fd);
+}
+
+static int read_script(int release_dirfd, const char *location, Script *ret, bool *ret_runnable,
+                       Error *error) {
+        char head[SCRIPT_HEAD_SIZE];
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+        ssize_t n;
+
+        fd = open_script(release_dirfd, location, &st, error);
+        if (fd < 0)
+                return fd;
+        n = pread(fd, head, sizeof(head), 0);
+        if (n < 0)
+                return error_set_errno(error, -errno, "cannot read it");
+        *ret_runnable = st.st_mode & 0111;
+        return script_classify(head, (size_t) n, ret, error);
+}
+
+/* What is put before the script, if it is not executed itself. */
+static int add_interpreter(const Script *script, bool runnable, char ***argv, const char **ret_warning,
+                           Error *error) {
+        int r;
+
+        switch (script->kind) {
+        case SCRIPT_BINARY:
+                return runnable ? 0 : refuse(error, "it is a program without a run bit (chmod +x)");
+        case SCRIPT_INTERPRETED:
+                if (access(script->interpreter, X_OK) < 0)
+                        return error_set_fault(
+                                error, -ENOEXEC, FAULT_RELEASE,
+                                "its interpreter %s is not on this instance, or cannot be executed",
+                                script->interpreter);
+                if (runnable)
+                        return 0;
+                *ret_warning = "it has no run bit (chmod +x); it was run all the same";
+                r = strv_append(argv, script->interpreter);
+                if (r >= 0 && *script->argument)
+                        r = strv_append(argv, script->argument);
+                return r < 0 ? error_oom(error) : 0;
+        case SCRIPT_PLAIN:
+                *ret_warning = "its first line names no interpreter (#!/bin/sh); " SHELL " ran it";
+                return strv_append(argv, SHELL) < 0 ? error_oom(error) : 0;
+        }
+        return 0;
+}
+
+int hook_command_make(int release_dirfd, const char *release_folder, const HookScript *script,
+                      char ***ret_argv, const char **ret_warning, Error *error) {
+        _cleanup_strv_ char **argv = NULL;
+        const char *warning = NULL;
+        bool runnable = false;
+        Script kind;
+        int r;
+
+        if (strv_length(script->args) > HOOK_ARGUMENTS_MAX)
+                return error_set_fault(error, -E2BIG, FAULT_RELEASE, "more than %u arguments",
+                                       HOOK_ARGUMENTS_MAX);
+        r = read_script(release_dirfd, script->location, &kind, &runnable, error);
+        if (r >= 0)
+                r = add_interpreter(&kind, runnable, &argv, &warning, error);
+        if (r < 0)
+                return r;
+        r = strv_appendf(&argv, "%s/%s", release_folder, script->location);
+        for (char *const *arg = script->args; r >= 0 && arg && *arg; arg++)
+                r = strv_append(&argv, *arg);
+        if (r < 0)
+                return error_oom(error);
+        *ret_argv = TAKE_PTR(argv);
+        *ret_warning = warning;
+        return 0;
+}

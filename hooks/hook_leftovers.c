@@ -1,0 +1,127 @@
+#include "hooks/hook_leftovers.h"
+#include "agent/base/strv.h"
+#include "hooks/hook_name.h"
+#include "units/transient_stop.h"
+
+struct HookLeftovers {
+        Manager *manager;
+        char **patterns;
+        char *keep;
+        ManagerCall *call;
+        char **units;
+        TransientStop *stops[HOOK_LEFTOVERS_MAX];
+        unsigned n_stops, n_running;
+        int result;
+        Error error; /* the first one */
+        HookLeftoversDone done;
+        void *userdata;
+};
+
+static void finish(HookLeftovers *l) {
+        l->done(l, l->result, l->n_stops, &l->error, l->userdata);
+}
+
+static void note(HookLeftovers *l, int result, const Error *error) {
+        if (result < 0 && l->result == 0) {
+                l->result = result;
+                l->error = *error;
+        }
+}
+
+static void on_stopped(_unused_ TransientStop *stop, int result, const Error *error, void *userdata) {
+        HookLeftovers *l = userdata;
+
+        note(l, result, error);
+        if (--l->n_running == 0)
+                finish(l);
+}
+
+/* The unit's name is the first of the ten values that systemd lists for each. */
+static int read_units(HookLeftovers *l, sd_bus_message *reply) {
+        const char *unit;
+        int r;
+
+        r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+        while (r >= 0 && strv_length(l->units) < HOOK_LEFTOVERS_MAX) {
+                r = sd_bus_message_enter_container(reply, 'r', "ssssssouso");
+                if (r <= 0)
+                        break;
+                r = sd_bus_message_read(reply, "s", &unit);
+                if (r >= 0)
+                        r = sd_bus_message_skip(reply, "sssssouso");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+                if (r >= 0 && !(l->keep && string_starts_with(unit, l->keep)))
+                        r = strv_append(&l->units, unit);
+        }
+        return r;
+}
+
+static void on_listed(_unused_ ManagerCall *call, int result, sd_bus_message *reply, const Error *error,
+                      void *userdata) {
+        HookLeftovers *l = userdata;
+        Error problem = {};
+        int r;
+
+        note(l, result, error);
+        r = result < 0 ? 0 : read_units(l, reply);
+        if (r < 0)
+                note(l, error_set_errno(&problem, r, "cannot read systemd's list of units"), &problem);
+        STRV_FOREACH(unit, l->units) {
+                r = transient_stop_start(l->manager, *unit, on_stopped, l, &l->stops[l->n_stops], &problem);
+                if (r < 0) {
+                        note(l, r, &problem);
+                        break;
+                }
+                l->n_stops++;
+                l->n_running++;
+        }
+        if (l->n_running == 0)
+                finish(l);
+}
+
+static int fill_patterns(sd_bus_message *m, void *userdata) {
+        const HookLeftovers *l = userdata;
+        int r;
+
+        r = sd_bus_message_append(m, "as", 0);
+        return r < 0 ? r : sd_bus_message_append_strv(m, l->patterns);
+}
+
+int hook_leftovers_stop_start(Manager *manager, const char *app, const char *keep_deployment,
+                              HookLeftoversDone done, void *userdata, HookLeftovers **ret, Error *error) {
+        static const ManagerMethod method = { .member = "ListUnitsByPatterns", .fill = fill_patterns };
+        _cleanup_(hook_leftovers_freep) HookLeftovers *l = NULL;
+        _cleanup_free_ char *hooks = NULL, *health = NULL;
+        int r;
+
+        l = calloc(1, sizeof(*l));
+        if (!l || hook_unit_prefix(app, NULL, &hooks) < 0 || health_unit_prefix(app, &health) < 0)
+                return error_oom(error);
+        l->manager = manager;
+        l->done = done;
+        l->userdata = userdata;
+        if (strv_appendf(&l->patterns, "%s*.service", hooks) < 0 ||
+            strv_appendf(&l->patterns, "%s*.service", health) < 0)
+                return error_oom(error);
+        if (keep_deployment && hook_unit_prefix(app, keep_deployment, &l->keep) < 0)
+                return error_oom(error);
+        r = manager_call_start(manager, &method, on_listed, l, &l->call, error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+HookLeftovers *hook_leftovers_free(HookLeftovers *leftovers) {
+        if (!leftovers)
+                return NULL;
+        manager_call_free(leftovers->call);
+        for (unsigned i = 0; i < leftovers->n_stops; i++)
+                transient_stop_free(leftovers->stops[i]);
+        strv_free(leftovers->units);
+        strv_free(leftovers->patterns);
+        free(leftovers->keep);
+        free(leftovers);
+        return NULL;
+}

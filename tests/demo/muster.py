@@ -35,9 +35,9 @@ class Muster:
         self._command = command
         self._cloud = self._bucket = self._folder = None
 
-    def _run(self, *arguments, **options):
-        return self._cloud.run(self._command, *arguments, cwd=self._folder,
-                               env={"MUSTER_DEPOT": f"s3://{self._bucket}/depot"}, **options)
+    def _run(self, *arguments):
+        environment = {"MUSTER_DEPOT": f"s3://{self._bucket}/depot", "MUSTER_ROOT": "root.json"}
+        return self._cloud.run(self._command, *arguments, cwd=self._folder, env=environment)
 
     def prepare(self, cloud):
         self._cloud, self._bucket = cloud, cloud.bucket()

@@ -1,13 +1,22 @@
 # make lab              boots instances and tests muster's package on them (root); LAB='-k word' chooses
 # make demo             the story of a launched instance, told by the lab with times
-.PHONY: lab demo
-lab: test-programs deb
+# make explore          a shell on an instance with a cloud around it
+.PHONY: lab demo explore must-be-root
+lab: must-be-root test-programs deb
 	@tests/setup --venv
 	$(Q)build/venv/bin/python -m pytest -q tests/lab $(LAB)
 
-demo: deb
+demo: must-be-root deb
 	@tests/setup --venv
 	$(Q)build/venv/bin/python tests/demo/demo.py
+
+explore: must-be-root deb
+	@tests/setup --venv
+	$(Q)build/venv/bin/python tests/lab/explore.py
+
+# Said before anything is built.
+must-be-root:
+	@[ "$$(id -u)" -eq 0 ] || { echo 'this boots instances and makes network namespaces: run it as root' >&2; exit 69; }
 
 TEST_PROGRAMS += units-driver
 units-driver_MAIN := tests/lab/units-driver.c

@@ -202,7 +202,8 @@ class Instance:
 
     # On it
 
-    def _enter(self, argv, env):
+    def enter(self, argv, env=None):
+        """The command line of this machine that runs argv on the instance."""
         if not self.running:
             raise LabError(f"{self.id} is not on")
         settings = [f"{key}={value}" for key, value in {**_ENVIRONMENT, **(env or {})}.items()]
@@ -210,7 +211,7 @@ class Instance:
 
     def run(self, *argv, check=True, timeout=60, input=None, env=None):
         """Runs a command on the instance as root. With check, a failure is a LabError that shows its output."""
-        process = subprocess.run(self._enter(argv, env), text=True, errors="replace", capture_output=True,
+        process = subprocess.run(self.enter(argv, env), text=True, errors="replace", capture_output=True,
                                  timeout=timeout, input=input, stdin=None if input else subprocess.DEVNULL)
         if check and process.returncode != 0:
             raise LabError(f"{self.id}: {shlex.join(map(str, argv))}: exit status {process.returncode}\n"
@@ -223,7 +224,7 @@ class Instance:
 
     def start(self, *argv, env=None, **options):
         """Starts a command on the instance and returns the process (subprocess.Popen)."""
-        return subprocess.Popen(self._enter(argv, env), text=True, **options)
+        return subprocess.Popen(self.enter(argv, env), text=True, **options)
 
     def put(self, path, content, mode=0o644):
         """Writes a file on the instance, running or not; content is text, bytes or the path of a file of the host."""
@@ -232,7 +233,7 @@ class Instance:
         data = data.encode() if isinstance(data, str) else data
         if self.running:
             script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
-            command = self._enter(["sh", "-c", script, "sh", path, f"{mode:o}"], None)
+            command = self.enter(["sh", "-c", script, "sh", path, f"{mode:o}"], None)
             subprocess.run(command, input=data, check=True, timeout=60)
             return
         target = self.root / path.lstrip("/")
@@ -245,7 +246,7 @@ class Instance:
         """The bytes of a file on the instance."""
         path = os.fspath(path)
         if self.running:
-            return subprocess.run(self._enter(["cat", path], None), check=True, capture_output=True,
+            return subprocess.run(self.enter(["cat", path], None), check=True, capture_output=True,
                                   timeout=60).stdout
         return (self.root / path.lstrip("/")).read_bytes()
 

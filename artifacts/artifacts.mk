@@ -80,6 +80,7 @@ LIB_SRC += \
         artifacts/depot_descriptor.c \
         artifacts/depot_file.c \
         artifacts/depot_operation.c \
+        artifacts/depot_s3.c \
         artifacts/fetch.c \
         artifacts/fetch_pace.c \
         artifacts/file_lock.c \
@@ -89,9 +90,15 @@ LIB_SRC += \
 UNIT_TESTS += \
         test-chunk_window \
         test-depot \
+        test-depot_descriptor \
+        test-depot_file \
+        test-depot_s3 \
         test-fetch \
         test-fetch_pace \
         test-file_lock \
         test-file_walk \
         test-file_writer \
         test-layout
+
+# What every kind of depot promises.
+TEST_SUPPORT_SRC += tests/unit/depot-promises.c

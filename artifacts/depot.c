@@ -4,8 +4,9 @@
 #include "agent/base/strv.h"
 #include "artifacts/depot_file.h"
 #include "artifacts/depot_operation.h"
+#include "artifacts/depot_s3.h"
 
-static const DepotKind *const kinds[] = { &depot_kind_file };
+static const DepotKind *const kinds[] = { &depot_kind_file, &depot_kind_s3 };
 
 static const DepotKind *find_kind(const char *uri) {
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++)

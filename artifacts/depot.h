@@ -33,8 +33,8 @@ typedef struct DepotOp DepotOp;
 typedef enum DepotOutcome {
         DEPOT_OK,
         DEPOT_NOT_MODIFIED,        /* get: the etag is still IF_NONE_MATCH */
-        DEPOT_NOT_FOUND,           /* get: no such key */
-        DEPOT_PRECONDITION_FAILED, /* put, get_range: the key exists, or its etag is another one, or it is gone */
+        DEPOT_NOT_FOUND,           /* get, get_range: no such key */
+        DEPOT_PRECONDITION_FAILED, /* put: the key exists, or is gone, or has another etag; get_range: the last */
 } DepotOutcome;
 
 typedef struct DepotEntry {
@@ -96,9 +96,10 @@ int depot_key_uri(const Depot *depot, const char *key, char **ret);
 int depot_get_start(Depot *depot, const char *key, const char *if_none_match, size_t limit, DepotDone done,
                     void *userdata, DepotOp **ret, Error *error);
 
-/* Reads LENGTH (at least 1) bytes at OFFSET, all of which must be there: a shorter answer fails with -ECONNRESET, a range beyond
- * the value's end with -ERANGE. IF_MATCH may be NULL. The bytes go to SINK, or into the reply if SINK is NULL;
- * after a failure the sink may have had some of them. Nothing is tried again after the first byte. */
+/* Reads LENGTH (at least 1) bytes at OFFSET, all of which must be there: an answer that ends early fails with -ECONNRESET or
+ * -ECONNABORTED, a range beyond the value's end with -ERANGE. IF_MATCH may be NULL. The bytes go to SINK, or into the
+ * reply if SINK is NULL; after a failure the sink may have had some of them. Nothing is tried again after the first
+ * byte. */
 int depot_get_range_start(Depot *depot, const char *key, uint64_t offset, size_t length, const char *if_match,
                           DepotSink sink, DepotDone done, void *userdata, DepotOp **ret, Error *error);
 

@@ -66,7 +66,7 @@ static bool is_utf8(const char *text) {
         return true;
 }
 
-static const char *what_is_wrong_with_key(const char *key, bool is_prefix) {
+static const char *problem_of(const char *key, bool is_prefix) {
         if (strlen(key) > DEPOT_KEY_MAX)
                 return "too long";
         for (const char *p = key; *p; p++)
@@ -89,8 +89,12 @@ static const char *what_is_wrong_with_key(const char *key, bool is_prefix) {
         }
 }
 
+const char *depot_key_problem(const char *key) {
+        return problem_of(key, false);
+}
+
 static int check_key(const Depot *depot, const char *key, bool is_prefix, Error *error) {
-        const char *wrong = what_is_wrong_with_key(key, is_prefix);
+        const char *wrong = problem_of(key, is_prefix);
 
         if (!wrong)
                 return 0;
@@ -101,7 +105,7 @@ static int check_key(const Depot *depot, const char *key, bool is_prefix, Error 
 static void prefix_uri(const DepotOp *op, Error *error) {
         _cleanup_free_ char *uri = NULL;
 
-        if (error && depot_key_uri(op->depot, op->request.key, &uri) >= 0)
+        if (error && !op->depot->kind->names_uri && depot_key_uri(op->depot, op->request.key, &uri) >= 0)
                 error_prefix(error, "%s", uri);
 }
 

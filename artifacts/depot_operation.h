@@ -46,6 +46,8 @@ struct DepotOp {
 typedef struct DepotKind {
         const char *scheme; /* "file://"; "" for a single value that has a name in place of a URI */
 
+        bool names_uri; /* its sentences name the URI themselves */
+
         /* Takes apart what follows the scheme, which has no slash at its end. */
         int (*open)(Depot *depot, const char *rest, const DepotOptions *options, Error *error);
         void (*close)(Depot *depot);
@@ -63,6 +65,9 @@ struct Depot {
         sd_event *event;
         void *data; /* of the kind */
 };
+
+/* Why KEY is no valid key (see depot.h); NULL if it is one. */
+const char *depot_key_problem(const char *key);
 
 /* Checks REQUEST's key and starts it; its strings, data and descriptor are borrowed and copied here. */
 int depot_op_start(Depot *depot, const DepotRequest *request, DepotDone done, void *userdata, DepotOp **ret,

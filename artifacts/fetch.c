@@ -325,7 +325,7 @@ static int write_out(Fetch *fetch) {
         return 0;
 }
 
-/* Streams at work, without those whose successors have to be asked for now. */
+/* Streams at work, without those whose successors must be asked for already. */
 static unsigned count_lasting(const Fetch *fetch) {
         unsigned n = 0;
 

@@ -42,5 +42,5 @@ void fetch_pace_update(FetchPace *pace, uint64_t now, unsigned receiving, uint64
 /* How much the next request asks for, when WANTED bytes have not been asked for yet. */
 uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted);
 
-/* A range with that much left is so near its end that its successor has to be asked for now, to be there in time. */
+/* A range with that much left is so near its end that its successor must be asked for already, to be there in time. */
 bool fetch_pace_is_ending(const FetchPace *pace, uint64_t left);

@@ -529,6 +529,10 @@ const AwsError *aws_call_error(const AwsCall *call) {
         return call->refused ? &call->refusal : NULL;
 }
 
+unsigned aws_call_attempts(const AwsCall *call) {
+        return call->attempts;
+}
+
 int aws_call_status(const AwsCall *call) {
         return call->transfer ? http_transfer_status(call->transfer) : 0;
 }

@@ -46,6 +46,9 @@ DEFINE_CLEANUP(AwsCall *, aws_call_free)
 /* NULL unless the last answer was a refusal. */
 const AwsError *aws_call_error(const AwsCall *call);
 
+/* How often the request was sent, so far. After more than once an earlier attempt may have had an effect. */
+unsigned aws_call_attempts(const AwsCall *call);
+
 /* Of the last answer; 0, NULL and empty where there was none. */
 int aws_call_status(const AwsCall *call);
 const char *aws_call_header(const AwsCall *call, const char *name);

@@ -105,6 +105,7 @@ S3Reply s3_request_reply(const S3Request *request) {
                 .body = buffer_string(body),
                 .body_size = body->size,
                 .server_time = aws_call_server_time(request->call),
+                .attempts = aws_call_attempts(request->call),
                 .error = aws_call_error(request->call),
         };
 }

@@ -39,6 +39,7 @@ typedef struct S3Reply {
         const void *body; /* followed by a zero byte; of a get without a sink */
         size_t body_size;
         uint64_t server_time;  /* Date, microseconds since 1970; 0: none */
+        unsigned attempts;     /* how often the request was sent, in the end */
         const AwsError *error; /* NULL unless S3 refused */
 } S3Reply;
 

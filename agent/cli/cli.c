@@ -2,7 +2,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "agent/base/parse.h"
+#include "agent/base/utf8.h"
 #include "agent/cli/cli.h"
 
 #define COLUMNS_DEFAULT 80U
@@ -53,6 +53,7 @@ static const struct {
         { EINVAL, EXIT_CODE_INPUT },
         { EBADMSG, EXIT_CODE_INPUT },
         { EPROTO, EXIT_CODE_INPUT },
+        { EPROTONOSUPPORT, EXIT_CODE_INPUT },
         { E2BIG, EXIT_CODE_INPUT },
         { EFBIG, EXIT_CODE_INPUT },
         { ERANGE, EXIT_CODE_INPUT },
@@ -90,8 +91,16 @@ ExitCode cli_exit_code(int r) {
         return EXIT_CODE_FAILED;
 }
 
+/* One line, whatever a file name or a server's answer brought with it. */
 void cli_print_error(const Cli *cli, const Error *error) {
-        fprintf(cli->err, "%smuster:%s %s\n", cli->err_style.bad, cli->err_style.off, error->message);
+        char text[ERROR_MESSAGE_MAX];
+
+        memcpy(text, error->message, sizeof(text));
+        text[sizeof(text) - 1] = '\0';
+        utf8_make_printable(text, strlen(text));
+        for (char *p = text; (p = strchr(p, '\n'));)
+                *p = ' ';
+        fprintf(cli->err, "%smuster:%s %s\n", cli->err_style.bad, cli->err_style.off, text);
 }
 
 void cli_say(const Cli *cli, const char *format, ...) {

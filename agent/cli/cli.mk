@@ -36,3 +36,6 @@ UNIT_TESTS += \
         test-option \
         test-progress \
         test-suggest
+
+TEST_PROGRAMS += mock-musterd
+mock-musterd_MAIN := tests/lab/mock-musterd.c

@@ -292,7 +292,7 @@ static const Option options[] = {
 
 const Command command_deploy = {
         .name = "deploy",
-        .summary = "deploy a folder or an archive on this instance, for trying it out",
+        .summary = "try a folder or an archive on this instance",
         .description =
                 "The same engine, hooks, units, health checks and rollback as in every deployment, without AWS. A "
                 "later target of the app's group replaces it.",

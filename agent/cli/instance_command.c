@@ -27,7 +27,7 @@ static int run_status(Cli *cli, _unused_ void *values, _unused_ char **arguments
 const Command command_status = {
         .name = "status",
         .heading = "On an instance",
-        .summary = "say what this instance runs, what it does and what failed last",
+        .summary = "say what this instance runs and what failed last",
         .examples =
                 (const Example[]){
                         { "What runs here?", "muster status" },
@@ -110,7 +110,7 @@ static int run_poll(Cli *cli, _unused_ void *values, _unused_ char **arguments, 
 
 const Command command_poll = {
         .name = "poll",
-        .summary = "have musterd look at the depot now instead of at its next interval",
+        .summary = "have musterd look at the depot now",
         .examples = (const Example[]){ { "Do not wait for the interval.", "sudo muster poll" }, {} },
         .run = run_poll,
 };

@@ -274,6 +274,16 @@ static int make(const Cli *cli, const MakeValues *values, const TrustRoot *old, 
                 .help = what, .required = is_required                                                        \
         }
 
+/* Not from the environment: a root is published only on purpose. */
+#define PUBLISH_OPTIONS                                                                                      \
+        { .name = "depot",                                                                                   \
+          .letter = 'd',                                                                                     \
+          .type = OPTION_TEXT,                                                                               \
+          OPTION_INTO(MakeValues, depot.uri),                                                                \
+          .value = "URI",                                                                                    \
+          .help = "publish it there as well: s3://bucket/prefix or file:///folder" },                        \
+                CONFIG_OPTION(MakeValues, depot)
+
 #define MAKE_OPTIONS                                                                                         \
         { .name = "threshold",                                                                               \
           .type = OPTION_LIST,                                                                               \
@@ -293,7 +303,7 @@ static int make(const Cli *cli, const MakeValues *values, const TrustRoot *old, 
                   .value = "FILE",                                                                           \
                   .help = "the new file",                                                                    \
                   .required = true },                                                                        \
-                DEPOT_OPTIONS(MakeValues, depot)
+                PUBLISH_OPTIONS
 
 static const Option init_options[] = {
         { .name = "root-key",
@@ -315,7 +325,7 @@ static int run_init(Cli *cli, void *values, _unused_ char **arguments, Error *er
 
 static const Command command_root_init = {
         .name = "init",
-        .summary = "make the first trust root: whose signatures your instances believe",
+        .summary = "say whose signatures your instances believe",
         .description =
                 "Every key option takes a file with a public or a private key and may be repeated; only public keys "
                 "enter the root. Install the file as " TRUST_ROOT_PATH
@@ -446,7 +456,7 @@ static int run_sign(Cli *cli, void *values, char **arguments, Error *error) {
 
 static const Command command_root_sign = {
         .name = "sign",
-        .summary = "add a signature to a trust root that somebody else made",
+        .summary = "sign a trust root that somebody else made",
         .arguments = "FILE",
         .arguments_min = 1,
         .arguments_max = 1,
@@ -485,7 +495,7 @@ static int run_publish(Cli *cli, void *values, char **arguments, Error *error) {
 
 static const Command command_root_publish = {
         .name = "publish",
-        .summary = "put a trust root into the depot, from where instances take a newer one",
+        .summary = "put a trust root into the depot",
         .arguments = "FILE",
         .arguments_min = 1,
         .arguments_max = 1,

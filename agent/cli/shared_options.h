@@ -28,6 +28,13 @@
         }
 
 /* MEMBER is a DepotValues. */
+#define CONFIG_OPTION(structure, member)                                                                     \
+        {                                                                                                    \
+                .name = "config", .type = OPTION_PATH, OPTION_INTO(structure, member.config),                \
+                .value = "FILE", .help = "configuration that says how AWS is reached",                       \
+                .initial = CONFIG_PATH, .environment = "MUSTER_CONFIG"                                       \
+        }
+
 #define DEPOT_OPTIONS(structure, member)                                                                     \
         { .name = "depot",                                                                                   \
           .letter = 'd',                                                                                     \
@@ -36,11 +43,7 @@
           .value = "URI",                                                                                    \
           .help = "the depot: s3://bucket/prefix or file:///folder (otherwise the configuration's)",         \
           .environment = "MUSTER_DEPOT" },                                                                   \
-        {                                                                                                    \
-                .name = "config", .type = OPTION_PATH, OPTION_INTO(structure, member.config),                \
-                .value = "FILE", .help = "configuration with the depot and how AWS is reached",              \
-                .initial = CONFIG_PATH, .environment = "MUSTER_CONFIG"                                       \
-        }
+                CONFIG_OPTION(structure, member)
 
 #define ROOT_OPTION(structure, member)                                                                       \
         {                                                                                                    \

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/base/parse.h"
+#include "agent/base/utf8.h"
 #include "agent/cli/documents.h"
 #include "agent/cli/output.h"
 #include "agent/cli/shared_options.h"
@@ -16,19 +17,31 @@ typedef struct ShowValues {
 } ShowValues;
 
 /* {"sha256": "...", NAME: the document} */
-static int print_document(const Cli *cli, const char *name, const char *sha256, const char *text, size_t size,
-                          Error *error) {
-        json_t *document = NULL;
+static int print_document(const Cli *cli, const char *name, const char *sha256,
+                          const StoredDocument *document, Error *error) {
+        _cleanup_free_ uint8_t *payload = NULL;
+        json_t *value = NULL;
+        size_t size;
         int r;
 
-        r = json_read(name, text, size, size, &document, error);
-        return r < 0 ? r : output_json(cli, json_pack("{s:s, s:o}", "sha256", sha256, name, document), error);
+        r = documents_payload(name, document, &payload, &size, error);
+        if (r >= 0)
+                r = json_read(name, payload, size, size, &value, error);
+        return r < 0 ? r : output_json(cli, json_pack("{s:s, s:o}", "sha256", sha256, name, value), error);
 }
 
+/* A value may hold anything: lines of it and what a terminal would obey are not shown as such. */
 static void print_environment(FILE *stream, const DocumentEnvironment *env) {
-        for (size_t i = 0; i < env->n; i++)
-                fprintf(stream, "%s%s=%s\n", i == 0 ? "\nenv\n  " : "  ", env->items[i].name,
-                        env->items[i].value);
+        for (size_t i = 0; i < env->n; i++) {
+                _cleanup_free_ char *value = strdup(env->items[i].value);
+
+                if (!value)
+                        return;
+                utf8_make_printable(value, strlen(value));
+                for (char *p = value; (p = strchr(p, '\n'));)
+                        *p = '?';
+                fprintf(stream, "%s%s=%s\n", i == 0 ? "\nenv\n  " : "  ", env->items[i].name, value);
+        }
 }
 
 /* Releases */
@@ -117,25 +130,24 @@ static int print_release(const Cli *cli, const Release *release, Error *error) {
 
 static int run_show_release(Cli *cli, void *values, _unused_ char **arguments, Error *error) {
         const ShowValues *options = values;
+        _cleanup_stored_document_ StoredDocument document = {};
         _cleanup_depot_access_ DepotAccess access = {};
         _cleanup_trust_root_ TrustRoot *root = NULL;
         _cleanup_release_ Release *release = NULL;
-        _cleanup_free_ char *text = NULL;
-        size_t size;
         int r;
 
         r = trust_root_read(options->root, &root, error);
         if (r >= 0)
                 r = depot_access_open(&options->depot, &access, error);
         if (r >= 0)
-                r = documents_get_release(&access, root, clock_realtime(cli->clock), options->app,
-                                          options->version, NULL, &release, error);
+                r = documents_read_release(&access, options->app, options->version, &document, error);
+        if (r >= 0)
+                r = release_open(root, document.envelope, document.size, clock_realtime(cli->clock),
+                                 options->app, options->version, NULL, &release, error);
         if (r < 0)
                 return r;
-        if (!cli->json)
-                return print_release(cli, release, error);
-        r = release_to_json(release, &text, &size, error);
-        return r < 0 ? r : print_document(cli, "release", release->sha256, text, size, error);
+        return cli->json ? print_document(cli, "release", release->sha256, &document, error)
+                         : print_release(cli, release, error);
 }
 
 static const Option release_options[] = {
@@ -230,32 +242,40 @@ static int describe_freshness(const DepotAccess *access, const TrustRoot *root, 
         return 0;
 }
 
+static int show_target(const Cli *cli, const DepotAccess *access, const TrustRoot *root,
+                       const ShowValues *options, Error *error) {
+        uint64_t now = clock_realtime(cli->clock);
+        _cleanup_stored_document_ StoredDocument document = {};
+        _cleanup_target_ Target *target = NULL;
+        char fresh[ERROR_MESSAGE_MAX + 8];
+        int r;
+
+        r = documents_read_target(access, options->app, options->group, &document, error);
+        if (r >= 0 && !document.envelope)
+                r = documents_no_target(access, options->app, options->group, error);
+        if (r >= 0)
+                r = target_open(root, document.envelope, document.size, now, options->app, options->group,
+                                &target, error);
+        if (r < 0)
+                return r;
+        if (cli->json)
+                return print_document(cli, "target", target->sha256, &document, error);
+        r = describe_freshness(access, root, target, now, fresh, sizeof(fresh), error);
+        if (r >= 0)
+                print_target(cli, target, fresh);
+        return r;
+}
+
 static int run_show_target(Cli *cli, void *values, _unused_ char **arguments, Error *error) {
         const ShowValues *options = values;
-        uint64_t now = clock_realtime(cli->clock);
         _cleanup_depot_access_ DepotAccess access = {};
         _cleanup_trust_root_ TrustRoot *root = NULL;
-        _cleanup_target_ Target *target = NULL;
-        _cleanup_free_ char *text = NULL;
-        char fresh[ERROR_MESSAGE_MAX + 8];
-        size_t size;
         int r;
 
         r = trust_root_read(options->root, &root, error);
         if (r >= 0)
                 r = depot_access_open(&options->depot, &access, error);
-        if (r >= 0)
-                r = documents_get_target(&access, root, now, options->app, options->group, &target, error);
-        if (r >= 0)
-                r = describe_freshness(&access, root, target, now, fresh, sizeof(fresh), error);
-        if (r < 0)
-                return r;
-        if (!cli->json) {
-                print_target(cli, target, fresh);
-                return 0;
-        }
-        r = target_to_json(target, &text, &size, error);
-        return r < 0 ? r : print_document(cli, "target", target->sha256, text, size, error);
+        return r < 0 ? r : show_target(cli, &access, root, options, error);
 }
 
 static const Option target_options[] = {

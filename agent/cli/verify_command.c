@@ -267,7 +267,7 @@ static int run_verify(Cli *cli, void *values, char **arguments, Error *error) {
 const Command command_verify = {
         .name = "verify",
         .summary =
-                "check a document, or a version in the depot with every byte of it, against the trust root",
+                "check a document, or a version with every byte of it",
         .arguments = "[FILE]",
         .arguments_max = 1,
         .argument_kind = ARGUMENT_FILE,

@@ -2,10 +2,36 @@
 #include <string.h>
 
 #include "agent/base/parse.h"
+#include "agent/base/utf8.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
 
 #define AGE_TEXT_MAX 48
+
+/* Makes every text fit for a terminal, and one line of it but for what a program printed. */
+static int make_printable(json_t *value, bool keeps_lines) {
+        _cleanup_free_ char *text = NULL;
+        const char *key;
+        json_t *inner;
+        size_t i;
+        int r = 0;
+
+        json_object_foreach(value, key, inner)
+                if (r >= 0)
+                        r = make_printable(inner, strcmp(key, "output_tail") == 0);
+        json_array_foreach(value, i, inner)
+                if (r >= 0)
+                        r = make_printable(inner, false);
+        if (!json_is_string(value))
+                return r;
+        text = strdup(json_string_value(value));
+        if (!text)
+                return -ENOMEM;
+        utf8_make_printable(text, strlen(text));
+        for (char *p = text; !keeps_lines && (p = strchr(p, '\n'));)
+                *p = ' ';
+        return json_string_set(value, text) < 0 ? -ENOMEM : 0;
+}
 
 static int parse_object(const char *text, const char *what, json_t **ret, Error *error) {
         json_error_t json_error;
@@ -16,6 +42,10 @@ static int parse_object(const char *text, const char *what, json_t **ret, Error 
         if (!json_is_object(*ret)) {
                 json_decref(*ret);
                 return error_set(error, -EBADMSG, "musterd's %s is no JSON object", what);
+        }
+        if (make_printable(*ret, false) < 0) {
+                json_decref(*ret);
+                return error_oom(error);
         }
         return 0;
 }

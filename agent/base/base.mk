@@ -29,3 +29,7 @@ UNIT_TESTS += \
 
 # The test stands between the code and these calls, so that each can fail.
 test-file_LDFLAGS := -Wl,--wrap=write -Wl,--wrap=fsync -Wl,--wrap=renameat
+
+FUZZERS += \
+        fuzz-base64 \
+        fuzz-notation

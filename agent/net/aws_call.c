@@ -462,7 +462,7 @@ static void on_answer(_unused_ HttpTransfer *transfer, int result, const Error *
 static int copy_body(AwsCall *call, const AwsRequest *request, Error *error) {
         const HttpBody *body = &request->body;
 
-        strcpy(call->payload_hash, SHA256_OF_NOTHING);
+        memcpy(call->payload_hash, SHA256_OF_NOTHING, DIGEST_HEX_SIZE);
         if (body->size == 0)
                 return 0;
         if (!body->data) {

@@ -25,7 +25,7 @@ void credentials_deinit(Credentials *credentials) {
 }
 
 int credentials_copy(const Credentials *credentials, Credentials *ret) {
-        _cleanup_credentials_ Credentials copy = { .expiration = credentials->expiration };
+        Credentials copy = { .expiration = credentials->expiration };
         int r;
 
         r = string_set(&copy.access_key_id, credentials->access_key_id);
@@ -33,14 +33,14 @@ int credentials_copy(const Credentials *credentials, Credentials *ret) {
                 r = string_set(&copy.secret_access_key, credentials->secret_access_key);
         if (r >= 0)
                 r = string_set(&copy.session_token, credentials->session_token);
-        if (r < 0)
+        if (r < 0) {
+                credentials_deinit(&copy);
                 return r;
+        }
         *ret = copy;
-        copy = (Credentials){};
         return 0;
 }
 
-/* Fit for a header: printable, no white space. */
 bool credentials_is_text(const char *text) {
         size_t n = strlen(text);
 
@@ -93,7 +93,7 @@ int credentials_parse_json(const char *text, size_t size, Credentials *ret, Erro
         for (size_t i = 0; i < ELEMENTSOF(secrets); i++) {
                 json_t *field = json_object_get(object, secrets[i]);
 
-                if (field && json_is_string(field))
+                if (json_is_string(field))
                         OPENSSL_cleanse((char *) json_string_value(field), json_string_length(field));
         }
         json_decref(object);

@@ -22,6 +22,7 @@ LIB_SRC += \
         agent/net/xml.c
 
 UNIT_TESTS += \
+        test-autoscaling \
         test-digest \
         test-http \
         test-s3 \

@@ -26,7 +26,8 @@ struct S3Request {
         char *delimiter, *start_after, *next_page;
         unsigned page_size;
         uint64_t keys, keys_max;
-        bool keys_max_is_ours;
+        bool keys_max_is_ours; /* so that more of them are a failure */
+        bool too_many;
         S3Each each;
         int each_result;
 };
@@ -94,20 +95,19 @@ static uint64_t object_size(const S3Request *request) {
 }
 
 S3Reply s3_request_reply(const S3Request *request) {
-        const Buffer *body;
+        const AwsCall *call = request->call;
+        S3Reply reply = { .body = "" };
 
-        if (!request->call)
-                return (S3Reply){ .body = "" };
-        body = aws_call_body(request->call);
-        return (S3Reply){
-                .etag = aws_call_header(request->call, "ETag"),
-                .size = object_size(request),
-                .body = buffer_string(body),
-                .body_size = body->size,
-                .server_time = aws_call_server_time(request->call),
-                .attempts = aws_call_attempts(request->call),
-                .error = aws_call_error(request->call),
-        };
+        if (!call)
+                return reply;
+        reply.etag = aws_call_header(call, "ETag");
+        reply.size = object_size(request);
+        reply.body = buffer_string(aws_call_body(call));
+        reply.body_size = aws_call_body(call)->size;
+        reply.server_time = aws_call_server_time(call);
+        reply.attempts = aws_call_attempts(call);
+        reply.error = aws_call_error(call);
+        return reply;
 }
 
 /* Which refusals are outcomes; those to HEAD have no code. */
@@ -343,13 +343,11 @@ int s3_put_start(AwsContext *aws, const char *bucket, const char *key, const S3P
 static int on_each(const S3Object *object, void *userdata) {
         S3Request *request = userdata;
 
-        if (request->keys == request->keys_max) {
-                request->each_result = request->keys_max_is_ours ? -E2BIG : -ECANCELED;
-                return request->each_result;
-        }
+        request->too_many = request->keys == request->keys_max;
+        if (request->too_many)
+                return request->each_result = -E2BIG;
         request->keys++;
-        request->each_result = request->each(object, request->userdata);
-        return request->each_result;
+        return request->each_result = request->each(object, request->userdata);
 }
 
 static int list_next_page(S3Request *request, Error *error);
@@ -361,7 +359,8 @@ static int take_page(S3Request *request, Error *error) {
         int r;
 
         r = s3_list_parse(buffer_string(body), body->size, on_each, request, &next, error);
-        if (r == -ECANCELED && request->each_result == -ECANCELED && request->keys == request->keys_max)
+        if (!request->keys_max_is_ours &&
+            (request->too_many || (r >= 0 && request->keys == request->keys_max)))
                 return 0;
         if (r < 0 && r == request->each_result)
                 return error_set_errno(error, r, "the listing was ended after %" PRIu64 " keys",

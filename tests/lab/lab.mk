@@ -20,3 +20,6 @@ must-be-root:
 
 TEST_PROGRAMS += units-driver
 units-driver_MAIN := tests/lab/units-driver.c
+
+TEST_PROGRAMS += aws-driver
+aws-driver_MAIN := tests/lab/aws-driver.c

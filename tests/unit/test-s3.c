@@ -379,6 +379,7 @@ static void test_list_ends(void **state) {
         list(setup, &(S3ListOptions){ .keys_max = 1 }, &enough);
         assert_int_equal(enough.outcome.result, S3_OK);
         assert_string_equal(buffer_string(&enough.text), "a  0\n");
+        assert_int_equal(test_server_requests(setup->server), 3); /* and no page more than needed */
         buffer_deinit(&stopped.text);
         buffer_deinit(&enough.text);
 }

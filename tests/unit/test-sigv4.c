@@ -67,7 +67,8 @@ static void raw_request_deinit(RawRequest *raw) {
 }
 
 static void check_suite_case(const json_t *c) {
-        const json_t *context = json_object_get(c, "context"), *keys = json_object_get(context, "credentials");
+        const json_t *context = json_object_get(c, "context"),
+                     *keys = json_object_get(context, "credentials");
         _cleanup_(raw_request_deinit) RawRequest raw = {};
         _cleanup_buffer_ Buffer canonical = {}, to_sign = {};
         _cleanup_free_ char *authorization = NULL;
@@ -174,7 +175,10 @@ static void test_botocore(_unused_ void **state) {
 /* What changes on the way, or is added only later, is not signed. */
 static void test_unsigned_headers(_unused_ void **state) {
         char *headers[] = {
-                (char *) "Host: h", (char *) "User-Agent: x", (char *) "expect: 100-continue", (char *) "Authorization: y",
+                (char *) "Host: h",
+                (char *) "User-Agent: x",
+                (char *) "expect: 100-continue",
+                (char *) "Authorization: y",
                 NULL,
         };
         SigV4Request request = { .method = "GET", .path = "/", .headers = headers, .payload_hash = "z" };

@@ -1,0 +1,199 @@
+"""agent/net against moto as it checks signatures, on loopback: no instance, no root. tests/lab/aws-driver.c does the asking."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+
+TOP = Path(__file__).parents[2]
+DRIVER = TOP / "build/gcc/aws-driver"
+REGION = "eu-central-1"
+BUCKET = "depot"
+CHECKS_OFF, CHECKS_ON = "inf", "0"
+TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}]}"""
+POLICY = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"""
+
+
+class Moto:
+    """A moto server of its own that checks who asks, and one user who may do everything."""
+
+    def __init__(self, folder):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = (folder / "moto.log").open("wb")
+        server = Path(sys.executable).with_name("moto_server")
+        self.process = subprocess.Popen([server, "-p", str(port)], stdout=self.log, stderr=self.log,
+                                        env={"PATH": os.environ["PATH"], "INITIAL_NO_AUTH_ACTION_COUNT": "100000"})
+        self._wait(port)
+        self.check(CHECKS_OFF)
+        iam = self.client("iam")
+        iam.create_user(UserName="tester")
+        key = iam.create_access_key(UserName="tester")["AccessKey"]
+        iam.put_user_policy(UserName="tester", PolicyName="all", PolicyDocument=POLICY)
+        self.keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+        self.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def _wait(self, port):
+        for _ in range(300):
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.1)  # until moto has been imported
+        raise RuntimeError("moto does not start")
+
+    def client(self, service):
+        return boto3.client(service, region_name=REGION, endpoint_url=self.url, aws_access_key_id="x",
+                            aws_secret_access_key="y", config=Config(retries={"total_max_attempts": 1}))
+
+    def check(self, after):
+        """From how many actions on signatures are checked."""
+        request = urllib.request.Request(f"{self.url}/moto-api/reset-auth", after.encode(), {"Content-Type": "text/plain"})
+        urllib.request.urlopen(request).close()
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory):
+    server = Moto(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def aws(moto):
+    """Calls the driver with moto checking signatures; what it prints becomes a dict of lists."""
+    def call(*arguments, **environment):
+        variables = {"AWS_ENDPOINT_URL": moto.url, "AWS_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true",
+                     **moto.keys, **environment}
+        done = subprocess.run([DRIVER, *arguments], env=variables, stdout=subprocess.PIPE, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done
+        answer = {}
+        for line in done.stdout.splitlines():
+            name, _, value = line.partition("=")
+            answer.setdefault(name, []).append(value)
+        return answer
+    moto.check(CHECKS_ON)
+    yield call
+    moto.check(CHECKS_OFF)
+
+
+def test_identity(aws):
+    answer = aws("identity")
+    assert answer["error"] == [""]
+    assert answer["arn"][0].endswith(":user/tester")
+
+
+def test_wrong_secret(aws):
+    answer = aws("identity", AWS_SECRET_ACCESS_KEY="wrong")
+    assert answer["result"] == ["-13"]
+    assert "STS GetCallerIdentity: SignatureDoesNotMatch" in answer["error"][0]
+
+
+def test_objects(aws):
+    created = aws("put", BUCKET, "a/key.json", "hello", "create")
+    assert created["result"] == ["0"], created
+    etag = created["etag"][0]
+    assert aws("put", BUCKET, "a/key.json", "again", "create")["result"] == ["3"]
+    read = aws("get", BUCKET, "a/key.json")
+    assert (read["body"], read["etag"], read["size"]) == (["hello"], [etag], ["5"])
+    assert int(read["time"][0]) > 0
+    assert aws("get", BUCKET, "a/key.json", etag)["result"] == ["1"]
+    assert aws("range", BUCKET, "a/key.json", "1", "3")["body"] == ["ell"]
+    assert aws("head", BUCKET, "a/key.json")["size"] == ["5"]
+    assert aws("put", BUCKET, "a/key.json", "newer", etag)["result"] == ["0"]
+    assert aws("put", BUCKET, "a/key.json", "lost", etag)["result"] == ["3"]
+    assert aws("get", BUCKET, "a/none")["result"] == ["2"]
+    assert aws("head", BUCKET, "a/none")["result"] == ["2"]
+    assert aws("delete", BUCKET, "a/key.json")["result"] == ["0"]
+    assert aws("get", BUCKET, "a/key.json")["result"] == ["2"]
+
+
+def test_no_bucket(aws):
+    answer = aws("get", "nowhere", "k")
+    assert answer["error"] == ["s3://nowhere/k: there is no bucket 'nowhere'"]
+
+
+def test_large_file(aws, tmp_path):
+    """More than curl sends without asking first (Expect: 100-continue)."""
+    data = os.urandom(3 * 1024 * 1024)
+    (tmp_path / "file").write_bytes(data)
+    answer = aws("put-file", BUCKET, "large", tmp_path / "file")
+    assert answer["result"] == ["0"], answer
+    assert aws("head", BUCKET, "large")["size"] == [str(len(data))]
+
+
+def test_listing_is_paged(aws):
+    for name in ["l/a", "l/b", "l/c/1", "l/c/2", "l/d", "m"]:
+        assert aws("put", BUCKET, name, "x")["result"] == ["0"]
+    assert aws("list", BUCKET, "l/")["key"] == ["l/a", "l/b", "l/c/1", "l/c/2", "l/d"]
+    listed = aws("list", BUCKET, "l/", "/")
+    assert listed["key"] == ["l/a", "l/b", "l/d"]
+    assert listed["prefix"] == ["l/c/"]
+
+
+def test_odd_keys_without_checks(aws, moto):
+    """moto checks signatures of escaped keys wrongly (botocore's as well), so this is about the keys alone; that they are
+    signed right is the unit tests' business."""
+    moto.check(CHECKS_OFF)
+    keys = ["o/a b", "o/a+b", "o/é/鍵", "o/p%20q", "o/x//y", "o/~!*'()&=?#"]
+    for key in keys:
+        assert aws("put", BUCKET, key, key)["result"] == ["0"]
+        assert aws("get", BUCKET, key)["body"] == [key]
+    assert aws("list", BUCKET, "o/")["key"] == sorted(keys, key=str.encode)
+    moto.client("s3").head_object(Bucket=BUCKET, Key="o/a+b")
+
+
+def test_session_token(aws, moto):
+    moto.check(CHECKS_OFF)
+    role = moto.client("iam").create_role(RoleName="role", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    moto.client("iam").put_role_policy(RoleName="role", PolicyName="all", PolicyDocument=POLICY)
+    session = moto.client("sts").assume_role(RoleArn=role, RoleSessionName="i-1")["Credentials"]
+    moto.check(CHECKS_ON)
+    keys = {"AWS_ACCESS_KEY_ID": session["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"]}
+    answer = aws("identity", AWS_SESSION_TOKEN=session["SessionToken"], **keys)
+    assert answer["arn"][0].endswith(":assumed-role/role/i-1"), answer
+    assert aws("identity", **keys)["result"] == ["-13"]
+
+
+def test_autoscaling(aws, moto):
+    moto.check(CHECKS_OFF)
+    autoscaling = moto.client("autoscaling")
+    autoscaling.create_launch_configuration(LaunchConfigurationName="c", ImageId="ami-12c6146b", InstanceType="t2.micro")
+    autoscaling.create_auto_scaling_group(AutoScalingGroupName="g-1", LaunchConfigurationName="c", MinSize=1, MaxSize=1,
+                                          AvailabilityZones=[f"{REGION}a"])
+    autoscaling.put_lifecycle_hook(LifecycleHookName="muster", AutoScalingGroupName="g-1", HeartbeatTimeout=300,
+                                   LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING")
+    instance = autoscaling.describe_auto_scaling_instances()["AutoScalingInstances"][0]["InstanceId"]
+    moto.check(CHECKS_ON)
+    assert aws("instances", instance, "i-0123")["instance"] == [f"{instance} g-1 InService 1"]
+    hooks = aws("hooks", "g-1")
+    assert hooks["hook"] == ["muster 1 300"], hooks
+
+
+def test_no_credentials(aws):
+    answer = aws("identity", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    assert answer["error"] == ["STS GetCallerIdentity: no AWS credentials: looked in the environment (AWS_ACCESS_KEY_ID is not "
+                               "set), the instance's role (instance metadata is turned off (AWS_EC2_METADATA_DISABLED))"]
+
+
+def test_instance_metadata(aws, moto):
+    """Credentials and region from the metadata service that moto plays, which knows one role."""
+    moto.check(CHECKS_OFF)
+    answer = aws("identity", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_REGION="", AWS_EC2_METADATA_DISABLED="",
+                 AWS_EC2_METADATA_SERVICE_ENDPOINT=moto.url)
+    assert answer["result"] == ["0"], answer

@@ -46,7 +46,6 @@ typedef struct HealthCheck {
         uint64_t active_usec; /* without a restart for so long */
 } HealthCheck;
 
-/* An HTTP attempt makes a connection of its own: one that is kept could still lead to the process of the old release. */
 typedef struct HealthContext {
         const char *app;
         const char *deployment;

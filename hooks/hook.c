@@ -16,6 +16,7 @@
 #define TRIM_MAX_USEC (250 * USEC_PER_MSEC)
 #define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
 
+#define PASSWD_MAX 16384U /* an entry of the user database */
 #define DIGEST_LINES 3U
 #define DIGEST_MAX 400U
 
@@ -135,16 +136,19 @@ static const char *user_of(const Setup *setup) {
 }
 
 static int find_user(Hook *hook, Setup *setup) {
-        const struct passwd *user;
+        _cleanup_free_ char *buffer = malloc(PASSWD_MAX);
+        struct passwd user, *found = NULL;
+        int problem;
 
-        errno = 0;
-        user = getpwnam(user_of(setup));
-        if (!user && (errno == 0 || errno == ENOENT || errno == ESRCH))
+        if (!buffer)
+                return error_oom(&hook->error);
+        problem = getpwnam_r(user_of(setup), &user, buffer, PASSWD_MAX, &found);
+        if (!found && (problem == 0 || problem == ENOENT || problem == ESRCH))
                 return error_set_fault(&hook->error, -ENOENT, FAULT_RELEASE,
                                        "its user (runas) %s is not on this instance", user_of(setup));
-        if (!user)
-                return error_set_errno(&hook->error, -errno, "cannot look up user %s", user_of(setup));
-        setup->owner = user->pw_uid;
+        if (!found)
+                return error_set_errno(&hook->error, -problem, "cannot look up user %s", user_of(setup));
+        setup->owner = user.pw_uid;
         return 0;
 }
 

@@ -15,3 +15,11 @@ LIB_SRC += \
         hooks/probe_tcp.c \
         hooks/probe_unit.c \
         hooks/script.c
+
+UNIT_TESTS += \
+        test-environment_file \
+        test-health_track \
+        test-hook_command \
+        test-hook_name \
+        test-output \
+        test-script

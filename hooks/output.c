@@ -145,7 +145,9 @@ void output_digest(const char *tail, unsigned n, char *ret, size_t size) {
                 end = line > tail ? line - 1 : tail;
                 if (length == 0)
                         continue;
-                if (lines++ > 0 && (size_t) (to - ret) > strlen(JOIN)) {
+                if (lines++ > 0) {
+                        if ((size_t) (to - ret) <= strlen(JOIN))
+                                break;
                         to -= strlen(JOIN);
                         memcpy(to, JOIN, strlen(JOIN));
                 }

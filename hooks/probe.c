@@ -1,4 +1,8 @@
 #include "hooks/probe.h"
+#include "hooks/probe_command.h"
+#include "hooks/probe_http.h"
+#include "hooks/probe_tcp.h"
+#include "hooks/probe_unit.h"
 
 static const ProbeType *const types[] = {
         [HEALTH_HTTP] = &probe_http,

@@ -1,6 +1,7 @@
 #pragma once
 
-/* One attempt of one health check. */
+/* One attempt of one health check. Every type of check has a module of its own (probe_<type>.c), which this one calls
+ * through its ProbeType. */
 
 #include "agent/net/http.h"
 #include "hooks/health.h"
@@ -32,14 +33,12 @@ DEFINE_CLEANUP(Probe *, probe_free)
 /* What the check is called in messages: "GET http://…", "connect to …", "command …", "unit …". New memory. */
 int probe_name(const HealthCheck *check, char **ret);
 
-/* What each kind of check does; only probe.c and the probe_*.c files use the rest. */
+/* What each type of check does; only probe.c and the probe_<type>.c files use the rest. */
 typedef struct ProbeType {
         int (*start)(Probe *probe, Error *error);
         bool (*abort)(void *attempt);
         void (*free)(void *attempt);
 } ProbeType;
-
-extern const ProbeType probe_http, probe_tcp, probe_command, probe_unit;
 
 struct Probe {
         const ProbeType *type;

@@ -5,7 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/strv.h"
 #include "hooks/hook_name.h"
-#include "hooks/probe.h"
+#include "hooks/probe_command.h"
 #include "units/transient.h"
 #include "units/transient_stop.h"
 #include "units/unit_journal.h"

@@ -2,7 +2,7 @@
 #include <strings.h>
 
 #include "agent/base/utf8.h"
-#include "hooks/probe.h"
+#include "hooks/probe_http.h"
 
 #define SHOWN_MAX 80U
 

@@ -5,7 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
-#include "hooks/probe.h"
+#include "hooks/probe_tcp.h"
 
 #define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
 

@@ -2,7 +2,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
-#include "hooks/probe.h"
+#include "hooks/probe_unit.h"
 #include "units/unit_watch.h"
 
 #define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)

@@ -16,7 +16,7 @@ LIB_SRC += \
 
 UNIT_TESTS += \
         test-transient \
-        test-unit-file \
-        test-unit-judge \
-        test-unit-name \
-        test-unit-process
+        test-unit_file \
+        test-unit_judge \
+        test-unit_name \
+        test-unit_process

@@ -18,6 +18,8 @@ def test_run_reports_failure(instance):
     assert instance.run("false", check=False).code == 1
     with pytest.raises(LabError, match="no such-file"):
         instance.run("cat", "/no such-file")
+    with pytest.raises(LabError, match="sleep 60: not done after 1 s"):
+        instance.run("sleep", "60", timeout=1)
 
 
 def test_two_instances_do_not_share_control_groups(new_instance):
@@ -57,8 +59,7 @@ def test_files_and_user_data(new_instance):
 def test_state_survives_power_off(new_instance):
     instance = new_instance().boot()
     instance.put("/etc/kept", "kept")
-    instance.power_off()
-    instance.boot()
+    instance.reboot()
     assert instance.get("/etc/kept") == b"kept"
 
 

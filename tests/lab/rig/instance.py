@@ -138,6 +138,11 @@ class Instance:
             os.kill(self.leader, signal.SIGRTMIN + 4)
         self._gone(timeout)
 
+    def reboot(self):
+        """An orderly shutdown, and the next boot."""
+        self.power_off()
+        return self.boot()
+
     def pull_plug(self):
         """The power fails. With a state disk, what was never synced is lost too."""
         if self.running:
@@ -211,20 +216,27 @@ class Instance:
 
     def run(self, *argv, check=True, timeout=60, input=None, env=None):
         """Runs a command on the instance as root. With check, a failure is a LabError that shows its output."""
-        process = subprocess.run(self.enter(argv, env), text=True, errors="replace", capture_output=True,
-                                 timeout=timeout, input=input, stdin=None if input else subprocess.DEVNULL)
+        process = self.start(*argv, env=env, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             stdin=subprocess.PIPE if input else subprocess.DEVNULL)
+        name = f"{self.id}: {shlex.join(map(str, argv))}"
+        try:
+            out, err = process.communicate(input, timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            raise LabError(f"{name}: not done after {timeout} s\n{out}{err}") from None
         if check and process.returncode != 0:
-            raise LabError(f"{self.id}: {shlex.join(map(str, argv))}: exit status {process.returncode}\n"
-                           f"{process.stdout}{process.stderr}")
-        return Result(process.returncode, process.stdout, process.stderr)
+            raise LabError(f"{name}: exit status {process.returncode}\n{out}{err}")
+        return Result(process.returncode, out, err)
 
     def sh(self, script, **options):
         """Runs a shell script on the instance, which ends at its first failing command."""
         return self.run("sh", "-ec", script, **options)
 
     def start(self, *argv, env=None, **options):
-        """Starts a command on the instance and returns the process (subprocess.Popen)."""
-        return subprocess.Popen(self.enter(argv, env), text=True, **options)
+        """Starts a command on the instance and returns the process (subprocess.Popen), which leads a process group of
+        its own: os.killpg() ends all of it."""
+        return subprocess.Popen(self.enter(argv, env), text=True, start_new_session=True, **options)
 
     def put(self, path, content, mode=0o644):
         """Writes a file on the instance, running or not; content is text, bytes or the path of a file of the host."""

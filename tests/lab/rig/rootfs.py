@@ -21,6 +21,8 @@ PACKAGES = ["ca-certificates", "curl", "dbus", "iproute2", "procps", "strace", "
 # What muster needs, for as long as there is no package whose Depends can be asked.
 LIBRARIES = ["libarchive13", "libcurl4", "libexpat1", "libinih1", "libjansson4", "libssl3", "libsystemd0",
              "libyaml-0-2"]
+# What is kept in the cache, in folders: 260 MB each, and a few.
+KEEP_BASES, KEEP_LAYERS = 3, 3
 # Change it when _finish() changes.
 REVISION = 2
 
@@ -102,6 +104,7 @@ def base(deb=None, say=print):
                  "bookworm", temporary, *sources, timeout=600)
         _finish(temporary)
         temporary.rename(folder)
+        _prune("rootfs-*", KEEP_BASES)
     return folder
 
 
@@ -119,10 +122,8 @@ def package_layer(deb, lower):
             (temporary / name).mkdir(parents=True)
         _install(deb, lower, temporary)
         shutil.rmtree(temporary / "work")
-        for old in CACHE.glob("package-*"):
-            if old not in (temporary, folder) and old.suffix != ".new":
-                _forget(old)
         temporary.rename(folder)
+        _prune("package-*", KEEP_LAYERS)
     return folder / "upper"
 
 
@@ -143,10 +144,12 @@ def _install(deb, lower, temporary):
         host.run("umount", root)
 
 
-def _forget(folder):
-    """Removes the layer of an older package, unless a mount of another run still uses it."""
-    if str(folder) not in Path("/proc/self/mountinfo").read_text():
-        shutil.rmtree(folder, ignore_errors=True)
+def _prune(pattern, keep):
+    """Keeps the newest folders of the cache, and those that instances of another run stand on."""
+    mounted = Path("/proc/self/mountinfo").read_text()
+    for old in sorted(CACHE.glob(pattern), key=lambda p: p.stat().st_mtime, reverse=True)[keep:]:
+        if str(old) not in mounted:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def find_package():

@@ -23,3 +23,5 @@ units-driver_MAIN := tests/lab/units-driver.c
 
 TEST_PROGRAMS += aws-driver
 aws-driver_MAIN := tests/lab/aws-driver.c
+TEST_PROGRAMS += depot-driver
+depot-driver_MAIN := tests/lab/depot-driver.c

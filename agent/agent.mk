@@ -23,7 +23,8 @@ LIB_SRC += \
         agent/step_switch.c \
         agent/step_units.c \
         agent/step_verify.c \
-        agent/target_watch.c
+        agent/target_watch.c \
+        agent/unpack_unit.c
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 

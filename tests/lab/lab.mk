@@ -25,3 +25,6 @@ TEST_PROGRAMS += aws-driver
 aws-driver_MAIN := tests/lab/aws-driver.c
 TEST_PROGRAMS += depot-driver
 depot-driver_MAIN := tests/lab/depot-driver.c
+TEST_PROGRAMS += sandbox-driver sandbox-probe
+sandbox-driver_MAIN := tests/lab/sandbox-driver.c
+sandbox-probe_MAIN := tests/lab/sandbox-probe.c

@@ -39,3 +39,5 @@ UNIT_TESTS += \
 
 TEST_PROGRAMS += mock-musterd
 mock-musterd_MAIN := tests/lab/mock-musterd.c
+
+MAN_PAGES += agent/cli/muster.1

@@ -9,6 +9,7 @@
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
 #include "agent/bus.h"
+#include "agent/config_aws.h"
 #include "agent/launch.h"
 #include "agent/messages.h"
 #include "artifacts/release.h"
@@ -242,25 +243,6 @@ static int load_root(Agent *agent, Error *error) {
         return trust_root_load(path, buffer_string(&text), text.size, &agent->setup.root, error);
 }
 
-static int open_aws(Agent *agent, Error *error) {
-        const Config *config = agent->setup.config;
-        const AwsOptions options = {
-                .region = config->region,
-                .endpoint_url = config->endpoint_url,
-                .service_urls = {
-                        [AWS_S3] = config->s3_endpoint_url,
-                        [AWS_AUTO_SCALING] = config->autoscaling_endpoint_url,
-                        [AWS_STS] = config->sts_endpoint_url,
-                },
-                .s3_addressing = (S3Addressing) config->s3_addressing,
-                .ca_bundle = config->ca_bundle,
-        };
-
-        if (!string_starts_with(config->depot, "s3://"))
-                return 0;
-        return aws_context_new(agent->event, &options, &agent->setup.aws, error);
-}
-
 static int build(Agent *agent, Error *error) {
         Setup *setup = &agent->setup;
         int r;
@@ -277,7 +259,7 @@ static int build(Agent *agent, Error *error) {
                 return error_set_errno(error, setup->state_fd, "cannot open %s", setup->config->state_dir);
         r = load_root(agent, error);
         if (r >= 0)
-                r = open_aws(agent, error);
+                r = config_aws_open(setup->config, setup->config->depot, agent->event, &setup->aws, error);
         if (r < 0)
                 return r;
         return identify_start(agent->event, setup->config, setup->aws, on_identified, agent, &setup->identify,

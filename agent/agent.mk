@@ -7,6 +7,7 @@ LIB_SRC += \
         agent/app_status.c \
         agent/bus.c \
         agent/config.c \
+        agent/config_aws.c \
         agent/decision.c \
         agent/deployment.c \
         agent/engine.c \

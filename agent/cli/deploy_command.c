@@ -243,6 +243,8 @@ static int deploy(Cli *cli, const DeployValues *values, const char *version, con
                 r = bus_client_status(bus, &status, error); /* before anything is packed */
         if (r >= 0)
                 r = release_source_open(&request, cli, &source, error);
+        if (r >= 0)
+                r = release_source_seal(&source, cli, error);
         watch.bus = bus;
         if (r >= 0)
                 r = watch_signals(&watch, error); /* before it begins */

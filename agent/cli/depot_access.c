@@ -1,21 +1,25 @@
 #include "agent/cli/depot_access.h"
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
-#include "agent/config.h"
+#include "agent/config_aws.h"
 
 void depot_access_deinit(DepotAccess *access) {
         access->depot = depot_free(access->depot);
+        access->aws = aws_context_free(access->aws);
         access->event = sd_event_unref(access->event);
 }
 
-static int open_depot(const char *uri, DepotAccess *access, Error *error) {
+static int open_depot(const char *uri, const Config *config, DepotAccess *access, Error *error) {
         DepotOptions options = {};
         int r;
 
         r = sd_event_new(&access->event);
         if (r < 0)
                 return error_set_errno(error, r, "cannot make an event loop");
-        options.event = access->event;
+        r = config_aws_open(config, uri, access->event, &access->aws, error);
+        if (r < 0)
+                return r;
+        options = (DepotOptions){ .event = access->event, .aws = access->aws };
         return depot_open(uri, &options, &access->depot, error);
 }
 
@@ -33,7 +37,7 @@ int depot_access_open(const DepotValues *values, DepotAccess *ret, Error *error)
                 return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
                                        "no depot: give --depot URI, or set MUSTER_DEPOT, or depot in %s",
                                        values->config);
-        r = open_depot(uri, &access, error);
+        r = open_depot(uri, config, &access, error);
         if (r < 0)
                 return r;
         *ret = access;

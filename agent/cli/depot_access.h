@@ -15,7 +15,7 @@ typedef struct DepotValues {
 
 typedef struct DepotAccess {
         sd_event *event;
-        struct AwsContext *aws;
+        AwsContext *aws; /* NULL for a folder */
         Depot *depot;
 } DepotAccess;
 

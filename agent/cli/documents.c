@@ -43,12 +43,12 @@ int documents_read_release(const DepotAccess *access, const char *app, const cha
         int r;
 
         r = layout_release(app, version, key, error);
-        if (r >= 0)
-                r = read_document(access, key, ret, error);
-        if (r >= 0 && !ret->envelope)
-                return error_set_fault(error, -ENOENT, FAULT_INPUT, "%s has no version %s in %s", app,
-                                       version, depot_uri(access->depot));
-        return r;
+        return r < 0 ? r : read_document(access, key, ret, error);
+}
+
+int documents_no_release(const DepotAccess *access, const char *app, const char *version, Error *error) {
+        return error_set_fault(error, -ENOENT, FAULT_INPUT, "%s has no version %s in %s", app, version,
+                               depot_uri(access->depot));
 }
 
 int documents_get_release(const DepotAccess *access, const TrustRoot *root, uint64_t now, const char *app,
@@ -57,9 +57,11 @@ int documents_get_release(const DepotAccess *access, const TrustRoot *root, uint
         int r;
 
         r = documents_read_release(access, app, version, &document, error);
-        return r < 0 ? r
-                     : release_open(root, document.envelope, document.size, now, app, version, sha256, ret,
-                                    error);
+        if (r < 0)
+                return r;
+        if (!document.envelope)
+                return documents_no_release(access, app, version, error);
+        return release_open(root, document.envelope, document.size, now, app, version, sha256, ret, error);
 }
 
 int documents_no_target(const DepotAccess *access, const char *app, const char *group, Error *error) {

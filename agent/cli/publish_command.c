@@ -137,16 +137,6 @@ static int compare_with_existing(Publication *publication, const StoredDocument 
         return 0;
 }
 
-/* 0 if it is there and the same, -ENOENT if it is not there. */
-static int look_for_release(Publication *publication, Error *error) {
-        const PublishValues *values = publication->values;
-        _cleanup_stored_document_ StoredDocument existing = {};
-        int r;
-
-        r = documents_read_release(&publication->access, values->app, values->version, &existing, error);
-        return r < 0 ? r : compare_with_existing(publication, &existing, error);
-}
-
 /* Whether instances with this trust root will believe it: only where the publisher has the root at hand. */
 static int check_with_root(const Publication *publication, const char *envelope, size_t size, Error *error) {
         const PublishValues *values = publication->values;
@@ -186,31 +176,50 @@ static int sign_release(Publication *publication, char **ret, size_t *ret_size, 
         return 0;
 }
 
+/* Who comes second with the same content has published it too. */
 static int put_release(Publication *publication, const char *envelope, size_t size, Error *error) {
         const PublishValues *values = publication->values;
+        _cleanup_stored_document_ StoredDocument faster = {};
         char key[LAYOUT_KEY_MAX];
         int r;
 
         r = layout_release(values->app, values->version, key, error);
         if (r >= 0)
                 r = depot_access_put(&publication->access, key, envelope, size, DEPOT_CREATE, NULL, error);
-        return r > 0 ? look_for_release(publication, error) : r;
+        if (r <= 0)
+                return r;
+        r = documents_read_release(&publication->access, values->app, values->version, &faster, error);
+        if (r >= 0 && !faster.envelope)
+                r = documents_no_release(&publication->access, values->app, values->version, error);
+        return r < 0 ? r : compare_with_existing(publication, &faster, error);
 }
 
 /* Signs before it uploads: a key that is not accepted is told at once. */
-static int publish(Publication *publication, Error *error) {
+static int send_release(Publication *publication, const StoredDocument *existing, Error *error) {
         _cleanup_free_ char *envelope = NULL;
         size_t size;
         int r;
 
-        r = depot_access_open(&publication->values->depot, &publication->access, error);
-        if (r >= 0)
-                r = look_for_release(publication, error);
-        if (r == -ENOENT)
-                r = sign_release(publication, &envelope, &size, error);
+        r = existing->envelope ? compare_with_existing(publication, existing, error)
+                               : sign_release(publication, &envelope, &size, error);
         for (size_t i = 0; i < publication->source.n && r >= 0; i++)
                 r = upload_bundle(publication, i, error);
         return r < 0 || !envelope ? r : put_release(publication, envelope, size, error);
+}
+
+/* Asks the depot before it packs: a depot that cannot be reached is told at once too. */
+static int publish(Publication *publication, Error *error) {
+        const PublishValues *values = publication->values;
+        _cleanup_stored_document_ StoredDocument existing = {};
+        int r;
+
+        r = depot_access_open(&values->depot, &publication->access, error);
+        if (r >= 0)
+                r = documents_read_release(&publication->access, values->app, values->version, &existing,
+                                           error);
+        if (r >= 0)
+                r = release_source_seal(&publication->source, publication->cli, error);
+        return r < 0 ? r : send_release(publication, &existing, error);
 }
 
 /* Telling */
@@ -325,8 +334,10 @@ static int prepare(Publication *publication, const char *path, Error *error) {
 static int rehearse(Publication *publication, Error *error) {
         _cleanup_free_ char *none = NULL;
         size_t size;
+        int r;
 
-        return sign_release(publication, &none, &size, error);
+        r = release_source_seal(&publication->source, publication->cli, error);
+        return r < 0 ? r : sign_release(publication, &none, &size, error);
 }
 
 static int run_publish(Cli *cli, void *values, char **arguments, Error *error) {

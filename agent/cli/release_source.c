@@ -131,10 +131,16 @@ int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSo
                 r = read_appspec(ret, request, clock_realtime(cli->clock), error);
         for (size_t i = 0; i < ret->n && r >= 0; i++)
                 r = bundle_check_files(&ret->bundles[i], ret->release, error);
-        for (size_t i = 0; i < ret->n && r >= 0; i++) {
-                r = bundle_seal(&ret->bundles[i], cli, error);
+        return r;
+}
+
+int release_source_seal(ReleaseSource *source, const Cli *cli, Error *error) {
+        int r = 0;
+
+        for (size_t i = 0; i < source->n && r >= 0; i++) {
+                r = bundle_seal(&source->bundles[i], cli, error);
                 if (r >= 0)
-                        r = bundle_add_to_release(&ret->bundles[i], ret->release, error);
+                        r = bundle_add_to_release(&source->bundles[i], source->release, error);
         }
         return r;
 }

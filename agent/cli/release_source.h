@@ -25,6 +25,9 @@ typedef struct ReleaseSource {
 void release_source_deinit(ReleaseSource *source);
 #define _cleanup_release_source_ _cleanup_(release_source_deinit)
 
-/* REQUEST and its texts must stay. Fills RET as far as it comes, which must be deinitialised after a failure too. -EDESTADDRREQ
- * if there is nothing to be read. */
+/* Reads and checks. REQUEST and its texts must stay. Fills RET as far as it comes, which must be deinitialised after a
+ * failure too. -EDESTADDRREQ if there is nothing to be read. */
 int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSource *ret, Error *error);
+
+/* Packs, works out the digests and says them in the release: the long part. */
+int release_source_seal(ReleaseSource *source, const Cli *cli, Error *error);

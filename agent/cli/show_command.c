@@ -141,6 +141,8 @@ static int run_show_release(Cli *cli, void *values, _unused_ char **arguments, E
                 r = depot_access_open(&options->depot, &access, error);
         if (r >= 0)
                 r = documents_read_release(&access, options->app, options->version, &document, error);
+        if (r >= 0 && !document.envelope)
+                r = documents_no_release(&access, options->app, options->version, error);
         if (r >= 0)
                 r = release_open(root, document.envelope, document.size, clock_realtime(cli->clock),
                                  options->app, options->version, NULL, &release, error);

@@ -266,8 +266,7 @@ static int run_verify(Cli *cli, void *values, char **arguments, Error *error) {
 
 const Command command_verify = {
         .name = "verify",
-        .summary =
-                "check a document, or a version with every byte of it",
+        .summary = "check a document, or a version with every byte of it",
         .arguments = "[FILE]",
         .arguments_max = 1,
         .argument_kind = ARGUMENT_FILE,

@@ -7,7 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from rig.balancer import Balancer  # noqa: E402  (the path has to be there first)
+from rig import desk as desks  # noqa: E402  (the path has to be there first)
+from rig.balancer import Balancer  # noqa: E402
 from rig.cloud import Cloud  # noqa: E402
 from rig.director import Director  # noqa: E402
 from rig.lab import Lab  # noqa: E402
@@ -92,3 +93,23 @@ def director(lab, cloud, request):
     request.node.director = running = Director(lab, cloud, balancer)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def built():
+    desks.build()
+
+
+@pytest.fixture
+def desk(built, tmp_path):
+    """The command, and a folder to work in."""
+    return desks.Desk(tmp_path)
+
+
+@pytest.fixture
+def shop(desk):
+    """A desk with keys, root, depot and an app, and version 1.0 published."""
+    desk.trust()
+    desk.app()
+    desk.publish("1.0")
+    return desk

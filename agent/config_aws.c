@@ -1,0 +1,22 @@
+#include "agent/config_aws.h"
+#include "agent/base/strv.h"
+
+int config_aws_open(const Config *config, const char *depot, sd_event *event, AwsContext **ret,
+                    Error *error) {
+        const AwsOptions options = {
+                .region = config->region,
+                .endpoint_url = config->endpoint_url,
+                .service_urls = {
+                        [AWS_S3] = config->s3_endpoint_url,
+                        [AWS_AUTO_SCALING] = config->autoscaling_endpoint_url,
+                        [AWS_STS] = config->sts_endpoint_url,
+                },
+                .s3_addressing = (S3Addressing) config->s3_addressing,
+                .ca_bundle = config->ca_bundle,
+        };
+
+        if (string_starts_with(depot, "s3://"))
+                return aws_context_new(event, &options, ret, error);
+        *ret = NULL;
+        return 0;
+}

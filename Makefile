@@ -61,7 +61,7 @@ endif
 
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror -Wstrict-prototypes -Wmissing-prototypes \
-        -Wpointer-arith -Wundef -Wformat=2 -Wvla -Wno-format-nonliteral
+        -Wpointer-arith -Wundef -Wformat=2 -Wvla -Wno-format-nonliteral -Wno-string-concatenation
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE -fno-strict-aliasing -fvisibility=hidden \
         $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 # The folder that it is built in leaves no trace in what is built.

@@ -145,7 +145,6 @@ static int on_defer_exit(sd_event_source *source, _unused_ void *userdata) {
 
 static void test_wait_interrupted(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int held = -1;
         _cleanup_depot_reply_ DepotReply reply = {};
         Error error = {};
         DepotOp *op;

@@ -15,7 +15,9 @@ LIB_SRC += \
         agent/identity.c \
         agent/launch.c \
         agent/launch_state.c \
+        agent/placement.c \
         agent/record.c \
+        agent/recover.c \
         agent/report.c \
         agent/step_commit.c \
         agent/step_fetch.c \

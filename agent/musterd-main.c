@@ -2,10 +2,12 @@
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
 
 #include "agent/agent.h"
 #include "agent/base/log.h"
 #include "agent/config.h"
+#include "agent/recover.h"
 
 #define EXIT_BAD_INPUT 3
 
@@ -15,6 +17,7 @@ static const char help[] =
         "\n"
         "  --config FILE     read FILE instead of " CONFIG_PATH "\n"
         "  --check-config    say whether the configuration is good, and exit\n"
+        "  --recover         take back what a power cut left unfinished, and exit (at boot)\n"
         "  --debug           log more\n"
         "  --help            show this help, and exit\n"
         "  --version         show the version, and exit\n"
@@ -24,6 +27,7 @@ static const char help[] =
 typedef struct Options {
         const char *config_path;
         bool check;
+        bool recover;
 } Options;
 
 static int check_config(const char *path) {
@@ -37,6 +41,34 @@ static int check_config(const char *path) {
         printf("%s: %s\n", path,
                config_is_configured(config) ? "good" : "good, but unconfigured: there is no depot");
         return EXIT_SUCCESS;
+}
+
+/* A configuration that is wrong does not keep the apps of an instance from being taken back: the defaults then tell
+ * where they are. */
+static int run_recover(const char *path) {
+        _cleanup_(config_freep) Config *config = NULL;
+        char boot_id[SD_ID128_STRING_MAX];
+        bool reload = false;
+        Error error = {};
+        sd_id128_t boot;
+        int r;
+
+        if (config_load(path, &config, &error) < 0) {
+                log_error("%s", error.message);
+                if (config_new(&config) < 0)
+                        return EXIT_FAILURE;
+        }
+        r = sd_id128_get_boot(&boot);
+        if (r < 0) {
+                log_error("cannot read the boot id: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        r = recover(config, sd_id128_to_string(boot, boot_id), &reload, &error);
+        if (reload && recover_reload(&error) < 0) {
+                log_error("%s", error.message);
+                r = -EIO;
+        }
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int on_hangup(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
@@ -89,6 +121,7 @@ static int run(const char *config_path, Error *error) {
 static int parse_options(int argc, char **argv, Options *options, int *ret) {
         static const struct option table[] = {
                 { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, 'k' },
+                { "recover", no_argument, NULL, 'r' },
                 { "debug", no_argument, NULL, 'd' },        { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'v' },      {},
         };
@@ -102,6 +135,9 @@ static int parse_options(int argc, char **argv, Options *options, int *ret) {
                         break;
                 case 'k':
                         options->check = true;
+                        break;
+                case 'r':
+                        options->recover = true;
                         break;
                 case 'd':
                         log_set_max_priority(LOG_DEBUG);
@@ -134,6 +170,8 @@ int main(int argc, char **argv) {
                 return ret;
         if (options.check)
                 return check_config(options.config_path);
+        if (options.recover)
+                return run_recover(options.config_path);
         if (run(options.config_path, &error) < 0) {
                 log_error("%s", error.message);
                 return EXIT_FAILURE;

@@ -43,8 +43,8 @@ static void test_nothing(_unused_ void **state) {
 }
 
 static void test_quoting(_unused_ void **state) {
-        char *environment[] = { (char *) "A=plain", (char *) "B=a \"b\" $c `d` \\e", (char *) "C=", (char *) "D=x=y",
-                                NULL };
+        char *environment[] = { (char *) "A=plain", (char *) "B=a \"b\" $c `d` \\e",
+                                (char *) "C=", (char *) "D=x=y", NULL };
         _cleanup_free_ char *text = NULL;
 
         assert_int_equal(environment_to_file(environment, &text), 0);

@@ -1,0 +1,79 @@
+"""A site without a cloud: one instance that is operator, depot (file:///srv/depot) and fleet at once. For tests of what
+happens on an instance."""
+
+import json
+
+from . import goapp
+from .host import wait_for
+
+DEPOT = "file:///srv/depot"
+GROUP = "site"
+CONFIGURATION = f"""[agent]
+depot = {DEPOT}
+group = {GROUP}
+instance_id = {{instance}}
+poll_interval = 1s
+settle_time = 500ms
+
+[app api]
+"""
+
+
+class Site:
+    """instance: booted or not, with muster's package. folder: where app folders are built, on the host."""
+
+    def __init__(self, instance, folder):
+        self.instance = instance
+        self.folder = folder
+        for role in ("root", "release", "target"):
+            self.muster("key", "generate", "--out", f"/srv/{role}.key", "--public-out", f"/srv/{role}.pub")
+        self.muster("root", "init", "--root-key", "/srv/root.key", "--release-key", "/srv/release.pub", "--target-key",
+                    "/srv/target.pub", "--out", "/etc/muster/root.json")
+
+    def muster(self, *arguments, **options):
+        return self.instance.run("muster", *arguments, env={"MUSTER_DEPOT": DEPOT}, **options)
+
+    def configure(self, more=""):
+        self.instance.put("/etc/muster/muster.conf", CONFIGURATION.format(instance=self.instance.id) + more)
+
+    def publish(self, version, appspec=None, **switches):
+        """Builds the lab's app as this version and publishes it."""
+        self.publish_folder(goapp.build(self.folder, version, appspec, **switches), version)
+
+    def publish_folder(self, folder, version):
+        self.copy(folder, f"/srv/api-{version}")
+        self.muster("publish", f"/srv/api-{version}", "--app", "api", "--version", version, "--key", "/srv/release.key")
+
+    def copy(self, folder, to):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.instance.put(f"{to}/{path.relative_to(folder)}", path, mode=path.stat().st_mode & 0o777)
+
+    def set_target(self, version, *options):
+        self.muster("target", "set", "--app", "api", "--group", GROUP, "--version", version, "--key", "/srv/target.key",
+                    *options)
+
+    def status(self):
+        return json.loads(self.muster("status", "--json").out)
+
+    def app(self):
+        """The status of the app; None before musterd looks after it."""
+        apps = self.status()["apps"]
+        return apps[0] if apps else None
+
+    def history(self):
+        return json.loads(self.muster("history", "--json").out)["deployments"]
+
+    def wait_app(self, timeout=60, **wanted):
+        """Waits until the app's status has these values."""
+        def reached():
+            app = self.app()
+            return app and all(app[key] == value for key, value in wanted.items()) and app
+        return wait_for(reached, timeout, f"api to be {wanted}", interval=0.2)
+
+    def serves(self):
+        """The version that answers on the instance, "" if none does."""
+        return self.instance.run("curl", "-s", "-m", "2", "http://127.0.0.1:8080/", check=False).out
+
+    def current(self):
+        return self.instance.run("readlink", "/var/lib/muster/apps/api/current", check=False).text

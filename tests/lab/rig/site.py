@@ -25,6 +25,7 @@ class Site:
     def __init__(self, instance, folder):
         self.instance = instance
         self.folder = folder
+        instance.run("mkdir", "-p", "/srv/depot")
         for role in ("root", "release", "target"):
             self.muster("key", "generate", "--out", f"/srv/{role}.key", "--public-out", f"/srv/{role}.pub")
         self.muster("root", "init", "--root-key", "/srv/root.key", "--release-key", "/srv/release.pub", "--target-key",

@@ -1,5 +1,5 @@
-# PROGRAMS += musterd
-# musterd_MAIN := agent/musterd-main.c
+PROGRAMS += musterd
+musterd_MAIN := agent/musterd-main.c
 
 LIB_SRC += \
         agent/agent.c \
@@ -16,6 +16,7 @@ LIB_SRC += \
         agent/launch.c \
         agent/launch_state.c \
         agent/placement.c \
+        agent/receive.c \
         agent/record.c \
         agent/recover.c \
         agent/report.c \

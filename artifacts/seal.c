@@ -10,7 +10,7 @@
 
 typedef struct Sealer {
         const SealRules *rules;
-        dev_t device;
+        uint64_t mount;
         uint64_t entries;
         uint64_t bytes;
         void *linked; /* inodes with several names that were seen: each is counted and given away once */
@@ -97,15 +97,29 @@ static int seal_subfolder(Sealer *s, int dirfd, const char *name, const struct s
         return r < 0 ? r : give(s, dirfd, name);
 }
 
+/* By mount, not by device: on an overlay the files of one mount have several. */
+static int find_mount(int dirfd, const char *name, uint64_t *ret) {
+        struct statx stx;
+
+        if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+                return -errno;
+        *ret = stx.stx_mnt_id;
+        return 0;
+}
+
 static int seal_entry(Sealer *s, int dirfd, const char *name) {
         struct stat st;
+        uint64_t mount = 0;
         int r;
 
         if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return fail(s, -errno);
         if (++s->entries > s->rules->entries)
                 return refuse(s, "with it there are more entries than the release says");
-        if (st.st_dev != s->device)
+        r = find_mount(dirfd, name, &mount);
+        if (r < 0)
+                return fail(s, r);
+        if (mount != s->mount)
                 return refuse(s, "it is another file system");
         if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
                 r = remember_linked(s, st.st_ino);
@@ -193,8 +207,9 @@ int seal_tree(int fd, const SealRules *rules, Error *error) {
         s = malloc(sizeof(*s));
         if (!s)
                 return error_oom(error);
-        *s = (Sealer){ .rules = rules, .device = st.st_dev, .error = error };
-        r = seal_root(s, fd, &st);
+        *s = (Sealer){ .rules = rules, .error = error };
+        r = find_mount(fd, "", &s->mount);
+        r = r < 0 ? error_set_errno(error, r, "the staging folder") : seal_root(s, fd, &st);
         if (r >= 0 && (s->entries != rules->entries || s->bytes != rules->bytes))
                 r = error_set_fault(error, -EBADMSG, FAULT_RELEASE,
                                     "%" PRIu64 " entries of %" PRIu64

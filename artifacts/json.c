@@ -32,9 +32,9 @@ static bool depth_is_within(const char *text, size_t size, size_t limit) {
 static int refuse_syntax(const char *name, const json_error_t *e, Error *error) {
         char text[JSON_EXCERPT_MAX + 4];
 
-        switch (json_error_code(e)) {
-        case json_error_out_of_memory:
+        if (!*e->text) /* jansson says nothing where there was no memory */
                 return error_oom(error);
+        switch (json_error_code(e)) {
         case json_error_null_character: /* where jansson names the flag that would allow it */
         case json_error_null_byte_in_key:
                 return error_set_fault(error, -EBADMSG, FAULT_INPUT,
@@ -48,7 +48,7 @@ static int refuse_syntax(const char *name, const json_error_t *e, Error *error) 
 }
 
 int json_read(const char *name, const void *data, size_t size, size_t limit, json_t **ret, Error *error) {
-        json_error_t e;
+        json_error_t e = {};
         json_t *value;
 
         if (size > limit)

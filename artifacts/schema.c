@@ -201,9 +201,13 @@ int schema_write_hex(_unused_ const SchemaType *type, const void *value, json_t 
 int schema_read_base64(const SchemaType *type, const JsonField *field, void *value, Error *error) {
         const char *text = json_string_value(field->value);
         _cleanup_free_ uint8_t *data = NULL;
-        size_t size;
+        size_t size = 0;
+        int r;
 
-        if (!text || base64_decode(text, strlen(text), &data, &size) < 0 || size != type->max)
+        r = text ? base64_decode(text, strlen(text), &data, &size) : -EINVAL;
+        if (r == -ENOMEM)
+                return error_oom(error);
+        if (r < 0 || size != type->max)
                 return json_field_fail(field, error, "expected %" PRIu64 " bytes in base64", type->max);
         memcpy(value, data, size);
         return 0;

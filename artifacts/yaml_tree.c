@@ -224,9 +224,11 @@ static bool is_indented_by_tab(const char *text, size_t size, size_t line) {
         const char *end = text + size;
 
         while (--line > 0) {
-                text = memchr(text, '\n', (size_t) (end - text));
-                if (!text++)
+                const char *newline = memchr(text, '\n', (size_t) (end - text));
+
+                if (!newline)
                         return false;
+                text = newline + 1;
         }
         while (text < end && *text == ' ')
                 text++;

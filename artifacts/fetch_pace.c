@@ -6,7 +6,8 @@
 #define MEASURE_BYTES (UINT64_C(512) << 10)    /* ... so many bytes, but not ... */
 #define MEASURE_TIME_MAX (150 * USEC_PER_MSEC) /* ... longer than that */
 #define WORTH_TIME (100 * USEC_PER_MSEC)       /* what is left must take longer for a try to pay */
-#define PIECES_PER_SECOND 4U                   /* of a stream */
+#define PIECE_TIME_MAX (100 * USEC_PER_MSEC)   /* that a piece should take, but see fetch_pace.h */
+#define TRY_TIME (10 * USEC_PER_MSEC)          /* beyond two latencies: for all streams to come to speed */
 #define HOLD_TIME (2 * USEC_PER_SEC)           /* from one try that brought nothing to the next */
 #define GROWTH_NONE 125U                       /* percent of one stream: below, more bring nothing */
 
@@ -48,18 +49,26 @@ static void judge(FetchPace *pace, uint64_t now, uint64_t remaining) {
                 pace->single_rate = pace->stream_rate;
                 pace->streams = FETCH_PACE_STREAMS_MAX;
                 pace->is_trying = true;
+                pace->try_begin = now;
         }
+}
+
+/* All streams that are wanted have come to speed; or they have had the time for it, and something else is in the way: the
+ * link, the processor, the reader. */
+static bool is_measurable(const FetchPace *pace, uint64_t now, unsigned receiving) {
+        if (receiving >= pace->streams)
+                return true;
+        return pace->is_trying && now - pace->try_begin > TRY_TIME + 2 * pace->latency;
 }
 
 void fetch_pace_update(FetchPace *pace, uint64_t now, unsigned receiving, uint64_t remaining) {
         uint64_t time, bytes;
 
-        if (receiving < pace->streams)
-                return;
         if (pace->begin == USEC_INFINITY) {
+                if (!is_measurable(pace, now, receiving))
+                        return;
                 pace->begin = now;
                 pace->begin_bytes = pace->received;
-                return;
         }
         time = now - pace->begin;
         bytes = pace->received - pace->begin_bytes;
@@ -71,17 +80,30 @@ void fetch_pace_update(FetchPace *pace, uint64_t now, unsigned receiving, uint64
         judge(pace, now, remaining);
 }
 
-/* A fair share, so that all end together; on a slow connection small ones, so that the first is soon there. */
-uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted) {
-        uint64_t share = wanted / pace->streams, most = FETCH_PACE_PIECE_MAX;
+/* Bytes that a stream brings in that time. */
+static uint64_t bytes_in(const FetchPace *pace, uint64_t usec) {
+        return pace->stream_rate * usec / USEC_PER_SEC;
+}
 
-        if (pace->stream_rate > 0)
-                most = MIN(most, pace->stream_rate / PIECES_PER_SECOND);
-        return MAX((uint64_t) FETCH_PACE_PIECE_MIN, MIN(share, most));
+/* On a slow connection small pieces, so that the first is soon there; on a fast single one large ones. */
+static uint64_t largest_piece(const FetchPace *pace) {
+        uint64_t limit = pace->streams == 1 ? FETCH_PACE_PIECE_SINGLE : FETCH_PACE_PIECE_MAX;
+
+        if (pace->stream_rate == 0)
+                return FETCH_PACE_PIECE_MAX;
+        return MIN(limit, MAX(bytes_in(pace, PIECE_TIME_MAX), (uint64_t) FETCH_PACE_PIECE_MIN));
+}
+
+/* A fair share of what is left, so that all streams end together; but what takes less time than the latency is not
+ * worth a request. */
+uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted) {
+        uint64_t largest = largest_piece(pace), smallest = FETCH_PACE_PIECE_MIN;
+
+        if (pace->latency != USEC_INFINITY)
+                smallest = MAX(smallest, bytes_in(pace, pace->latency * 3 / 4));
+        return MIN(largest, MAX(smallest, wanted / pace->streams));
 }
 
 bool fetch_pace_is_ending(const FetchPace *pace, uint64_t left) {
-        uint64_t latency = pace->latency == USEC_INFINITY ? 0 : pace->latency;
-
-        return left <= pace->stream_rate * latency / USEC_PER_SEC;
+        return pace->latency != USEC_INFINITY && left <= bytes_in(pace, pace->latency);
 }

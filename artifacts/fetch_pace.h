@@ -11,8 +11,9 @@
 #include <stdint.h>
 
 #define FETCH_PACE_STREAMS_MAX 8U
-#define FETCH_PACE_PIECE_MAX (3U << 20) /* bytes asked for at once */
-#define FETCH_PACE_PIECE_MIN (1U << 20)
+#define FETCH_PACE_PIECE_MIN (1U << 20) /* bytes asked for at once */
+#define FETCH_PACE_PIECE_MAX (3U << 20)
+#define FETCH_PACE_PIECE_SINGLE (8U << 20) /* at most, where there is a single fast stream */
 
 typedef struct FetchPace {
         unsigned streams;  /* how many are wanted now */
@@ -24,7 +25,8 @@ typedef struct FetchPace {
         uint64_t stream_rate; /* of each stream in it */
         uint64_t single_rate; /* of a stream before more were tried */
         bool is_trying;       /* all there can be, to see what they bring */
-        uint64_t hold_until;  /* no other try before */
+        uint64_t try_begin;
+        uint64_t hold_until; /* no other try before */
 } FetchPace;
 
 void fetch_pace_init(FetchPace *pace);

@@ -127,6 +127,18 @@ static int do_delete(Driver *driver) {
         return finish(r, op, &error);
 }
 
+/* The most memory that this process ever had, in KiB. (What the kernel tells a parent counts its own as well.) */
+static uint64_t peak_memory(void) {
+        _cleanup_buffer_ Buffer status = {};
+        const char *line;
+        uint64_t kib = 0;
+
+        if (file_read_at(AT_FDCWD, "/proc/self/status", 65536, &status) < 0)
+                return 0;
+        line = strstr(buffer_string(&status), "VmHWM:");
+        return line && sscanf(line, "VmHWM: %ju", (uintmax_t *) &kib) == 1 ? kib : 0;
+}
+
 static void on_fetched(Fetch *fetch, int result, const Error *error, void *userdata) {
         FetchStatistics statistics = fetch_statistics(fetch);
         Driver *driver = userdata;
@@ -134,9 +146,9 @@ static void on_fetched(Fetch *fetch, int result, const Error *error, void *userd
         driver->result = result;
         fprintf(stderr, "result=%d\nerror=%s\nfault=%s\n", result, result < 0 ? error->message : "",
                 error_fault_to_string(result < 0 ? error->fault : FAULT_UNKNOWN));
-        fprintf(stderr, "written=%ju\nreceived=%ju\nrequests=%u\nfailures=%u\nstreams=%u\n",
+        fprintf(stderr, "written=%ju\nreceived=%ju\nrequests=%u\nfailures=%u\nstreams=%u\nmemory=%ju\n",
                 (uintmax_t) statistics.written, (uintmax_t) statistics.received, statistics.requests,
-                statistics.failures, statistics.streams_max);
+                statistics.failures, statistics.streams_max, (uintmax_t) peak_memory());
         fetch_free(fetch);
         (void) sd_event_exit(driver->event, 0);
 }

@@ -196,7 +196,17 @@ static void test_pieces(_unused_ void **state) {
         pace.streams = 8;
         assert_int_equal(fetch_pace_piece(&pace, 16 << 20), 2 << 20); /* all end at the same time */
         assert_false(fetch_pace_is_ending(&pace, 1));
-        assert_true(fetch_pace_is_ending(&pace, 0));
+        pace.latency = 30 * USEC_PER_MSEC;
+        pace.stream_rate = 90 * MB;
+        assert_in_range(fetch_pace_piece(&pace, 8 << 20), 2000000,
+                        2100000); /* and no request that is all latency */
+        assert_true(fetch_pace_is_ending(&pace, 2700000));
+        assert_false(fetch_pace_is_ending(&pace, 2700001));
+        pace.stream_rate = 1 * MB;
+        assert_int_equal(fetch_pace_piece(&pace, UINT64_MAX), FETCH_PACE_PIECE_MIN);
+        pace.stream_rate = 1000 * MB;
+        pace.streams = 1;
+        assert_int_equal(fetch_pace_piece(&pace, UINT64_MAX), FETCH_PACE_PIECE_SINGLE);
 }
 
 /* No bytes, no time, no divisions by zero. */

@@ -2,8 +2,10 @@
 
 They hold the layers, the names, the sizes and the manners of the code where a compiler does not."""
 
+import json
 import re
 import subprocess
+import tempfile
 from statistics import median
 
 TOP_LEVEL = {"agent", "hooks", "artifacts", "units", "tests", "debian", "Makefile", "README.md", "ARCHITECTURE.md",
@@ -240,10 +242,10 @@ def linked(tree):
     return problems
 
 
-def _answer(file, option):
-    """(exit status, standard output, standard error) of a program that is asked about itself; no status if it hangs."""
+def _answer(file, *arguments):
+    """(exit status, standard output, standard error) of a program that is asked something; no status if it hangs."""
     try:
-        done = subprocess.run([file, option], capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS,
+        done = subprocess.run([file, *arguments], capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS,
                               stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
         return None, "", str(error)
@@ -281,5 +283,40 @@ def links(tree):
             if not (tree.root / name).parent.joinpath(target).exists()]
 
 
+def _blocks(text, kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.S | re.M)
+
+
+def _bad_commands(name, text, muster):
+    """Command lines of muster in code (fenced or indented) that it does not know."""
+    code = "\n".join(_blocks(text, "sh") + re.findall(r"^    (.*)", text, re.M))
+    used = set(re.findall(r"^\s*(?:sudo )?muster ((?:[a-z]+ ?){1,2})", code, re.M))
+    return [f"{name}: muster {words.strip()}: there is no such command" for words in sorted(used)
+            if _answer(muster, *words.split(), "--help")[0] != 0 and _answer(muster, words.split()[0], "--help")[0] != 0]
+
+
+def examples(tree):
+    """What the documents show is true: commands exist, configuration passes --check-config, JSON can be parsed."""
+    programs = {name: file for name, file in tree.programs() if file.exists()}
+    problems = []
+    for name in tree.named(".md"):
+        text = tree.text(name)
+        if "muster" in programs:
+            problems += _bad_commands(name, text, programs["muster"])
+        for block in _blocks(text, "ini") if "musterd" in programs else []:
+            with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+                file.write(block)
+                file.flush()
+                status, _, err = _answer(programs["musterd"], "--check-config", "--config", file.name)
+            if status != 0:
+                problems.append(f"{name}: a configuration that musterd refuses: {err}")
+        for block in _blocks(text, "json"):
+            try:
+                json.loads(block)
+            except ValueError as error:
+                problems.append(f"{name}: JSON that cannot be parsed: {error}")
+    return problems
+
+
 RULES = [top_level, includes, function_sizes, file_sizes, banners, left_to_do, foreign_words, listed, corpora, modules,
-         contracts, formatting, manuals, linked, answers, versions, links]
+         contracts, formatting, manuals, linked, answers, versions, links, examples]

@@ -38,13 +38,37 @@ PROGRAM = """#!/bin/sh
 case "$1" in
 --help) echo "Usage: musterd" ;;
 --version) echo "musterd 1.2" ;;
+--check-config) grep -q depot "$3" || { echo "$3:1: no depot" >&2; exit 3; } ;;
 *) echo "musterd: what is $1?" >&2; exit 2 ;;
 esac
+"""
+MUSTER = """#!/bin/sh
+case "$1" in
+--help) echo "Usage: muster" ;;
+--version) echo "muster 1.2" ;;
+publish | target) [ "$2" = --help ] || [ "$3" = --help ] ;;
+*) echo "muster: what is $1?" >&2; exit 2 ;;
+esac
+"""
+EXAMPLES = """```sh
+muster publish ./api --app api
+```
+
+```ini
+[agent]
+depot = file:///srv/depot
+```
+
+```json
+{ "Version": "2012-10-17" }
+```
+
+    muster target set --app api
 """
 GOOD = {
     ".clang-format": Path(__file__).resolve().parents[2].joinpath(".clang-format").read_text(),
     "Makefile": "VERSION := 1.2\n",
-    "README.md": "See [the manual](agent/musterd.8) and [the site](https://example.com/).\n",
+    "README.md": "See [the manual](agent/musterd.8) and [the site](https://example.com/).\n\n" + EXAMPLES,
     "CHANGELOG.md": "# Changes\n\n## [1.2] - 2026-11-21\n",
     "debian/changelog": "muster (1.2-1) unstable; urgency=medium\n",
     "agent/base/thing.h": HEADER,
@@ -54,13 +78,15 @@ GOOD = {
     "tests/fuzz/fuzz-thing.c": '#include "agent/base/thing.h"\n',
     "tests/fuzz/corpus/thing/one": "1",
     "out/musterd": PROGRAM,
+    "out/muster": MUSTER,
+    "agent/muster.1": PAGE.replace("MUSTERD 8", "MUSTER 1").replace("musterd", "muster"),
 }
 LISTS = {
     "LIB_SRC": ["agent/base/thing.c"],
-    "PROGRAMS": ["musterd"],
+    "PROGRAMS": ["musterd", "muster"],
     "UNIT_TESTS": ["test-thing"],
     "FUZZERS": ["fuzz-thing"],
-    "MAN_PAGES": ["agent/musterd.8"],
+    "MAN_PAGES": ["agent/musterd.8", "agent/muster.1"],
     "OUT": ["out"],
     "VERSION": ["1.2"],
 }
@@ -76,7 +102,8 @@ def tree(tmp_path):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        (tmp_path / "out/musterd").chmod(0o755)
+        for program in ("muster", "musterd"):
+            (tmp_path / "out" / program).chmod(0o755)
         return Tree(tmp_path, [name for name in content if not name.startswith("out/")], {**LISTS, **lists})
 
     return make
@@ -120,7 +147,7 @@ FAULTS = [
     (rules.contracts, {"agent/base/thing.h": "#pragma once\n\nint thing_do(int value);\n"}, {}, "does not begin"),
     (rules.contracts, {"agent/base/thing.h": "#pragma once\n\n/* A thing. */\n"}, {}, "next to nothing"),
     (rules.formatting, {"agent/base/thing.c": SOURCE.replace("        ", "    ")}, {}, "agent/base/thing.c: not as"),
-    (rules.manuals, {}, {"PROGRAMS": ["musterd", "muster"]}, "muster: no man page"),
+    (rules.manuals, {}, {"PROGRAMS": ["musterd", "muster-unpack"]}, "muster-unpack: no man page"),
     (rules.manuals, {"agent/musterd.8": PAGE + ".Xx odd\n"}, {}, "agent/musterd.8"),
     (rules.answers, {"out/musterd": PROGRAM.replace("--help)", "-h)")}, {}, "musterd --help: exit status 2"),
     (rules.answers, {"out/musterd": PROGRAM.replace("1.2", "1.3")}, {}, "musterd --version"),
@@ -128,6 +155,9 @@ FAULTS = [
     (rules.answers, {"out/musterd": "#!/bin/sh\nexec sleep 30\n"}, {}, "timed out"),
     (rules.versions, {"debian/changelog": "muster (1.1-1) unstable; urgency=low\n"}, {}, "debian/changelog: speaks of"),
     (rules.versions, {"CHANGELOG.md": "# Changes\n"}, {}, "CHANGELOG.md: speaks of version none"),
+    (rules.examples, {"README.md": "    muster launch --app api\n"}, {}, "muster launch: there is no such command"),
+    (rules.examples, {"README.md": "```ini\n[agent]\n```\n"}, {}, "a configuration that musterd refuses"),
+    (rules.examples, {"README.md": "```json\n{ 'a': 1 }\n```\n"}, {}, "JSON that cannot be parsed"),
     (rules.links, {"README.md": "[x](agent/none.md)\n"}, {}, "agent/none.md, which is not there"),
 ]
 
@@ -157,7 +187,7 @@ def test_mains_and_tests_include_what_they_like(tree):
 @pytest.mark.parametrize("library, found", [("-lm", True), ("", False)])
 def test_linked(tree, tmp_path, library, found):
     """A program that is linked with a library that is not for it."""
-    made = tree()
+    made = tree(PROGRAMS=["musterd"])
     (tmp_path / "x.c").write_text("int main(void) { return 0; }\n")
     subprocess.run(["gcc", "-Wl,--no-as-needed", "-o", tmp_path / "out/musterd", tmp_path / "x.c", *library.split()],
                    check=True)

@@ -1,6 +1,6 @@
 #pragma once
 
-/* --help, written from the tables. */
+/* What --help prints, written from the tables of commands and options: synopsis, options, examples. */
 
 #include "agent/cli/command.h"
 

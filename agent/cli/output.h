@@ -1,6 +1,6 @@
 #pragma once
 
-/* What commands print for programs. */
+/* What commands print for programs (--json): one JSON value on standard output, and nothing else there. */
 
 #include <jansson.h>
 

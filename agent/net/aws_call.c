@@ -34,6 +34,7 @@ struct AwsCall {
         uint64_t sent_at;        /* wall clock */
         int64_t observed_skew;
         unsigned attempts;
+        unsigned resends; /* that curl has made on its own */
         unsigned retries;
         unsigned quota_taken;
         bool fixed_skew, fixed_credentials, fixed_region;
@@ -444,6 +445,7 @@ static void on_answer(_unused_ HttpTransfer *transfer, int result, const Error *
         Error error = *http_error;
         RetryVerdict verdict;
 
+        call->resends += http_transfer_resends(call->transfer);
         verdict = judge(call, result);
         if (verdict == RETRY_ANSWERED) {
                 retry_quota_give_back(aws_context_quota(call->aws), call->quota_taken);
@@ -530,7 +532,7 @@ const AwsError *aws_call_error(const AwsCall *call) {
 }
 
 unsigned aws_call_attempts(const AwsCall *call) {
-        return call->attempts;
+        return call->attempts + call->resends;
 }
 
 int aws_call_status(const AwsCall *call) {

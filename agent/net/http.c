@@ -6,12 +6,13 @@
 #include "agent/base/strv.h"
 #include "agent/net/curl_loop.h"
 #include "agent/net/http.h"
+#include "agent/net/http_answer.h"
+#include "agent/net/http_easy.h"
 #include "agent/net/http_failure.h"
+#include "agent/net/http_upload.h"
 #include "agent/net/url.h"
 
-#define RECEIVE_BUFFER_SIZE (64L * 1024L)
-#define KEEPALIVE_IDLE 30L /* seconds */
-#define KEEPALIVE_INTERVAL 10L
+#define EXPECT_ABOVE (1024U * 1024U)
 
 typedef enum TransferState {
         TRANSFER_WAITING,   /* to be added as soon as curl has returned */
@@ -39,23 +40,11 @@ struct HttpTransfer {
         char *peer;
 
         HttpTimeouts timeouts;
-        uint8_t *body_data; /* NULL: body_fd */
-        int body_fd;
-        uint64_t body_size, body_offset, body_sent;
-        HttpProgress progress;
-        void *progress_userdata;
-
-        int status;
-        char **headers; /* of the last answer */
-        size_t headers_size;
-        bool headers_complete;
-        Buffer body;
-        size_t limit;
+        HttpUpload upload;
+        HttpAnswer answer;
         HttpSink sink;
         void *sink_userdata;
-        bool resume;       /* wanted as soon as curl has returned */
-        uint64_t received; /* bytes of the last answer's body */
-        uint64_t sunk;
+        bool resume; /* wanted as soon as curl has returned */
 
         int result; /* set by a callback of ours before curl ends, else 0 */
         Error error;
@@ -77,14 +66,8 @@ static HttpTransfer *transfer_destroy(HttpTransfer *transfer) {
         for (struct curl_slist *header = transfer->sent_headers; header; header = header->next)
                 OPENSSL_cleanse(header->data, strlen(header->data)); /* tokens and signatures */
         curl_slist_free_all(transfer->sent_headers);
-        strv_free(transfer->headers);
-        if (transfer->body_data)
-                OPENSSL_cleanse(transfer->body_data, transfer->body_size);
-        free(transfer->body_data);
-        close_fd(transfer->body_fd);
-        if (transfer->body.data)
-                OPENSSL_cleanse(transfer->body.data, transfer->body.allocated);
-        buffer_deinit(&transfer->body);
+        http_upload_deinit(&transfer->upload);
+        http_answer_deinit(&transfer->answer);
         free(transfer->peer);
         free(transfer);
         return NULL;
@@ -130,8 +113,8 @@ static void explain_failure(HttpTransfer *transfer, CURLcode code) {
                 .detail = transfer->curl_detail,
                 .peer = transfer->peer,
                 .timeouts = transfer->timeouts,
-                .answered = transfer->status > 0,
-                .received = transfer->received,
+                .answered = transfer->answer.status > 0,
+                .received = transfer->answer.received,
         };
         curl_off_t total = 0, length = -1;
         long os_errno = 0;
@@ -206,32 +189,10 @@ static void on_idle(void *userdata) {
 
 /* ---- */
 
-static bool is_status_line(const char *line, size_t size) {
-        return size > 5 && memcmp(line, "HTTP/", 5) == 0;
-}
-
-static int add_header(HttpTransfer *transfer, const char *line, size_t size) {
-        long status = 0;
-
-        if (is_status_line(line, size)) { /* also after a 100 Continue */
-                transfer->headers = strv_free(transfer->headers);
-                transfer->headers_size = 0;
-                transfer->headers_complete = false;
-                (void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-                transfer->status = (int) status;
-                return 0;
-        }
-        while (size > 0 && (line[size - 1] == '\r' || line[size - 1] == '\n'))
-                size--;
-        if (size == 0)
-                transfer->headers_complete = true;
-        if (transfer->headers_complete) /* what follows are trailers */
-                return 0;
-        transfer->headers_size += size;
-        if (transfer->headers_size > HTTP_HEADERS_MAX)
-                return error_set(&transfer->error, -E2BIG, "%s: more than %u bytes of headers",
-                                 transfer->peer, HTTP_HEADERS_MAX);
-        return strv_appendf(&transfer->headers, "%.*s", (int) size, line);
+/* Remembers why this transfer is ended from within one of curl's callbacks. */
+static void fail(HttpTransfer *transfer, int r) {
+        transfer->result = r;
+        error_prefix(&transfer->error, "%s", transfer->peer);
 }
 
 static size_t on_header(char *line, size_t one, size_t size, void *userdata) {
@@ -240,48 +201,27 @@ static size_t on_header(char *line, size_t one, size_t size, void *userdata) {
 
         if (transfer->state == TRANSFER_ABANDONED)
                 return 0;
-        r = add_header(transfer, line, one * size);
+        r = http_answer_take_line(&transfer->answer, line, one * size, &transfer->error);
         if (r >= 0)
                 return one * size;
-        transfer->result = r == -ENOMEM ? error_oom(&transfer->error) : r;
+        fail(transfer, r);
         return 0;
 }
 
-static bool is_success(int status) {
-        return status >= 200 && status < 300;
-}
-
-/* All at once where the length is known: growing would leave copies of what may be a secret in freed memory. */
-static int reserve_body(HttpTransfer *transfer) {
-        curl_off_t length = -1;
-
-        if (transfer->body.size > 0)
-                return 0;
-        (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-        if (length <= 0)
-                return 0;
-        return (uint64_t) length > transfer->limit ? -E2BIG
-                                                   : buffer_reserve(&transfer->body, (size_t) length);
-}
-
 static int take_body(HttpTransfer *transfer, const void *data, size_t size) {
+        HttpAnswer *answer = &transfer->answer;
+        curl_off_t length = -1;
         int r;
 
-        if (transfer->sink && is_success(transfer->status)) {
+        if (transfer->sink && http_answer_is_success(answer)) {
                 r = transfer->sink(transfer, data, size, transfer->sink_userdata);
                 if (r < 0)
-                        return error_set_errno(&transfer->error, r, "%s: the answer could not be taken",
-                                               transfer->peer);
-                transfer->sunk += size;
+                        return error_set_errno(&transfer->error, r, "the answer could not be taken");
+                answer->sunk += size;
                 return 0;
         }
-        r = reserve_body(transfer);
-        if (r >= 0)
-                r = buffer_append(&transfer->body, data, size, transfer->limit);
-        if (r == -E2BIG)
-                return error_set(&transfer->error, r, "%s: the answer is larger than %zu bytes",
-                                 transfer->peer, transfer->limit);
-        return r < 0 ? error_oom(&transfer->error) : 0;
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+        return http_answer_keep(answer, data, size, length, &transfer->error);
 }
 
 static size_t on_body(char *data, size_t one, size_t size, void *userdata) {
@@ -294,112 +234,57 @@ static size_t on_body(char *data, size_t one, size_t size, void *userdata) {
         if (transfer->state == TRANSFER_ABANDONED)
                 return 0;
         if (r < 0) {
-                transfer->result = r;
+                fail(transfer, r);
                 return 0;
         }
-        transfer->received += one * size;
+        transfer->answer.received += one * size;
         return one * size;
-}
-
-static ssize_t read_body(HttpTransfer *transfer, char *buffer, size_t size) {
-        ssize_t n;
-
-        if (transfer->body_data) {
-                memcpy(buffer, transfer->body_data + transfer->body_sent, size);
-                return (ssize_t) size;
-        }
-        do
-                n = pread(transfer->body_fd, buffer, size,
-                          (off_t) (transfer->body_offset + transfer->body_sent));
-        while (n < 0 && errno == EINTR);
-        return n;
 }
 
 static size_t on_read(char *buffer, size_t one, size_t size, void *userdata) {
         HttpTransfer *transfer = userdata;
-        size_t wanted = (size_t) MIN((uint64_t) (one * size), transfer->body_size - transfer->body_sent);
         ssize_t n;
 
-        if (wanted == 0)
-                return 0;
         if (transfer->state == TRANSFER_ABANDONED)
                 return CURL_READFUNC_ABORT;
-        n = read_body(transfer, buffer, wanted);
-        if (n <= 0) {
-                transfer->result =
-                        error_set(&transfer->error, -EIO, "%s: cannot read the body to send: %s",
-                                  transfer->peer, n < 0 ? strerror(errno) : "the file got shorter");
-                return CURL_READFUNC_ABORT;
-        }
-        transfer->body_sent += (uint64_t) n;
-        if (transfer->progress)
-                transfer->progress(transfer->body_sent, transfer->body_size, transfer->progress_userdata);
-        return (size_t) n;
+        n = http_upload_read(&transfer->upload, buffer, one * size, &transfer->error);
+        if (n >= 0)
+                return (size_t) n;
+        fail(transfer, (int) n);
+        return CURL_READFUNC_ABORT;
 }
 
 /* curl sends the body again where a kept connection turned out to be dead. */
 static int on_seek(void *userdata, curl_off_t offset, int origin) {
         HttpTransfer *transfer = userdata;
 
-        if (origin != SEEK_SET || offset < 0 || (uint64_t) offset > transfer->body_size)
+        if (origin != SEEK_SET || offset < 0 || http_upload_seek(&transfer->upload, (uint64_t) offset) < 0)
                 return CURL_SEEKFUNC_CANTSEEK;
-        transfer->body_sent = (uint64_t) offset;
         return CURL_SEEKFUNC_OK;
 }
 
 /* ---- */
 
-static uint64_t or_default(uint64_t value, uint64_t otherwise) {
-        return value > 0 ? value : otherwise;
-}
+static int add_sent_header(HttpTransfer *transfer, const char *header) {
+        struct curl_slist *grown = curl_slist_append(transfer->sent_headers, header);
 
-static void set_timeouts(HttpTransfer *transfer, const HttpRequest *request) {
-        HttpTimeouts *t = &transfer->timeouts;
-
-        t->connect = or_default(request->timeouts.connect, HTTP_CONNECT_TIMEOUT);
-        t->stall = or_default(request->timeouts.stall, HTTP_STALL_TIMEOUT);
-        t->total =
-                or_default(request->timeouts.total,
-                           HTTP_TOTAL_TIMEOUT + request->body.size / HTTP_LOWEST_UPLOAD_RATE * USEC_PER_SEC);
-}
-
-/* For curl, which takes 0 as "none", or as its own default. */
-static long timeout_msec(uint64_t usec) {
-        if (usec >= (uint64_t) INT32_MAX * USEC_PER_MSEC)
-                return INT32_MAX;
-        return usec < USEC_PER_MSEC ? 1 : (long) (usec / USEC_PER_MSEC);
-}
-
-static int copy_body(HttpTransfer *transfer, const HttpBody *body, Error *error) {
-        transfer->body_size = body->size;
-        if (body->size == 0)
-                return 0;
-        if (!body->data) {
-                transfer->body_offset = body->offset;
-                transfer->body_fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 3);
-                return transfer->body_fd < 0 ? error_set_errno(error, -errno, "cannot duplicate a descriptor")
-                                             : 0;
-        }
-        transfer->body_data = malloc(body->size);
-        if (!transfer->body_data)
-                return error_oom(error);
-        memcpy(transfer->body_data, body->data, body->size);
-        transfer->progress = NULL;
+        if (!grown)
+                return -ENOMEM;
+        transfer->sent_headers = grown;
         return 0;
 }
 
-static int copy_headers(HttpTransfer *transfer, char *const *headers, Error *error) {
-        STRV_FOREACH(header, headers) {
-                struct curl_slist *grown;
-
+/* curl asks "Expect: 100-continue" before every body of a PUT; that costs a round trip, and pays for large ones only. */
+static int copy_headers(HttpTransfer *transfer, const HttpRequest *request, Error *error) {
+        STRV_FOREACH(header, request->headers) {
                 if (strpbrk(*header, "\r\n") || !strchr(*header, ':'))
                         return error_set(error, -EINVAL,
                                          "bad HTTP header, expected \"Name: value\" in one line");
-                grown = curl_slist_append(transfer->sent_headers, *header);
-                if (!grown)
+                if (add_sent_header(transfer, *header) < 0)
                         return error_oom(error);
-                transfer->sent_headers = grown;
         }
+        if (request->body.size <= EXPECT_ABOVE && add_sent_header(transfer, "Expect:") < 0)
+                return error_oom(error);
         return 0;
 }
 
@@ -419,26 +304,6 @@ static int copy_peer(HttpTransfer *transfer, const char *url, Error *error) {
 
 #define SET(option, value) (void) curl_easy_setopt(easy, (option), (value))
 
-/* What is the same for every request. */
-static void set_constants(CURL *easy, const HttpClient *client) {
-        SET(CURLOPT_NOSIGNAL, 1L);
-        SET(CURLOPT_PROTOCOLS_STR, "http,https");
-        SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-        SET(CURLOPT_FOLLOWLOCATION, 0L);
-        SET(CURLOPT_PATH_AS_IS, 1L);
-        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-        SET(CURLOPT_TCP_KEEPALIVE, 1L);
-        SET(CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE);
-        SET(CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL);
-        SET(CURLOPT_SSL_VERIFYPEER, 1L);
-        SET(CURLOPT_SSL_VERIFYHOST, 2L);
-        SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-        SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_SIZE);
-        SET(CURLOPT_USERAGENT, client->user_agent);
-        if (client->ca_bundle)
-                SET(CURLOPT_CAINFO, client->ca_bundle);
-}
-
 static void set_callbacks(CURL *easy, HttpTransfer *transfer) {
         SET(CURLOPT_PRIVATE, transfer);
         SET(CURLOPT_ERRORBUFFER, transfer->curl_detail);
@@ -452,33 +317,20 @@ static void set_callbacks(CURL *easy, HttpTransfer *transfer) {
         SET(CURLOPT_SEEKDATA, transfer);
 }
 
-static void set_request(CURL *easy, const HttpTransfer *transfer, const HttpRequest *request) {
-        bool upload = transfer->body_size > 0 || string_equal(request->method, "PUT") ||
-                      string_equal(request->method, "POST");
-
-        SET(CURLOPT_URL, request->url);
-        SET(CURLOPT_HTTPHEADER, transfer->sent_headers);
-        SET(CURLOPT_CONNECTTIMEOUT_MS, timeout_msec(transfer->timeouts.connect));
-        SET(CURLOPT_TIMEOUT_MS, timeout_msec(transfer->timeouts.total));
-        SET(CURLOPT_LOW_SPEED_LIMIT, (long) HTTP_STALL_RATE);
-        SET(CURLOPT_LOW_SPEED_TIME, MAX(timeout_msec(transfer->timeouts.stall) / 1000, 1L));
-        if (request->no_proxy)
-                SET(CURLOPT_NOPROXY, "*");
-        if (upload) {
-                SET(CURLOPT_UPLOAD, 1L);
-                SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t) transfer->body_size);
-        } else if (string_equal(request->method, "HEAD"))
-                SET(CURLOPT_NOBODY, 1L);
-        SET(CURLOPT_CUSTOMREQUEST, request->method);
-}
-
 static int set_easy(HttpTransfer *transfer, const HttpRequest *request) {
-        transfer->easy = curl_easy_init();
+        const HttpClient *client = transfer->client;
+        const HttpEasyOptions options = {
+                .request = request,
+                .timeouts = transfer->timeouts,
+                .headers = transfer->sent_headers,
+                .user_agent = client->user_agent,
+                .ca_bundle = client->ca_bundle,
+        };
+
+        transfer->easy = http_easy_new(&options);
         if (!transfer->easy)
                 return -ENOMEM;
-        set_constants(transfer->easy, transfer->client);
         set_callbacks(transfer->easy, transfer);
-        set_request(transfer->easy, transfer, request);
         return 0;
 }
 
@@ -501,10 +353,8 @@ static int transfer_new(HttpClient *client, const HttpRequest *request, HttpTran
                 .client = client,
                 .next = client->transfers,
                 .state = TRANSFER_WAITING,
-                .body_fd = -1,
-                .progress = request->progress,
-                .progress_userdata = request->progress_userdata,
-                .limit = request->response_limit > 0 ? request->response_limit : HTTP_RESPONSE_MAX,
+                .upload.fd = -1,
+                .answer.limit = request->response_limit > 0 ? request->response_limit : HTTP_RESPONSE_MAX,
                 .sink = request->sink,
                 .sink_userdata = request->sink_userdata,
         };
@@ -523,14 +373,14 @@ int http_start(HttpClient *client, const HttpRequest *request, HttpDone done, vo
                 return error_oom(error);
         transfer->done = done;
         transfer->userdata = userdata;
-        set_timeouts(transfer, request);
+        transfer->timeouts = http_easy_timeouts(request);
         r = copy_peer(transfer, request->url, error);
         if (r < 0)
                 return r;
-        r = copy_headers(transfer, request->headers, error);
+        r = copy_headers(transfer, request, error);
         if (r < 0)
                 return r;
-        r = copy_body(transfer, &request->body, error);
+        r = http_upload_init(&transfer->upload, request, error);
         if (r < 0)
                 return r;
         r = set_easy(transfer, request);
@@ -552,25 +402,24 @@ void http_transfer_pause(HttpTransfer *transfer, bool pause) {
                 on_idle(transfer->client);
 }
 
+unsigned http_transfer_resends(const HttpTransfer *transfer) {
+        return transfer->upload.resends;
+}
+
 int http_transfer_status(const HttpTransfer *transfer) {
-        return transfer->status;
+        return transfer->answer.status;
 }
 
 const char *http_transfer_header(const HttpTransfer *transfer, const char *name) {
-        size_t n = strlen(name);
-
-        STRV_FOREACH(header, transfer->headers)
-                if (strncasecmp(*header, name, n) == 0 && (*header)[n] == ':')
-                        return *header + n + 1 + strspn(*header + n + 1, " \t");
-        return NULL;
+        return http_answer_header(&transfer->answer, name);
 }
 
 const Buffer *http_transfer_body(const HttpTransfer *transfer) {
-        return &transfer->body;
+        return &transfer->answer.body;
 }
 
 uint64_t http_transfer_sunk(const HttpTransfer *transfer) {
-        return transfer->sunk;
+        return transfer->answer.sunk;
 }
 
 /* ---- */

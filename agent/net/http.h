@@ -103,6 +103,10 @@ void http_transfer_pause(HttpTransfer *transfer, bool pause);
 /* Whether there was a connection (and its TLS handshake was done), once the transfer has ended. */
 bool http_transfer_was_connected(const HttpTransfer *transfer);
 
+/* How often the body was sent again because a kept connection turned out to be dead. The server may have seen it all the
+ * first time. */
+unsigned http_transfer_resends(const HttpTransfer *transfer);
+
 /* 0 before the answer's first line has come. */
 int http_transfer_status(const HttpTransfer *transfer);
 

@@ -10,8 +10,11 @@ LIB_SRC += \
         agent/net/digest.c \
         agent/net/endpoint.c \
         agent/net/http.c \
+        agent/net/http_answer.c \
         agent/net/http_date.c \
+        agent/net/http_easy.c \
         agent/net/http_failure.c \
+        agent/net/http_upload.c \
         agent/net/imds.c \
         agent/net/retry.c \
         agent/net/s3.c \

@@ -169,6 +169,7 @@ static void test_put(void **state) {
         assert_memory_equal(setup->seen_body.data, "12345", 5);
         assert_non_null(strstr(setup->seen_headers, "Content-Length: 5\r\n"));
         assert_null(strstr(setup->seen_headers, "Content-Type"));
+        assert_null(strstr(setup->seen_headers, "Expect"));
 
         empty = perform(setup, (HttpRequest){ .method = "POST", .url = "/a" }, &outcome_empty);
         assert_int_equal(outcome_empty.result, 0);
@@ -210,6 +211,7 @@ static void test_put_file(void **state) {
         assert_int_equal(outcome.result, 0);
         assert_int_equal(setup->seen_body.size, SIZE);
         assert_memory_equal(setup->seen_body.data, data + OFFSET, SIZE);
+        assert_non_null(strstr(setup->seen_headers, "Expect: 100-continue\r\n"));
         assert_true(progress.sent == SIZE && progress.total == SIZE && progress.calls > 10);
 }
 
@@ -378,6 +380,31 @@ static void large_answer(_unused_ const TestRequest *request, TestReply *reply, 
         test_reply(reply, 200, "", body);
 }
 
+/* A kept connection that dies under the second request: curl asks again, and we hear of it. */
+static void die_once(const TestRequest *request, TestReply *reply, _unused_ void *userdata) {
+        if (request->number == 2)
+                reply->fault = TEST_FAULT_CLOSE;
+        else
+                test_reply(reply, 200, "", "");
+}
+
+static void test_resend(void **state) {
+        Setup *setup = *state;
+        _cleanup_(http_transfer_freep) HttpTransfer *first = NULL, *second = NULL;
+        HttpRequest request = { .method = "PUT", .url = "/", .body = { .data = "abc", .size = 3 } };
+        Outcome outcomes[2] = {};
+
+        test_server_free(setup->server);
+        setup->server = test_server_new(setup->event, die_once, NULL);
+        first = perform(setup, request, &outcomes[0]);
+        assert_int_equal(outcomes[0].result, 0);
+        assert_int_equal(http_transfer_resends(first), 0);
+        second = perform(setup, request, &outcomes[1]);
+        assert_int_equal(outcomes[1].result, 0);
+        assert_int_equal(test_server_requests(setup->server), 3);
+        assert_int_equal(http_transfer_resends(second), 1);
+}
+
 static void test_pause(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
@@ -510,6 +537,7 @@ int main(void) {
                 TEST(test_statuses_are_answers),
                 TEST(test_response_limit),
                 TEST(test_sink),
+                TEST(test_resend),
                 TEST(test_pause),
                 TEST(test_free_in_sink),
                 TEST(test_start_in_sink),

@@ -26,11 +26,22 @@ LIB_SRC += \
 
 UNIT_TESTS += \
         test-autoscaling \
+        test-aws_call \
+        test-aws_error \
+        test-credential_chain \
+        test-credentials \
         test-digest \
+        test-endpoint \
         test-http \
+        test-http_date \
+        test-imds \
+        test-retry \
         test-s3 \
+        test-s3_list \
         test-sigv4 \
-        test-url
+        test-sts \
+        test-url \
+        test-xml
 
 # A server on the test's own event loop.
 TEST_SUPPORT_SRC += tests/unit/http-server.c

@@ -10,7 +10,6 @@
 #include "units/unit_enable.h"
 #include "units/unit_job.h"
 #include "units/unit_removal.h"
-#include "units/unit_removal.h"
 
 /* A step function returns STEP_STARTED and later calls engine_step_done(), or returns STEP_FINISHED, or fails. */
 #define STEP_STARTED 0

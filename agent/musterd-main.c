@@ -120,10 +120,13 @@ static int run(const char *config_path, Error *error) {
 /* 0: go on; else exit with *RET. */
 static int parse_options(int argc, char **argv, Options *options, int *ret) {
         static const struct option table[] = {
-                { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, 'k' },
+                { "config", required_argument, NULL, 'c' },
+                { "check-config", no_argument, NULL, 'k' },
                 { "recover", no_argument, NULL, 'r' },
-                { "debug", no_argument, NULL, 'd' },        { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'v' },      {},
+                { "debug", no_argument, NULL, 'd' },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'v' },
+                {},
         };
         int c;
 

@@ -1,4 +1,5 @@
-"""An operator's desk: the command, keys, a trust root, an app and a depot in a folder of its own. Boots nothing."""
+"""An operator's desk: the command, keys, a trust root, an app and a depot in a folder of its own, or, given a cloud, in a
+bucket of it. Boots nothing."""
 
 import base64
 import json
@@ -39,8 +40,9 @@ def build():
 class Desk:
     """Somebody with the command at hand: keys, a trust root, a depot and an app in a folder of their own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, cloud=None):
         self.folder = folder
+        self.cloud = cloud
         self.environment = {
             "PATH": os.environ["PATH"],
             "MUSTER_CONFIG": str(folder / "muster.conf"),
@@ -54,6 +56,8 @@ class Desk:
 
     def run(self, *words, env=None, **options):
         environment = {name: value for name, value in {**self.environment, **(env or {})}.items() if value is not None}
+        if self.cloud:
+            return self.cloud.run(*self.command(*words), check=False, env=environment, cwd=self.folder)
         return subprocess.run(self.command(*words), cwd=self.folder, env=environment, text=True, capture_output=True,
                               timeout=60, check=False, **options)
 

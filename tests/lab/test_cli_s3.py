@@ -1,0 +1,95 @@
+"""muster, the command, on a depot in S3."""
+
+import hashlib
+import os
+
+import pytest
+from rig import faults
+from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, UNREACHABLE, Desk
+
+PUBLISH = ("publish", "app", "--app", "api", "--version", "2.0", "--key", "release.key")
+
+
+@pytest.fixture
+def remote(built, cloud, bucket, tmp_path):
+    """A desk whose depot is in an empty bucket, under a prefix that must be encoded."""
+    desk = Desk(tmp_path, cloud)
+    desk.trust()
+    desk.app()
+    desk.bucket = bucket
+    desk.environment["MUSTER_DEPOT"] = f"s3://{bucket}/our apps+more/ä"
+    return desk
+
+
+def test_whole_way(remote, cloud):
+    (remote.folder / "app/bin/blob").write_bytes(os.urandom(5_000_000))
+    remote.ok("root", "publish", "root.json")
+    told = remote.json(*PUBLISH)
+    assert told["published"] and told["artifacts"][0]["uploaded"]
+    key = f"our apps+more/ä/apps/api/artifacts/{told['artifacts'][0]['sha256']}.tar.zst"
+    assert hashlib.sha256(cloud.read(remote.bucket, key)).hexdigest() == told["artifacts"][0]["sha256"]
+    assert "already" in remote.publish("2.0")
+    assert "serial 1" in remote.set("2.0")
+    assert "good" in remote.ok("verify", "--app", "api", "--version", "2.0")
+    assert len(cloud.objects(remote.bucket, "our apps+more/ä/")) == 4
+    (remote.folder / "app/bin/api").write_text("another\n")
+    remote.fails(CONFLICT, "published already, with another content", *PUBLISH)
+
+
+def test_wrong_bucket(remote):
+    remote.fails(NOT_FOUND, "s3://no-such-bucket-here/.*bucket", *PUBLISH, "--depot", "s3://no-such-bucket-here/x")
+    remote.fails(INPUT, "bucket", *PUBLISH, "--depot", "s3://No_Such_Bucket/x")
+
+
+def test_no_credentials(remote):
+    remote.fails(DENIED, "credentials", *PUBLISH, env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
+
+
+def test_bad_credentials(remote, cloud):
+    line = remote.fails(DENIED, "SignatureDoesNotMatch|InvalidAccessKeyId|not allowed|denied", *PUBLISH,
+                        env={"AWS_SECRET_ACCESS_KEY": "wrong-secret-wrong-secret"})
+    assert "wrong-secret" not in line and cloud.operator.secret not in line
+    with cloud.fault(faults.access_denied(), service="s3"):
+        remote.fails(DENIED, "AccessDenied", *PUBLISH)
+
+
+def test_unreachable(remote):
+    remote.fails(UNREACHABLE, "does not resolve", *PUBLISH, env={"AWS_ENDPOINT_URL": "http://nowhere.example"})
+    remote.fails(UNREACHABLE, "Connection refused", *PUBLISH, env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+
+
+def test_slow_down_is_waited_for(remote, cloud):
+    with cloud.fault(faults.slow_down(), times=2, service="s3", method="PUT"):
+        remote.publish("2.0")
+    assert "good" in remote.ok("verify", "--app", "api", "--version", "2.0")
+
+
+def test_lost_answer(remote, cloud):
+    """The release was written, but the answer did not come: it is ours all the same."""
+    with cloud.fault(faults.conflict(), times=1, service="s3", method="PUT", path="/releases/"):
+        remote.publish("2.0")
+    with cloud.fault(faults.conflict(), times=1, service="s3", method="PUT", path="/groups/"):
+        remote.set("2.0")
+
+
+def test_missing_things(remote):
+    remote.publish("2.0")
+    remote.fails(NOT_FOUND, "api has no version 9.9 in s3://", "target", "set", "--app", "api", "--group", "prod",
+                 "--version", "9.9", "--key", "target.key")
+    remote.fails(NOT_FOUND, "api has no target for the group prod in s3://", "target", "show", "--app", "api", "--group",
+                 "prod")
+
+
+def test_two_who_set_a_target(remote):
+    remote.publish("2.0")
+    remote.set("2.0")
+    remote.fails(CONFLICT, "has serial 1, not 0", "target", "set", "--app", "api", "--group", "prod", "--version", "2.0",
+                 "--key", "target.key", "--expect-serial", "0", "--env", "A=1")
+
+
+def test_secrets_are_not_talked_of(remote, cloud):
+    done = remote.run("-v", *PUBLISH)
+    pem = "".join((remote.folder / "release.key").read_text().splitlines()[1:-1])
+    assert done.returncode == 0
+    for secret in (pem, cloud.operator.secret):
+        assert secret not in done.stdout + done.stderr

@@ -32,10 +32,16 @@ PROGRAMS += muster
 muster_MAIN := agent/muster-main.c
 
 UNIT_TESTS += \
+        test-bundle \
+        test-bus_client \
         test-command \
+        test-key_source \
         test-option \
         test-progress \
-        test-suggest
+        test-suggest \
+        test-target_edit \
+        test-verbs \
+        test-view
 
 TEST_PROGRAMS += mock-musterd
 mock-musterd_MAIN := tests/lab/mock-musterd.c

@@ -1,6 +1,7 @@
 #pragma once
 
-/* What --help prints, written from the tables of commands and options: synopsis, options, examples. */
+/* --help, written from the tables: what the command is for, how it is called, its options and examples; of a group, all
+ * that can be run below it. Fits the terminal, but never wider than is good to read. */
 
 #include "agent/cli/command.h"
 

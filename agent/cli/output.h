@@ -1,6 +1,6 @@
 #pragma once
 
-/* What commands print for programs (--json): one JSON value on standard output, and nothing else there. */
+/* What commands print for programs, where --json is given: one JSON value on standard output, and nothing else. */
 
 #include <jansson.h>
 

@@ -47,6 +47,22 @@ static int edit_members(json_t *target, const TargetEdit *edit) {
         return 0;
 }
 
+static int read_old(const void *old, size_t size, json_t **ret, Error *error) {
+        json_auto_t *target = NULL;
+        int r;
+
+        if (old)
+                r = json_read("target", old, size, TARGET_PAYLOAD_SIZE_MAX, &target, error);
+        else
+                r = (target = json_object()) ? 0 : error_oom(error);
+        if (r < 0)
+                return r;
+        if (!json_is_object(target))
+                return error_set_fault(error, -EBADMSG, FAULT_INPUT, "target: expected an object");
+        *ret = TAKE_PTR(target);
+        return 0;
+}
+
 int target_edit(const TargetEdit *edit, const void *old, size_t old_size, char **ret, size_t *ret_size,
                 Error *error) {
         _cleanup_target_ Target *check = NULL;
@@ -55,14 +71,10 @@ int target_edit(const TargetEdit *edit, const void *old, size_t old_size, char *
         size_t size;
         int r;
 
-        if (old)
-                r = json_read("target", old, old_size, TARGET_PAYLOAD_SIZE_MAX, &target, error);
-        else
-                r = (target = json_object()) ? 0 : error_oom(error);
+        r = read_old(old, old_size, &target, error);
         if (r < 0)
                 return r;
-        r = edit_members(target, edit);
-        if (r < 0)
+        if (edit_members(target, edit) < 0)
                 return error_oom(error);
         r = edit_environment(target, edit->set, edit->unset, error);
         if (r < 0)

@@ -3,6 +3,7 @@
 /* The next target of a group, made from the one that is there. Pure: payload in, payload out. What is not edited stays as
  * it is, members that this version does not know included. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,0 +1,183 @@
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/unit/test.h"
+
+#include "agent/base/file.h"
+#include "agent/base/hex.h"
+#include "agent/cli/release_source.h"
+
+#define APPSPEC                                                                                              \
+        "version: 0.0\n"                                                                                     \
+        "os: linux\n"                                                                                        \
+        "hooks:\n  AfterInstall:\n    - location: hooks/migrate\n"                                           \
+        "health:\n  - type: command\n    command: [checks/ok]\n"
+
+static void write_file(int folder, const char *path, const char *text) {
+        assert_int_equal(file_replace_at(folder, path, text, strlen(text), 0755), 0);
+}
+
+static void make_app(int dirfd, const char *name, const char *appspec) {
+        _cleanup_close_ int folder = file_open_folder_at(dirfd, name, 0755);
+
+        assert_true(folder >= 0);
+        assert_int_equal(mkdirat(folder, "hooks", 0755), 0);
+        assert_int_equal(mkdirat(folder, "checks", 0755), 0);
+        write_file(folder, "hooks/migrate", "#!/bin/sh\n");
+        write_file(folder, "checks/ok", "#!/bin/sh\n");
+        if (appspec)
+                write_file(folder, "appspec.yml", appspec);
+}
+
+typedef struct Opened {
+        Cli cli;
+        ReleaseSource source;
+        Error error;
+        int r;
+} Opened;
+
+static void open_app(Opened *opened, const char *path, char **platforms, const char *appspec) {
+        const ReleaseRequest request = {
+                .app = "api", .version = "1.0", .path = path, .platforms = platforms, .appspec = appspec
+        };
+
+        *opened = (Opened){ .cli = { .quiet = true, .clock = &clock_system } };
+        opened->r = release_source_open(&request, &opened->cli, &opened->source, &opened->error);
+        if (opened->r >= 0)
+                opened->r = release_source_seal(&opened->source, &opened->cli, &opened->error);
+}
+
+static void refuse(const char *path, char **platforms, const char *appspec, int r, const char *message) {
+        Opened opened;
+
+        open_app(&opened, path, platforms, appspec);
+        if (opened.r != r || !strstr(opened.error.message, message))
+                fail_msg("%d: %s", opened.r, opened.error.message);
+        release_source_deinit(&opened.source);
+}
+
+static int enter(void **state) {
+        if (test_folder_setup(state) < 0)
+                return -1;
+        return fchdir(((TestFolder *) *state)->fd);
+}
+
+static int leave(void **state) {
+        return chdir("/") < 0 ? -1 : test_folder_teardown(state);
+}
+
+static void test_folder(void **state) {
+        TestFolder *f = *state;
+        const ReleaseArtifact *artifact;
+        Opened opened;
+        struct stat st;
+
+        make_app(f->fd, "app", APPSPEC);
+        open_app(&opened, "app", NULL, NULL);
+        if (opened.r < 0)
+                fail_msg("%s", opened.error.message);
+        assert_string_equal(opened.source.release->app, "api");
+        artifact = release_find_artifact(opened.source.release, "linux/amd64");
+        assert_string_equal(artifact->platform, "any");
+        assert_int_equal(artifact->format, ARCHIVE_TAR_ZST);
+        assert_int_equal(artifact->entries, 5);
+        assert_int_equal(fstat(opened.source.bundles[0].archive, &st), 0);
+        assert_int_equal(artifact->size, st.st_size);
+        assert_int_equal(artifact->chunks.n, 1);
+        assert_int_equal(st.st_nlink, 0);
+        release_source_deinit(&opened.source);
+        assert_int_equal(test_count_entries(f->fd), 1);
+}
+
+static void test_platforms(void **state) {
+        TestFolder *f = *state;
+        Opened opened;
+
+        make_app(f->fd, "amd", APPSPEC);
+        make_app(f->fd, "arm", APPSPEC);
+        open_app(&opened, NULL, (char *[]){ "linux/amd64=amd", "linux/arm64=arm", NULL }, NULL);
+        if (opened.r < 0)
+                fail_msg("%s", opened.error.message);
+        assert_int_equal(opened.source.release->artifacts.n, 2);
+        release_source_deinit(&opened.source);
+
+        open_app(&opened, "amd", (char *[]){ "linux/amd64", NULL }, NULL);
+        assert_int_equal(opened.r, 0);
+        assert_non_null(release_find_artifact(opened.source.release, "linux/amd64"));
+        assert_null(release_find_artifact(opened.source.release, "linux/arm64"));
+        release_source_deinit(&opened.source);
+
+        refuse("amd", (char *[]){ "linux/amd64", "linux/arm64", NULL }, NULL, -EINVAL, "linux/amd64=DIR");
+        refuse(NULL, (char *[]){ "linux/amd64", NULL }, NULL, -EINVAL, "linux/amd64=DIR");
+        refuse(NULL, NULL, NULL, -EDESTADDRREQ, "Give a folder");
+        refuse("amd", (char *[]){ "any=arm", NULL }, NULL, -EEXIST, "any");
+}
+
+static void test_appspec(void **state) {
+        TestFolder *f = *state;
+        Opened opened;
+
+        make_app(f->fd, "app", APPSPEC);
+        make_app(f->fd, "bare", NULL);
+        make_app(f->fd, "other", APPSPEC "env: {A: 1}\n");
+        refuse("bare", NULL, NULL, -ENOENT, "bare has no appspec.yml at its root");
+        refuse(NULL, (char *[]){ "linux/amd64=app", "linux/arm64=other", NULL }, NULL, -EINVAL,
+               "the appspec.yml of other differs from that of app");
+        open_app(&opened, NULL, (char *[]){ "linux/amd64=bare", "linux/arm64=other", NULL },
+                 "app/appspec.yml");
+        assert_int_equal(opened.r, 0);
+        assert_int_equal(opened.source.release->env.n, 0);
+        release_source_deinit(&opened.source);
+        refuse("app", NULL, "gone.yml", -ENOENT, "gone.yml");
+}
+
+static void test_named_files(void **state) {
+        TestFolder *f = *state;
+
+        make_app(f->fd, "app", APPSPEC);
+        assert_int_equal(unlinkat(f->fd, "app/checks/ok", 0), 0);
+        refuse("app", NULL, NULL, -ENOENT, "app: there is no file checks/ok, which health names");
+        assert_int_equal(unlinkat(f->fd, "app/hooks/migrate", 0), 0);
+        refuse("app", NULL, NULL, -ENOENT, "no file hooks/migrate, which AfterInstall names");
+        assert_int_equal(mkdirat(f->fd, "app/hooks/migrate", 0755), 0);
+        refuse("app", NULL, NULL, -ENOENT, "no file hooks/migrate, which AfterInstall names");
+}
+
+static void test_archive(void **state) {
+        TestFolder *f = *state;
+        Opened folder, archive;
+        _cleanup_buffer_ Buffer bytes = {};
+        char path[64];
+
+        make_app(f->fd, "app", APPSPEC);
+        open_app(&folder, "app", NULL, NULL);
+        assert_int_equal(folder.r, 0);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", folder.source.bundles[0].archive);
+        assert_int_equal(file_read_at(AT_FDCWD, path, SIZE_MAX, &bytes), 0);
+        assert_int_equal(file_replace_at(f->fd, "app.tar.zst", bytes.data, bytes.size, 0644), 0);
+
+        open_app(&archive, "app.tar.zst", NULL, NULL);
+        if (archive.r < 0)
+                fail_msg("%s", archive.error.message);
+        assert_memory_equal(archive.source.bundles[0].digest.sha256, folder.source.bundles[0].digest.sha256,
+                            DIGEST_SIZE);
+        assert_int_equal(archive.source.release->artifacts.items[0].entries, 5);
+        release_source_deinit(&archive.source);
+        release_source_deinit(&folder.source);
+
+        write_file(f->fd, "text", "text");
+        refuse("text", NULL, NULL, -EBADMSG, "text: this is no archive");
+        refuse("gone", NULL, NULL, -ENOENT, "gone");
+}
+
+#define FOLDER_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                FOLDER_TEST(test_folder),      FOLDER_TEST(test_platforms), FOLDER_TEST(test_appspec),
+                FOLDER_TEST(test_named_files), FOLDER_TEST(test_archive),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,116 @@
+#include <string.h>
+
+#include "tests/unit/test.h"
+
+#include "agent/base/cleanup.h"
+#include "agent/cli/target_edit.h"
+
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define TIME (UINT64_C(1767225600) * 1000000) /* 2026-01-01T00:00:00Z */
+
+static const TargetEdit plain = {
+        .app = "api", .group = "prod", .serial = 18, .issued = TIME, .version = "1.4.2", .release_sha256 = SHA
+};
+
+static void check(const TargetEdit *edit, const char *old, const char *expected) {
+        _cleanup_free_ char *text = NULL;
+        Error error = {};
+        size_t size;
+
+        if (target_edit(edit, old, old ? strlen(old) : 0, &text, &size, &error) < 0)
+                fail_msg("%s", error.message);
+        assert_string_equal(text, expected);
+        assert_int_equal(size, strlen(expected));
+}
+
+static void refuse(const TargetEdit *edit, const char *old, int r, const char *message) {
+        char *text = NULL;
+        Error error = {};
+        size_t size;
+
+        assert_int_equal(target_edit(edit, old, old ? strlen(old) : 0, &text, &size, &error), r);
+        assert_null(text);
+        if (!strstr(error.message, message))
+                fail_msg("%s", error.message);
+}
+
+#define BEGIN "{\"app\":\"api\","
+#define STABLE(version, sha) "\"stable\":{\"release_sha256\":\"" sha "\",\"version\":\"" version "\"}"
+
+static void test_first(_unused_ void **state) {
+        check(&plain, NULL,
+              BEGIN "\"group\":\"prod\",\"issued\":\"2026-01-01T00:00:00Z\",\"serial\":18," STABLE("1.4.2",
+                                                                                                   SHA) "}");
+}
+
+/* The candidate and its rollout go; what this version does not know stays. */
+static void test_keeps_the_rest(_unused_ void **state) {
+        check(&plain,
+              BEGIN "\"candidate\":{\"release_sha256\":\"" SHA
+                    "\",\"version\":\"1.5\"},\"env\":{\"A\":\"1\"},\"group\":\"prod\","
+                    "\"issued\":\"2025-01-01T00:00:00Z\",\"max_parallel\":\"25%\",\"novelty\":[1,2],"
+                    "\"rollout\":{\"id\":\"r-1\",\"stages\":[{\"percent\":100}]},\"serial\":17," STABLE(
+                            "1.4.1", OTHER) "}",
+              BEGIN "\"env\":{\"A\":\"1\"},\"group\":\"prod\",\"issued\":\"2026-01-01T00:00:00Z\","
+                    "\"max_parallel\":\"25%\",\"novelty\":[1,2],\"serial\":18," STABLE("1.4.2", SHA) "}");
+}
+
+static void test_environment(_unused_ void **state) {
+        TargetEdit edit = plain;
+
+        edit.set = (char *[]){ "B=x=y", "A=", "C=\xc3\xa4", NULL };
+        edit.unset = (char *[]){ "OLD", "NEVER_WAS", NULL };
+        check(&edit,
+              BEGIN "\"env\":{\"A\":\"1\",\"KEPT\":\"2\",\"OLD\":\"3\"},\"group\":\"prod\","
+                    "\"issued\":\"2025-01-01T00:00:00Z\",\"serial\":17," STABLE("1.4.1", OTHER) "}",
+              BEGIN "\"env\":{\"A\":\"\",\"B\":\"x=y\",\"C\":\"\xc3\xa4\",\"KEPT\":\"2\"},\"group\":\"prod\","
+                    "\"issued\":\"2026-01-01T00:00:00Z\",\"serial\":18," STABLE("1.4.2", SHA) "}");
+
+        edit.set = NULL;
+        check(&edit,
+              BEGIN
+              "\"env\":{\"OLD\":\"3\"},\"group\":\"prod\",\"issued\":\"2025-01-01T00:00:00Z\",\"serial\":17," STABLE(
+                      "1.4.1", OTHER) "}",
+              BEGIN "\"group\":\"prod\",\"issued\":\"2026-01-01T00:00:00Z\",\"serial\":18," STABLE("1.4.2",
+                                                                                                   SHA) "}");
+}
+
+static void test_refused(_unused_ void **state) {
+        static const char *const words[] = { "A", "=x", "", "MUSTER_X=1", "1A=1", "A B=1", "A=\xff" };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                TargetEdit edit = plain;
+                _cleanup_free_ char *text = NULL;
+                Error error = {};
+                size_t size;
+
+                edit.set = (char *[]){ (char *) words[i], NULL };
+                assert_true(target_edit(&edit, NULL, 0, &text, &size, &error) < 0);
+                assert_non_null(strstr(error.message, "env"));
+        }
+        refuse(&plain, "[]", -EBADMSG, "target");
+        refuse(&plain, "nonsense", -EBADMSG, "target");
+        refuse(&plain, "{\"critical\":[\"magic\"],\"magic\":1}", -EPROTONOSUPPORT, "magic");
+}
+
+static void test_says_the_same(_unused_ void **state) {
+        static const char a[] = "{\"app\":\"api\",\"serial\":1,\"issued\":\"x\",\"env\":{\"A\":\"1\"}}";
+        static const char b[] = "{\"app\":\"api\",\"env\":{\"A\":\"1\"},\"serial\":2,\"issued\":\"y\"}";
+        static const char c[] = "{\"app\":\"api\",\"env\":{\"A\":\"2\"},\"serial\":1,\"issued\":\"x\"}";
+
+        assert_true(target_says_the_same(a, strlen(a), b, strlen(b)));
+        assert_false(target_says_the_same(a, strlen(a), c, strlen(c)));
+        assert_false(target_says_the_same(a, strlen(a), "x", 1));
+        assert_false(target_says_the_same("x", 1, "x", 1));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_first),         cmocka_unit_test(test_keeps_the_rest),
+                cmocka_unit_test(test_environment),   cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_says_the_same),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,117 @@
+#include <string.h>
+
+#include "tests/unit/test.h"
+
+#include "agent/cli/table.h"
+#include "agent/cli/view.h"
+
+#define NOW (UINT64_C(1767225600) * USEC_PER_SEC) /* 2026-01-01T00:00:00Z */
+
+static const Style plain = { "", "", "", "", "" };
+
+static char *status_of(const char *json) {
+        char *text = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+        Error error = {};
+
+        if (view_status(json, NOW, stream, &plain, &error) < 0)
+                fail_msg("%s", error.message);
+        fclose(stream);
+        return text;
+}
+
+static char *history_of(const char *json, bool detailed) {
+        char *text = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+        Error error = {};
+
+        if (view_history(json, detailed, NOW, stream, &plain, &error) < 0)
+                fail_msg("%s", error.message);
+        fclose(stream);
+        return text;
+}
+
+static void test_status(_unused_ void **state) {
+        _cleanup_free_ char *text = status_of(
+                "{\"agent_version\":\"1.0\",\"instance\":\"i-1\",\"group\":\"prod\",\"depot\":\"s3://d\",\"state\":\"ready\","
+                "\"apps\":[{\"app\":\"api\",\"required\":true,\"state\":\"good\",\"version\":\"1.4.2\",\"serial\":18,"
+                "\"since\":\"2025-12-31T21:00:00Z\",\"deployment\":null,\"last_failure\":{\"version\":\"1.4.1\",\"step\":"
+                "\"HEALTH\",\"reason\":\"no\\nanswer\",\"at\":\"2025-12-30T00:00:00Z\"}}],"
+                "\"launch\":{\"hook\":\"launch\",\"state\":\"waiting\",\"reason\":\"api is on its way\"}}");
+
+        assert_string_equal(text, "instance  i-1 in group prod, musterd 1.0\n"
+                                  "depot     s3://d\n"
+                                  "state     ready\n"
+                                  "launch    hook launch: waiting, api is on its way\n"
+                                  "\n"
+                                  "APP  VERSION  STATE  SERIAL  REQUIRED  SINCE\n"
+                                  "api  1.4.2    good   18      yes       3h ago\n"
+                                  "\n"
+                                  "api: 1.4.1 failed at HEALTH, 2d ago: no answer\n");
+}
+
+static void test_status_of_little(_unused_ void **state) {
+        _cleanup_free_ char *text = status_of("{}"), *strange = status_of("{\"apps\":[1,{}],\"state\":[]}");
+
+        assert_string_equal(text, "instance  -, musterd -\n"
+                                  "depot     none yet: see muster.conf(5)\n"
+                                  "state     -\n");
+        assert_non_null(strstr(strange, "APP"));
+}
+
+static void test_history(_unused_ void **state) {
+        static const char json[] =
+                "{\"deployments\":[{\"id\":\"d-1\",\"app\":\"api\",\"version\":\"2\",\"from_version\":\"1\",\"started\":"
+                "\"2025-12-31T23:59:00Z\",\"finished\":\"2025-12-31T23:59:09Z\",\"outcome\":\"rolled-back\",\"reason\":"
+                "\"bad\",\"steps\":[{\"step\":\"AFTER_INSTALL\",\"event\":\"AfterInstall\",\"result\":\"failed\","
+                "\"seconds\":1.25,\"output_tail\":\"one\\n\\u001b[2Jtwo\"}]}]}";
+        _cleanup_free_ char *list = history_of(json, false), *steps = history_of(json, true);
+        _cleanup_free_ char *none = history_of("{}", false);
+
+        assert_string_equal(list, "DEPLOYMENT  APP  VERSION  STARTED  OUTCOME      REASON\n"
+                                  "d-1         api  1 -> 2   1m ago   rolled-back  bad\n");
+        assert_string_equal(steps, "d-1 api: 1 -> 2\n"
+                                   "  2025-12-31T23:59:00Z to 2025-12-31T23:59:09Z: rolled-back: bad\n"
+                                   "    AfterInstall             failed            1.2s\n"
+                                   "      | one\n"
+                                   "      | ?[2Jtwo\n");
+        assert_string_equal(none, "nothing was deployed yet\n");
+}
+
+static void test_refused(_unused_ void **state) {
+        static const char *const texts[] = { "", "nonsense", "[]", "{\"a\":1,\"a\":2}", "{} {}" };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                Error error = {};
+
+                assert_int_equal(view_status(texts[i], NOW, stdout, &plain, &error), -EBADMSG);
+                assert_int_equal(view_history(texts[i], true, NOW, stdout, &plain, NULL), -EBADMSG);
+                assert_non_null(strstr(error.message, "musterd's status is no JSON"));
+        }
+}
+
+static void test_table(_unused_ void **state) {
+        _cleanup_table_ Table table = { .n_columns = 3 };
+        _cleanup_free_ char *text = NULL;
+        const Style style = { .strong = "<", .off = ">" };
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+
+        assert_int_equal(table_add(&table, TABLE_ROW("A", "LONGER", "C")), 0);
+        assert_int_equal(table_add(&table, TABLE_ROW("wide", NULL, "the last one is not padded")), 0);
+        table_print(&table, stream, &style);
+        fclose(stream);
+        assert_string_equal(text, "<A     LONGER  C>\nwide  -       the last one is not padded\n");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_status),  cmocka_unit_test(test_status_of_little),
+                cmocka_unit_test(test_history), cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_table),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

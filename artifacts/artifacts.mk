@@ -82,7 +82,9 @@ LIB_SRC += \
         artifacts/depot_operation.c \
         artifacts/depot_s3.c \
         artifacts/fetch.c \
+        artifacts/fetch_output.c \
         artifacts/fetch_pace.c \
+        artifacts/fetch_retry.c \
         artifacts/file_lock.c \
         artifacts/file_walk.c \
         artifacts/file_writer.c \
@@ -94,7 +96,9 @@ UNIT_TESTS += \
         test-depot_file \
         test-depot_s3 \
         test-fetch \
+        test-fetch_output \
         test-fetch_pace \
+        test-fetch_retry \
         test-file_lock \
         test-file_walk \
         test-file_writer \

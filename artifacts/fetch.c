@@ -1,8 +1,5 @@
-#include <fcntl.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/hex.h"
@@ -10,21 +7,24 @@
 #include "artifacts/chunk_window.h"
 #include "artifacts/depot_descriptor.h"
 #include "artifacts/fetch.h"
+#include "artifacts/fetch_output.h"
 #include "artifacts/fetch_pace.h"
+#include "artifacts/fetch_retry.h"
 
 /* Everything is decided in one place, pump(), which runs in a turn of the event loop of its own after something has
  * happened: it writes, asks for more, and ends the fetch. The callbacks of the depot only take in what came. */
 
 #define WRITE_TURN (8U << 20) /* bytes written in one turn of the event loop */
-#define FETCH_PIPE_SIZE (1 << 20)
+#define WATCH_INTERVAL (500 * USEC_PER_MSEC)
 
 typedef struct Stream {
         Fetch *fetch;
         DepotOp *op; /* NULL: not in use */
         ChunkRange range;
-        uint64_t asked; /* when, boot time */
-        bool receiving; /* the first byte has come */
-        bool is_wrong;  /* the chunk that was completed last has another digest */
+        uint64_t length; /* of the range when it was asked for */
+        uint64_t asked;  /* when, boot time */
+        bool receiving;  /* the first byte has come */
+        bool is_wrong;   /* the chunk that was completed last has another digest */
 } Stream;
 
 struct Fetch {
@@ -42,17 +42,13 @@ struct Fetch {
         Stream streams[FETCH_STREAMS_MAX];
         FetchPace pace;
 
-        int fd;
+        FetchRetry retry;
+        FetchOutput *output;
         size_t head_written; /* bytes of the first chunk in the window */
         sd_event_source *turn;
-        sd_event_source *writable; /* NULL until the reader was slower than we */
-        bool is_blocked;           /* it has not read what the descriptor holds */
-
-        unsigned failures_max;
-        uint64_t backoff_first;
-        unsigned failures;   /* in a row */
-        uint64_t not_before; /* boot time of the next request */
         sd_event_source *backoff;
+        sd_event_source *watch; /* for stragglers, now and then */
+        unsigned cut;           /* stragglers, since a chunk was written */
 
         int result; /* negative: it has failed, and pump() ends it */
         Error error;
@@ -62,7 +58,7 @@ struct Fetch {
         void *userdata;
 };
 
-static uint64_t now_of(_unused_ const Fetch *fetch) {
+static uint64_t boottime(void) {
         return clock_boottime(&clock_system);
 }
 
@@ -87,18 +83,6 @@ static void fail_release(Fetch *fetch, int r, const char *what) {
         fail_with(fetch, r, &error);
 }
 
-/* Failures that another attempt may not meet: of the connection, or of a service that is busy. */
-static bool is_passing(int r) {
-        static const int passing[] = { EAGAIN,    EBUSY,        ECONNABORTED, ECONNREFUSED, ECONNRESET,
-                                       EHOSTDOWN, EHOSTUNREACH, ENETUNREACH,  ENETDOWN,     ETIMEDOUT,
-                                       EPROTO,    EREMOTEIO,    EBADMSG };
-
-        for (size_t i = 0; i < ELEMENTSOF(passing); i++)
-                if (r == -passing[i])
-                        return true;
-        return false;
-}
-
 static int on_backoff(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Fetch *fetch = userdata;
 
@@ -107,36 +91,29 @@ static int on_backoff(_unused_ sd_event_source *source, _unused_ uint64_t usec, 
         return 0;
 }
 
-/* Half of it fixed, half of it random, so that a fleet does not come back in step. */
-static uint64_t next_backoff(const Fetch *fetch) {
-        uint64_t whole = fetch->backoff_first;
-        uint32_t random = 0;
-
-        for (unsigned i = 1; i < fetch->failures && whole < FETCH_BACKOFF_MAX; i++)
-                whole *= 2;
-        whole = MIN(whole, FETCH_BACKOFF_MAX);
-        if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-                random = 0;
-        return whole / 2 + random % (whole / 2 + 1);
+static void fail_for_good(Fetch *fetch, int r, const Error *error) {
+        fail_with(fetch, r, error);
+        if (fetch->retry.failures > 1)
+                error_prefix(&fetch->error, "failed %u times", fetch->retry.failures);
 }
 
-/* A transfer broke. Those that break while a pause is on belong to the same failure. */
 static void note_failure(Fetch *fetch, int r, const Error *error) {
-        uint64_t now = now_of(fetch);
+        uint32_t random;
 
+        if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+                random = 0;
         fetch->statistics.failures++;
-        if (now < fetch->not_before)
-                return;
-        if (++fetch->failures >= fetch->failures_max || !is_passing(r)) {
+        if (!fetch_retry_is_of_use(r)) {
                 fail_with(fetch, r, error);
-                if (fetch->failures > 1)
-                        error_prefix(&fetch->error, "failed %u times", fetch->failures);
                 return;
         }
-        fetch->not_before = now + next_backoff(fetch);
+        if (!fetch_retry_failed(&fetch->retry, boottime(), random)) {
+                fail_for_good(fetch, r, error);
+                return;
+        }
         fetch->backoff = sd_event_source_disable_unref(fetch->backoff);
-        r = sd_event_add_time(fetch->event, &fetch->backoff, CLOCK_BOOTTIME, fetch->not_before, 1, on_backoff,
-                              fetch);
+        r = sd_event_add_time(fetch->event, &fetch->backoff, CLOCK_BOOTTIME, fetch->retry.not_before, 1,
+                              on_backoff, fetch);
         if (r < 0)
                 fail_with(fetch, r, error);
 }
@@ -168,7 +145,7 @@ static int begin_receiving(Stream *stream) {
         Fetch *fetch = stream->fetch;
 
         stream->receiving = true;
-        fetch_pace_first_byte(&fetch->pace, now_of(fetch) - stream->asked);
+        fetch_pace_first_byte(&fetch->pace, boottime() - stream->asked);
         fetch->statistics.streams_max = MAX(fetch->statistics.streams_max, count_receiving(fetch));
         return check_reply(fetch, depot_op_reply(stream->op));
 }
@@ -198,7 +175,7 @@ static int on_bytes(_unused_ DepotOp *op, const void *data, size_t size, void *u
         r = chunk_window_receive(fetch->window, &stream->range, data, size);
         stream->is_wrong = r == -EBADMSG;
         if (stream->range.next > chunk)
-                fetch->failures = 0;
+                fetch_retry_progress(&fetch->retry);
         arm(fetch);
         return r;
 }
@@ -257,35 +234,13 @@ static void on_range_done(DepotOp *op, int result, const Error *error, void *use
         arm(fetch);
 }
 
-static int on_writable(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
-                       void *userdata) {
-        Fetch *fetch = userdata;
-
-        fetch->is_blocked = false;
-        arm(fetch);
-        return 0;
-}
-
-static int wait_writable(Fetch *fetch) {
-        int r;
-
-        fetch->is_blocked = true;
-        if (fetch->writable)
-                r = sd_event_source_set_enabled(fetch->writable, SD_EVENT_ONESHOT);
-        else {
-                r = sd_event_add_io(fetch->event, &fetch->writable, fetch->fd, EPOLLOUT, on_writable, fetch);
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(fetch->writable, SD_EVENT_ONESHOT);
-        }
-        return r < 0 ? error_set_errno(&fetch->error, r, "cannot wait for the reader of %s", fetch->uri) : 0;
-}
-
 /* The first chunk has been written whole. */
 static int leave_chunk(Fetch *fetch, const uint8_t *data, size_t size) {
         if (digest_update(fetch->digest, data, size) < 0)
                 return error_oom(&fetch->error);
         chunk_window_consume(fetch->window);
         fetch->head_written = 0;
+        fetch->cut = 0;
         fetch->statistics.written += size;
         if (fetch->progress)
                 fetch->progress(fetch, fetch->statistics.written, fetch->size, fetch->userdata);
@@ -297,30 +252,28 @@ static int write_out(Fetch *fetch) {
         const uint8_t *data;
         size_t size, budget = WRITE_TURN;
 
-        while (!fetch->is_blocked && chunk_window_peek(fetch->window, &data, &size)) {
+        while (!fetch_output_is_blocked(fetch->output) && chunk_window_peek(fetch->window, &data, &size)) {
                 ssize_t n;
-                int r = 0;
+                int r;
 
-                n = write(fetch->fd, data + fetch->head_written, size - fetch->head_written);
-                if (n < 0 && errno == EAGAIN)
-                        r = wait_writable(fetch);
-                else if (n < 0 && errno == EPIPE)
-                        r = error_set_fault(&fetch->error, -EPIPE, FAULT_UNKNOWN,
-                                            "%s: its reader has stopped reading", fetch->uri);
-                else if (n < 0 && errno != EINTR)
-                        r = error_set_errno(&fetch->error, -errno, "%s: cannot write what was fetched",
-                                            fetch->uri);
-                else if (n > 0)
-                        fetch->head_written += (size_t) n;
-                if (r >= 0 && fetch->head_written == size)
+                n = fetch_output_write(fetch->output, data + fetch->head_written, size - fetch->head_written);
+                if (n == -EPIPE)
+                        return error_set_fault(&fetch->error, -EPIPE, FAULT_UNKNOWN,
+                                               "%s: its reader has stopped reading", fetch->uri);
+                if (n < 0)
+                        return error_set_errno(&fetch->error, (int) n, "%s: cannot write what was fetched",
+                                               fetch->uri);
+                fetch->head_written += (size_t) n;
+                if (fetch->head_written == size) {
                         r = leave_chunk(fetch, data, size);
-                if (r < 0)
-                        return r;
-                if (n > 0 && (size_t) n >= budget) { /* others on the loop have their turn too */
+                        if (r < 0)
+                                return r;
+                }
+                if ((size_t) n >= budget) { /* others on the loop have their turn too */
                         arm(fetch);
                         return 0;
                 }
-                budget -= n > 0 ? (size_t) n : 0;
+                budget -= (size_t) n;
         }
         return 0;
 }
@@ -356,10 +309,15 @@ static int start_stream(Fetch *fetch) {
 
         if (!stream || !chunk_window_assign(fetch->window, fetch_pace_piece(&fetch->pace, wanted), &range))
                 return 0;
-        *stream = (Stream){ .fetch = fetch, .range = range, .asked = now_of(fetch) };
+        *stream = (Stream){
+                .fetch = fetch,
+                .range = range,
+                .length = chunk_range_length(fetch->window, &range),
+                .asked = boottime(),
+        };
         r = depot_get_range_start(fetch->depot, fetch->key, chunk_range_offset(fetch->window, &range),
-                                  (size_t) chunk_range_length(fetch->window, &range), fetch->etag, on_bytes,
-                                  on_range_done, stream, &stream->op, &fetch->error);
+                                  (size_t) stream->length, fetch->etag, on_bytes, on_range_done, stream,
+                                  &stream->op, &fetch->error);
         if (r < 0) {
                 chunk_window_release(fetch->window, &stream->range);
                 return r;
@@ -371,12 +329,37 @@ static int start_stream(Fetch *fetch) {
 static int start_streams(Fetch *fetch) {
         int r = 1;
 
-        fetch_pace_update(&fetch->pace, now_of(fetch), count_receiving(fetch), remaining(fetch));
-        if (now_of(fetch) < fetch->not_before)
+        fetch_pace_update(&fetch->pace, boottime(), count_receiving(fetch), remaining(fetch));
+        if (boottime() < fetch->retry.not_before)
                 return 0;
         while (r > 0 && count_lasting(fetch) < fetch->pace.streams)
                 r = start_stream(fetch);
         return MIN(r, 0);
+}
+
+/* A stream that crawls holds all others up, since chunks are written in order: another connection takes over. */
+static void cut_if_straggling(Fetch *fetch, Stream *stream) {
+        uint64_t left = chunk_range_length(fetch->window, &stream->range);
+
+        if (!fetch_pace_is_straggling(&fetch->pace, boottime() - stream->asked, stream->length - left, left,
+                                      fetch->cut))
+                return;
+        stream->op = depot_op_free(stream->op);
+        chunk_window_release(fetch->window, &stream->range);
+        fetch->cut++;
+        fetch->statistics.failures++;
+        arm(fetch);
+}
+
+static int on_watch(sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        Fetch *fetch = userdata;
+        int r;
+
+        for (size_t i = 0; i < FETCH_STREAMS_MAX; i++)
+                if (fetch->streams[i].op)
+                        cut_if_straggling(fetch, &fetch->streams[i]);
+        r = sd_event_source_set_time_relative(source, WATCH_INTERVAL);
+        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 static int check_whole(Fetch *fetch) {
@@ -398,10 +381,10 @@ static void stop(Fetch *fetch) {
                         chunk_window_release(fetch->window, &fetch->streams[i].range);
         }
         fetch->backoff = sd_event_source_disable_unref(fetch->backoff);
-        fetch->writable = sd_event_source_disable_unref(fetch->writable);
+        fetch->watch = sd_event_source_disable_unref(fetch->watch);
         fetch->turn = sd_event_source_disable_unref(fetch->turn);
         fetch->window = chunk_window_free(fetch->window);
-        fetch->fd = close_fd(fetch->fd);
+        fetch->output = fetch_output_free(fetch->output);
 }
 
 static int pump(_unused_ sd_event_source *source, void *userdata) {
@@ -434,24 +417,6 @@ static int check_artifact(const FetchArtifact *artifact, const char *uri, Error 
         return 0;
 }
 
-static int set_output(Fetch *fetch, int fd, Error *error) {
-        struct stat st;
-        int flags;
-
-        fetch->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        if (fetch->fd < 0 || fstat(fetch->fd, &st) < 0)
-                return error_set_errno(error, -errno, "cannot use the descriptor for %s", fetch->uri);
-        if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
-                return 0;
-        flags = fcntl(fetch->fd, F_GETFL);
-        if (flags < 0 || fcntl(fetch->fd, F_SETFL, flags | O_NONBLOCK) < 0)
-                return error_set_errno(error, -errno, "cannot make the descriptor for %s non-blocking",
-                                       fetch->uri);
-        /* Fewer turns of both sides; where it is not allowed the pipe stays as it is. */
-        (void) fcntl(fetch->fd, F_SETPIPE_SZ, FETCH_PIPE_SIZE);
-        return 0;
-}
-
 static int set_artifact(Fetch *fetch, const FetchArtifact *artifact, Error *error) {
         int r;
 
@@ -468,6 +433,10 @@ static int set_artifact(Fetch *fetch, const FetchArtifact *artifact, Error *erro
         return r < 0 || !fetch->was_wrong || digest_new(&fetch->digest) < 0 ? error_oom(error) : 0;
 }
 
+static void on_output_ready(void *userdata) {
+        arm(userdata);
+}
+
 int fetch_start(Depot *depot, const char *key, const FetchArtifact *artifact, int fd, FetchProgress progress,
                 FetchDone done, void *userdata, Fetch **ret, Error *error) {
         _cleanup_(fetch_freep) Fetch *fetch = NULL;
@@ -476,7 +445,6 @@ int fetch_start(Depot *depot, const char *key, const FetchArtifact *artifact, in
         fetch = calloc(1, sizeof(*fetch));
         if (!fetch)
                 return error_oom(error);
-        fetch->fd = -1;
         fetch_set_patience(fetch, FETCH_FAILURES_MAX, FETCH_BACKOFF_FIRST);
         fetch->depot = depot;
         fetch->event = sd_event_ref(depot_event(depot));
@@ -489,10 +457,13 @@ int fetch_start(Depot *depot, const char *key, const FetchArtifact *artifact, in
                 return error_oom(error);
         r = set_artifact(fetch, artifact, error);
         if (r >= 0)
-                r = set_output(fetch, fd, error);
+                r = fetch_output_new(fetch->event, fd, on_output_ready, fetch, &fetch->output, error);
         if (r < 0)
                 return r;
         r = sd_event_add_defer(fetch->event, &fetch->turn, pump, fetch);
+        if (r >= 0)
+                r = sd_event_add_time_relative(fetch->event, &fetch->watch, CLOCK_BOOTTIME, WATCH_INTERVAL, 0,
+                                               on_watch, fetch);
         if (r < 0)
                 return error_set_errno(error, r, "%s: cannot add to the event loop", fetch->uri);
         *ret = TAKE_PTR(fetch);
@@ -515,8 +486,7 @@ int fetch_from_fd_start(sd_event *event, int source, const char *name, const Fet
 }
 
 void fetch_set_patience(Fetch *fetch, unsigned failures_max, uint64_t backoff_first) {
-        fetch->failures_max = failures_max;
-        fetch->backoff_first = backoff_first;
+        fetch_retry_init(&fetch->retry, failures_max, backoff_first);
 }
 
 FetchStatistics fetch_statistics(const Fetch *fetch) {

@@ -8,6 +8,8 @@
  * FETCH_FAILURES_MAX failures in a row brought nothing new. A chunk with another digest is asked for once more; if it
  * is wrong again, what was published is wrong, and the fetch fails with FAULT_RELEASE, naming chunk and key.
  *
+ * A transfer that is far slower than the others were gives way to a new one.
+ *
  * What has been received and not yet been written is held in memory: FETCH_MEMORY_MAX bytes at most, taken as they are
  * needed and given back at the end. With the process that holds them they stay under 64 MiB. Writing waits for its
  * reader: then nothing more is asked for than fits. */
@@ -24,7 +26,6 @@
 #define FETCH_STREAMS_MAX 14U        /* ranges that are asked for or received at the same time */
 #define FETCH_FAILURES_MAX 8U        /* in a row, without a new chunk between them */
 #define FETCH_BACKOFF_FIRST (100 * USEC_PER_MSEC)
-#define FETCH_BACKOFF_MAX (5 * USEC_PER_SEC)
 
 typedef struct Fetch Fetch;
 
@@ -67,7 +68,7 @@ typedef struct FetchStatistics {
         uint64_t written;  /* bytes */
         uint64_t received; /* bytes, those that came twice included */
         unsigned requests;
-        unsigned failures;    /* transfers that broke, chunks that were wrong */
+        unsigned failures;    /* transfers that broke or were too slow, chunks that were wrong */
         unsigned streams_max; /* ranges that were received at the same time */
 } FetchStatistics;
 FetchStatistics fetch_statistics(const Fetch *fetch);

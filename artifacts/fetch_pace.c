@@ -8,6 +8,9 @@
 #define WORTH_TIME (100 * USEC_PER_MSEC)       /* what is left must take longer for a try to pay */
 #define PIECE_TIME_MAX (100 * USEC_PER_MSEC)   /* that a piece should take, but see fetch_pace.h */
 #define TRY_TIME (10 * USEC_PER_MSEC)          /* beyond two latencies: for all streams to come to speed */
+#define STRAGGLER_TIME (2 * USEC_PER_SEC)      /* no stream is called slow before */
+#define STRAGGLER_CUT_MAX 10U                  /* doublings of that */
+#define STRAGGLER_FACTOR 4U                    /* times as slow */
 #define HOLD_TIME (2 * USEC_PER_SEC)           /* from one try that brought nothing to the next */
 #define GROWTH_NONE 125U                       /* percent of one stream: below, more bring nothing */
 
@@ -106,4 +109,17 @@ uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted) {
 
 bool fetch_pace_is_ending(const FetchPace *pace, uint64_t left) {
         return pace->latency != USEC_INFINITY && left <= bytes_in(pace, pace->latency);
+}
+
+bool fetch_pace_is_straggling(const FetchPace *pace, uint64_t age, uint64_t received, uint64_t left,
+                              unsigned cut) {
+        uint64_t patience = STRAGGLER_TIME << MIN(cut, STRAGGLER_CUT_MAX), fresh, expected;
+
+        if (pace->stream_rate == 0 || age < patience)
+                return false;
+        fresh = pace->latency + left * USEC_PER_SEC / pace->stream_rate;
+        if (received == 0)
+                return age > STRAGGLER_FACTOR * fresh;
+        expected = left * age / received;
+        return expected > STRAGGLER_FACTOR * fresh + patience;
 }

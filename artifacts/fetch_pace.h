@@ -46,3 +46,9 @@ uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted);
 
 /* A range with that much left is so near its end that its successor must be asked for already, to be there in time. */
 bool fetch_pace_is_ending(const FetchPace *pace, uint64_t left);
+
+/* A stream that has brought RECEIVED of its bytes in AGE and has LEFT more to bring is so much slower than the others are, or were,
+ * that another one in its place would be done long before it. CUT is how many have been cut off for that without
+ * anything gained: each makes us wait twice as long for the next. */
+bool fetch_pace_is_straggling(const FetchPace *pace, uint64_t age, uint64_t received, uint64_t left,
+                              unsigned cut);

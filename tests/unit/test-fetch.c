@@ -369,6 +369,8 @@ struct Fake {
         uint64_t size;     /* that it claims */
         uint64_t wrong_at; /* that byte is sent wrong ... */
         unsigned wrong_times;
+        useconds_t pause;        /* before each piece */
+        unsigned silent_request; /* the number of the one that never gets an answer */
 };
 
 typedef struct FakeWork {
@@ -387,6 +389,8 @@ static int on_fake_turn(_unused_ sd_event_source *source, void *userdata) {
         size_t n = (size_t) MIN((uint64_t) sizeof(piece), work->end - work->done);
         int r = 0;
 
+        if (fake->pause > 0)
+                (void) usleep(fake->pause);
         memcpy(piece, fake->fixture->content + offset, n);
         if (fake->wrong_times > 0 && offset <= fake->wrong_at && fake->wrong_at < offset + n) {
                 piece[fake->wrong_at - offset] ^= 4;
@@ -435,7 +439,9 @@ static int fake_start(DepotOp *op, _unused_ Error *error) {
         if (work->result < 0)
                 error_set(&op->error, work->result, "injected");
         assert_true(sd_event_add_defer(fake->fixture->event, &work->turn, on_fake_turn, work) >= 0);
-        assert_true(sd_event_source_set_enabled(work->turn, SD_EVENT_ON) >= 0);
+        assert_true(sd_event_source_set_enabled(work->turn, fake->requests == fake->silent_request
+                                                                    ? SD_EVENT_OFF
+                                                                    : SD_EVENT_ON) >= 0);
         return 0;
 }
 
@@ -571,6 +577,19 @@ static void test_replaced_always(void **state) {
         assert_true(f->result < 0);
 }
 
+/* A connection that says nothing any more, where others had been fast: it does not hold the others up for long. */
+static void test_straggler(void **state) {
+        Fixture *f = *state;
+        Fake fake = fake_depot(f, NULL);
+        uint64_t begin = clock_boottime(&clock_system);
+
+        fake.silent_request = 3;
+        fake.pause = 300;
+        fetch_all(f, fake_open(&fake));
+        assert_int_equal(f->statistics.failures, 1);
+        assert_in_range(clock_boottime(&clock_system) - begin, 2 * USEC_PER_SEC, 6 * USEC_PER_SEC);
+}
+
 /* However slow the reader, what is held has its limit. */
 static void test_memory_is_bounded(void **state) {
         Fixture *f = *state;
@@ -629,6 +648,7 @@ int main(void) {
                 TEST(test_wrong_twice),
                 TEST(test_replaced),
                 TEST(test_replaced_always),
+                TEST(test_straggler),
                 TEST(test_memory_is_bounded),
         };
 

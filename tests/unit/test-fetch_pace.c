@@ -221,12 +221,36 @@ static void test_standstill(_unused_ void **state) {
         assert_int_equal(pace.streams, 1);
 }
 
+/* One connection of eight is stuck at a crawl. */
+static void test_straggler(_unused_ void **state) {
+        const uint64_t second = USEC_PER_SEC;
+        FetchPace pace;
+
+        fetch_pace_init(&pace);
+        assert_false(fetch_pace_is_straggling(&pace, 100 * second, 1, MB, 0)); /* nothing to compare with */
+        pace.latency = 30 * USEC_PER_MSEC;
+        pace.stream_rate = 10 * MB;
+        assert_false(fetch_pace_is_straggling(&pace, second, 1000, 3 * MB, 0)); /* too early to say */
+        assert_true(fetch_pace_is_straggling(&pace, 2 * second, 10000, 3 * MB, 0));
+        assert_true(fetch_pace_is_straggling(&pace, 2 * second, 0, 3 * MB, 0));
+        assert_false(fetch_pace_is_straggling(&pace, 2 * second, 10 * MB, 3 * MB, 0));
+        assert_false(fetch_pace_is_straggling(&pace, 2 * second, 2 * MB, 3 * MB,
+                                              0)); /* slower, but nearly there */
+        assert_false(fetch_pace_is_straggling(&pace, 2 * second, 10000, 3 * MB, 1));
+        assert_true(fetch_pace_is_straggling(&pace, 4 * second, 20000, 3 * MB, 1));
+        assert_false(fetch_pace_is_straggling(&pace, 1000 * second, 1, 3 * MB, 99));
+
+        pace.stream_rate = MB / 100; /* everything is slow */
+        assert_false(fetch_pace_is_straggling(&pace, 60 * second, 60 * MB / 100, 3 * MB, 0));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_limited),     cmocka_unit_test(test_unlimited),
                 cmocka_unit_test(test_shared_link), cmocka_unit_test(test_three_are_enough),
                 cmocka_unit_test(test_small),       cmocka_unit_test(test_latency_is_hidden),
                 cmocka_unit_test(test_pieces),      cmocka_unit_test(test_standstill),
+                cmocka_unit_test(test_straggler),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
 bool document_digest_is_valid(const char *text) {
         uint8_t digest[DIGEST_SIZE];
 
-        return strlen(text) == 2 * sizeof(digest) && hex_decode(text, digest, sizeof(digest)) >= 0;
+        return hex_decode(text, digest, sizeof(digest)) >= 0;
 }
 
 static bool is_printable(const char *text) {

@@ -27,7 +27,7 @@ static bool unit_name_is_valid(const char *text) {
         if (n > 255 || strspn(text, characters) != n || text[0] == '.' || text[0] == '@')
                 return false;
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++)
-                if (n > strlen(suffixes[i]) && string_ends_with(text, suffixes[i]))
+                if (string_ends_with(text, suffixes[i]))
                         return true;
         return false;
 }

@@ -164,6 +164,21 @@ static void test_unknown_keys(void **state) {
         assert_int_equal(verify(again, k->key, 2, 2, NULL), 0);
 }
 
+/* The key id says which key to try: a good signature under another name, or one too short, is none. */
+static void test_signature_under_another_name(void **state) {
+        Keys *k = *state;
+        _cleanup_free_ char *text = sign(k->key, 1);
+        _cleanup_dsse_envelope_ DsseEnvelope *e = NULL;
+
+        assert_int_equal(dsse_envelope_parse("doc", text, strlen(text), &e, NULL), 0);
+        e->signatures[0].keyid[0] ^= 1;
+        assert_int_equal(dsse_envelope_verify(e, "doc", TYPE, "test", k->key, 3, 1, NULL), -EKEYREJECTED);
+        e->signatures[0].keyid[0] ^= 1;
+        e->signatures[0].data = realloc(e->signatures[0].data, KEY_SIGNATURE_SIZE - 1);
+        e->signatures[0].size = KEY_SIGNATURE_SIZE - 1;
+        assert_int_equal(dsse_envelope_verify(e, "doc", TYPE, "test", k->key, 3, 1, NULL), -EKEYREJECTED);
+}
+
 static void test_signing_again_replaces(void **state) {
         Keys *k = *state;
         _cleanup_free_ char *text = sign(k->key, 2);
@@ -293,6 +308,7 @@ int main(void) {
                 cmocka_unit_test(test_tampered),
                 cmocka_unit_test(test_type_is_signed),
                 cmocka_unit_test(test_unknown_keys),
+                cmocka_unit_test(test_signature_under_another_name),
                 cmocka_unit_test(test_signing_again_replaces),
                 cmocka_unit_test(test_url_safe_base64),
                 cmocka_unit_test(test_refuses),

@@ -247,6 +247,29 @@ static void test_add_artifact(void **state) {
         assert_int_equal(release_to_json(release, &text, &size, NULL), 0);
 }
 
+/* 4,096 digests are a large document and a good one; one more is refused. */
+static void test_chunk_limit(void **state) {
+        _cleanup_release_ Release *release = golden(), *again = NULL;
+        ReleaseArtifact *artifact = release->artifacts.items + 1;
+        _cleanup_free_ char *text = NULL, *none = NULL;
+        Error error;
+        size_t size;
+
+        (void) state;
+        free(artifact->chunks.items);
+        artifact->chunks.items = calloc(RELEASE_CHUNKS_MAX + 1, sizeof(*artifact->chunks.items));
+        artifact->chunks.n = RELEASE_CHUNKS_MAX;
+        artifact->size = artifact->chunk_size * RELEASE_CHUNKS_MAX;
+        assert_int_equal(release_to_json(release, &text, &size, NULL), 0);
+        assert_int_equal(release_parse(text, size, &again, NULL), 0);
+        artifact->chunks.n++;
+        artifact->size++;
+        assert_int_equal(release_to_json(release, &none, &size, &error), -EBADMSG);
+        assert_string_equal(
+                error.message,
+                "release api 1.4.2: artifacts.linux/amd64.chunks: expected at most 4096 elements, found 4097");
+}
+
 static void test_asserts_version(void **state) {
         static const struct {
                 const char *body, *header;
@@ -278,17 +301,12 @@ static void test_asserts_version(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_golden),
-                cmocka_unit_test(test_golden_sections),
-                cmocka_unit_test(test_is_canonical),
-                cmocka_unit_test(test_defaults),
-                cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_newer_muster),
-                cmocka_unit_test(test_open),
-                cmocka_unit_test(test_open_wants_the_role),
-                cmocka_unit_test(test_find_artifact),
-                cmocka_unit_test(test_add_artifact),
-                cmocka_unit_test(test_asserts_version),
+                cmocka_unit_test(test_golden),        cmocka_unit_test(test_golden_sections),
+                cmocka_unit_test(test_is_canonical),  cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_hostile),       cmocka_unit_test(test_newer_muster),
+                cmocka_unit_test(test_open),          cmocka_unit_test(test_open_wants_the_role),
+                cmocka_unit_test(test_find_artifact), cmocka_unit_test(test_add_artifact),
+                cmocka_unit_test(test_chunk_limit),   cmocka_unit_test(test_asserts_version),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,17 @@ static void test_smallest(void **state) {
         assert_null(strstr(text, "candidate"));
 }
 
+static void test_max_parallel_as_a_number(void **state) {
+        _cleanup_target_ Target *target = golden();
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        (void) state;
+        target->max_parallel = (TargetShare){ .count = 7 };
+        assert_int_equal(target_to_json(target, &text, &size, NULL), 0);
+        assert_non_null(strstr(text, "\"max_parallel\":7,"));
+}
+
 static int parse(const void *data, size_t size, Error *error) {
         _cleanup_target_ Target *target = NULL;
 
@@ -224,11 +235,12 @@ static void test_environment(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_golden),   cmocka_unit_test(test_is_canonical),
-                cmocka_unit_test(test_smallest), cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_open),     cmocka_unit_test(test_successor),
-                cmocka_unit_test(test_floor),    cmocka_unit_test(test_share),
-                cmocka_unit_test(test_freeze),   cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_golden),      cmocka_unit_test(test_is_canonical),
+                cmocka_unit_test(test_smallest),    cmocka_unit_test(test_max_parallel_as_a_number),
+                cmocka_unit_test(test_hostile),     cmocka_unit_test(test_open),
+                cmocka_unit_test(test_successor),   cmocka_unit_test(test_floor),
+                cmocka_unit_test(test_share),       cmocka_unit_test(test_freeze),
+                cmocka_unit_test(test_environment),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,24 @@ static void test_expansion_is_limited(void **state) {
                        "f.yml:1: expected at most 10000 values, aliases counted as often as they are used");
 }
 
+static void test_limits_are_exact(void **state) {
+        static const char deep[] = "a: [[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]\n";
+        _cleanup_buffer_ Buffer text = {};
+
+        (void) state;
+        assert_tree("a: [[[[[[[[[[[[[[1]]]]]]]]]]]]]]\n", "{\"a\":[[[[[[[[[[[[[[\"1\"]]]]]]]]]]]]]]}");
+        assert_refused(deep, strlen(deep), "f.yml:1: nested more than 16 levels deep");
+        /* The mapping and the list count, too. */
+        assert_int_equal(buffer_printf(&text, "a:\n"), 0);
+        for (unsigned i = 0; i < YAML_TREE_NODES_MAX - 2; i++)
+                assert_int_equal(buffer_printf(&text, "- x\n"), 0);
+        yaml_tree_free(parse(buffer_string(&text)));
+        assert_int_equal(buffer_printf(&text, "- x\n"), 0);
+        assert_refused(
+                buffer_string(&text), text.size,
+                "f.yml:10000: expected at most 10000 values, aliases counted as often as they are used");
+}
+
 static void test_size_is_capped(void **state) {
         char text[LIMIT + 1];
 
@@ -151,13 +169,10 @@ static void test_lines(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_scalars_are_text),
-                cmocka_unit_test(test_collections),
-                cmocka_unit_test(test_aliases_and_merges),
-                cmocka_unit_test(test_refuses),
-                cmocka_unit_test(test_expansion_is_limited),
-                cmocka_unit_test(test_size_is_capped),
-                cmocka_unit_test(test_lines),
+                cmocka_unit_test(test_scalars_are_text),     cmocka_unit_test(test_collections),
+                cmocka_unit_test(test_aliases_and_merges),   cmocka_unit_test(test_refuses),
+                cmocka_unit_test(test_expansion_is_limited), cmocka_unit_test(test_limits_are_exact),
+                cmocka_unit_test(test_size_is_capped),       cmocka_unit_test(test_lines),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

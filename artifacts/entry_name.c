@@ -1,25 +1,16 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "agent/base/utf8.h"
 #include "artifacts/entry_name.h"
 
-/* The length of the UTF-8 sequence that P begins with, 0 if it is none (RFC 3629) or a control character. */
+/* The length of the character that P begins with, 0 if it is none, or one that controls a terminal (C0, delete, C1). */
 static size_t character_length(const uint8_t *p, size_t available) {
-        static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-        size_t length = *p < 0x80 ? 1 : *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
-        uint32_t c;
+        size_t length = utf8_sequence(p, available);
 
-        if (length == 1)
-                return *p >= 0x20 && *p != 0x7f;
-        if (*p < 0xc2 || *p > 0xf4 || length > available)
+        if (length == 1 && (*p < 0x20 || *p == 0x7f))
                 return 0;
-        c = *p & (0xffU >> (length + 1));
-        for (size_t i = 1; i < length; i++) {
-                if ((p[i] & 0xc0) != 0x80)
-                        return 0;
-                c = c << 6 | (p[i] & 0x3fU);
-        }
-        if (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) || (c >= 0x80 && c < 0xa0))
+        if (length == 2 && *p == 0xc2 && p[1] < 0xa0)
                 return 0;
         return length;
 }

@@ -1,4 +1,5 @@
 # Linked into every unit test.
 TEST_SUPPORT_SRC += tests/unit/test.c
 
+include tests/bench/bench.mk
 include tests/lab/lab.mk

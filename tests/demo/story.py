@@ -48,8 +48,8 @@ class Story:
     # The chapters
 
     def tell(self):
-        self.began = time.monotonic()
         self._prepare()
+        self.began = time.monotonic()
         prod = self._two_instances_enter_service()
         self._update_under_load(prod)
         self._bad_release_is_undone(prod)

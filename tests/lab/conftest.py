@@ -65,9 +65,7 @@ def session_cloud(lab):
 @pytest.fixture
 def cloud(session_cloud):
     """S3 and the rest, with a clock that is right, an empty log and no faults."""
-    session_cloud.set_clock(0)
-    session_cloud.proxy.log.clear()
-    session_cloud.proxy.bucket_regions.clear()
+    session_cloud.proxy.reset()
     session_cloud.metadata.fault = None
     session_cloud.metadata.log.clear()
     return session_cloud

@@ -1,7 +1,9 @@
-"""What can go wrong between an instance and AWS, as values that a test puts into the fault proxy:
+"""What can go wrong between an instance and AWS, as values that a test puts into the fault proxy, for a while or until the
+test's end:
 
-    with cloud.fault(slow_down(), service="s3", method="GET", times=2):
+    with cloud.fault(slow_down(), service="s3", method="GET"):
         …
+    fault = cloud.fault(throttling(), times=2, action="CompleteLifecycleAction")
 
 A fault is a function of (request, forward) -> Response, where forward(request) asks the real service. The ones that
 spoil an answer do it after the service has acted, the ones that refuse do it instead.

@@ -5,7 +5,6 @@ import http.client
 import re
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from . import sigv4
@@ -34,9 +33,21 @@ class Entry:
 
 
 class Fault:
-    def __init__(self, act, times, match):
+    """A fault that is in force from its making to remove(), to the end of its with block, or `times` requests long."""
+
+    def __init__(self, proxy, act, times, match):
         self.act, self.left, self.match = act, times, match
         self.hits = 0
+        self._proxy = proxy
+
+    def remove(self):
+        self._proxy.remove_fault(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
 
     def takes(self, request, service, action):
         wanted = self.match
@@ -72,18 +83,26 @@ class Proxy:
     def now(self):
         return time.time() + self.clock_offset
 
-    @contextmanager
     def fault(self, act, times=None, **match):
-        """Puts a fault in for the length of a with block; match: service, method, action, client, path (a regular
-        expression over the decoded path). Yields it, so that a test can look at .hits."""
-        fault = Fault(act, times, match)
+        """Puts a fault in (see Fault); match: service, method, action, client, path (a regular expression over the decoded
+        path). Of several that match a request the oldest acts."""
+        fault = Fault(self, act, times, match)
         with self._lock:
             self._faults.append(fault)
-        try:
-            yield fault
-        finally:
-            with self._lock:
+        return fault
+
+    def remove_fault(self, fault):
+        with self._lock:
+            if fault in self._faults:
                 self._faults.remove(fault)
+
+    def reset(self):
+        """No faults, an empty log, a clock that is right, every bucket here."""
+        with self._lock:
+            self._faults.clear()
+        self.clock_offset = 0.0
+        self.log.clear()
+        self.bucket_regions.clear()
 
     def requests(self, **match):
         """The log's entries whose fields are as given (path: a regular expression over the target)."""

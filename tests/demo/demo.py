@@ -11,9 +11,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "lab")]
 
-from muster import Muster  # noqa: E402
 from rig.host import LabError  # noqa: E402
 from rig.lab import Lab  # noqa: E402
+from rig.operator import Muster  # noqa: E402
 from rig.rootfs import TOP  # noqa: E402
 from story import Story, write  # noqa: E402
 from teller import Teller  # noqa: E402

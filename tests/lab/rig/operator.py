@@ -1,17 +1,19 @@
-"""How releases get to instances in the demo: by muster, used as an operator uses it."""
+"""How releases get to instances of a fleet: by muster, used as an operator uses it."""
 
 import json
+import tempfile
+from pathlib import Path
 
-from rig.director import Template
+from .director import Template
 
 _CONFIGURATION = """[agent]
 depot = s3://{bucket}/depot
 group = {group}
-poll_interval = 2s
+poll_interval = {poll_interval}
 
 [launch]
 hook = muster
-
+{launch}
 [app api]
 required = yes
 """
@@ -41,8 +43,7 @@ class Muster:
 
     def prepare(self, cloud):
         self._cloud, self._bucket = cloud, cloud.bucket()
-        self._folder = cloud.folder / "operator"
-        self._folder.mkdir()
+        self._folder = Path(tempfile.mkdtemp(prefix="operator-", dir=cloud.folder))
         for role in ("root", "release", "target"):
             self._run("key", "generate", "--out", f"{role}.key", "--public-out", f"{role}.pub")
         self._run("root", "init", "--root-key", "root.key", "--release-key", "release.pub", "--target-key",
@@ -54,9 +55,15 @@ class Muster:
     def set_target(self, group, version):
         self._run("target", "set", "--app", "api", "--group", group, "--version", version, "--key", "target.key")
 
-    def template(self, group):
+    @property
+    def bucket(self):
+        return self._bucket
+
+    def template(self, group, launch="", poll_interval="2s"):
+        """launch: further lines of the section [launch]."""
         root = (self._folder / "root.json").read_text()
-        configuration = _CONFIGURATION.format(bucket=self._bucket, group=group)
+        configuration = _CONFIGURATION.format(bucket=self._bucket, group=group, launch=launch,
+                                              poll_interval=poll_interval)
         return Template(user_data=_USER_DATA.format(root=root, configuration=configuration))
 
     @staticmethod

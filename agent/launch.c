@@ -196,6 +196,31 @@ static void look(Launch *launch) {
                 try_again(launch, look, error.message);
 }
 
+static void on_beat(_unused_ AutoScalingRequest *request, int result, const Error *error, void *userdata) {
+        if (result < 0)
+                log_launch(userdata, LOG_INFO, NULL, "heartbeat: %s", error->message);
+}
+
+static void beat_after(Launch *launch) {
+        (void) sd_event_source_set_time_relative(launch->heartbeat, launch->heartbeat_interval);
+        (void) sd_event_source_set_enabled(launch->heartbeat, SD_EVENT_ONESHOT);
+}
+
+static int on_heartbeat(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        Launch *launch = userdata;
+        AutoScalingAction action = action_of(launch);
+        Error error = {};
+
+        beat_after(launch);
+        if (launch->record.state != LAUNCH_WAITING || !launch->deploying)
+                return 0;
+        launch->beat = autoscaling_request_free(launch->beat);
+        if (autoscaling_heartbeat_start(launch->context.aws, &action, on_beat, launch, &launch->beat,
+                                        &error) < 0)
+                log_launch(launch, LOG_INFO, NULL, "heartbeat: %s", error.message);
+        return 0;
+}
+
 static void on_hooks(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
         Launch *launch = userdata;
         const AutoScalingHook *hooks;
@@ -213,30 +238,11 @@ static void on_hooks(AutoScalingRequest *request, int result, const Error *error
                         launch->heartbeat_interval = MAX(hooks[i].heartbeat_timeout / 3, HEARTBEAT_MIN);
                         found = true;
                 }
-        if (!found)
+        if (found)
+                beat_after(launch);
+        else
                 log_launch(launch, LOG_WARNING, NULL, "group %s has no lifecycle hook %s",
                            launch->context.identity->scaling_group, launch->context.config->launch_hook);
-}
-
-static void on_beat(_unused_ AutoScalingRequest *request, int result, const Error *error, void *userdata) {
-        if (result < 0)
-                log_launch(userdata, LOG_INFO, NULL, "heartbeat: %s", error->message);
-}
-
-static int on_heartbeat(sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
-        Launch *launch = userdata;
-        AutoScalingAction action = action_of(launch);
-        Error error = {};
-
-        (void) sd_event_source_set_time_relative(source, launch->heartbeat_interval);
-        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        if (launch->record.state != LAUNCH_WAITING || !launch->deploying)
-                return 0;
-        launch->beat = autoscaling_request_free(launch->beat);
-        if (autoscaling_heartbeat_start(launch->context.aws, &action, on_beat, launch, &launch->beat,
-                                        &error) < 0)
-                log_launch(launch, LOG_INFO, NULL, "heartbeat: %s", error.message);
-        return 0;
 }
 
 static int add_timers(Launch *launch) {

@@ -35,18 +35,15 @@ static int make_printable(json_t *value, bool keeps_lines) {
 
 static int parse_object(const char *text, const char *what, json_t **ret, Error *error) {
         json_error_t json_error;
+        json_auto_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &json_error);
 
-        *ret = json_loads(text, JSON_REJECT_DUPLICATES, &json_error);
-        if (!*ret)
+        if (!value)
                 return error_set(error, -EBADMSG, "musterd's %s is no JSON: %s", what, json_error.text);
-        if (!json_is_object(*ret)) {
-                json_decref(*ret);
+        if (!json_is_object(value))
                 return error_set(error, -EBADMSG, "musterd's %s is no JSON object", what);
-        }
-        if (make_printable(*ret, false) < 0) {
-                json_decref(*ret);
+        if (make_printable(value, false) < 0)
                 return error_oom(error);
-        }
+        *ret = TAKE_PTR(value);
         return 0;
 }
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[3]
-BUILD = TOP / "build/gcc"
+BUILD = TOP / os.environ.get("MUSTER_BUILD", "build/gcc")  # a build with sanitizers, say
 
 OK, FAILED, USAGE, INPUT, DENIED, NOT_FOUND, CONFLICT, UNREACHABLE = range(8)
 

@@ -27,6 +27,7 @@ UNIT_TESTS += \
         test-trust_root \
         test-yaml_tree
 TEST_SUPPORT_SRC += tests/unit/documents.c
+MAN_PAGES += artifacts/muster-appspec.5
 FUZZERS += \
         fuzz-appspec \
         fuzz-dsse \

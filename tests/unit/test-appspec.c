@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <string.h>
 
+#include "agent/base/file.h"
 #include "artifacts/appspec.h"
 #include "tests/unit/documents.h"
 #include "tests/unit/test.h"
@@ -110,6 +112,24 @@ static void test_hostile(void **state) {
         assert_string_equal(rest, "");
 }
 
+/* The example in the manual is one that works. */
+static void test_example_of_the_manual(void **state) {
+        _cleanup_appspec_ Appspec *appspec = NULL;
+        _cleanup_buffer_ Buffer page = {};
+        char *start, *end;
+        Error error = {};
+
+        (void) state;
+        assert_int_equal(file_read_at(AT_FDCWD, "artifacts/muster-appspec.5", APPSPEC_SIZE_MAX, &page), 0);
+        start = strstr(buffer_string(&page), ".Bd -literal");
+        assert_non_null(start);
+        start = strchr(start, '\n') + 1;
+        end = strstr(start, ".Ed");
+        if (appspec_parse("appspec.yml", start, (size_t) (end - start), &appspec, &error) < 0)
+                fail_msg("%s", error.message);
+        assert_int_equal(appspec->health.n, 1);
+}
+
 static void test_size_is_capped(void **state) {
         _cleanup_free_ char *text = malloc(APPSPEC_SIZE_MAX + 1);
         Appspec *appspec = NULL;
@@ -151,6 +171,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole),
                 cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_example_of_the_manual),
                 cmocka_unit_test(test_size_is_capped),
                 cmocka_unit_test(test_compiled_is_a_release),
         };

@@ -1,7 +1,8 @@
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "agent/base/parse.h"
-#include "agent/base/strv.h"
+#include "agent/net/url.h"
 #include "artifacts/release_health.h"
 #include "artifacts/release_unit.h"
 
@@ -20,15 +21,11 @@ const char *release_health_type_to_string(ReleaseHealthType type) {
         return health_types[type];
 }
 
+/* What the HTTP client takes. */
 static bool url_is_valid(const char *text) {
-        const char *host = strstr(text, "://");
+        _cleanup_url_ Url url = {};
 
-        if (!string_starts_with(text, "http://") && !string_starts_with(text, "https://"))
-                return false;
-        for (const char *p = text; *p; p++)
-                if ((unsigned char) *p <= ' ' || *p == 0x7f)
-                        return false;
-        return host[3] && !strchr("/:?#", host[3]);
+        return url_parse(text, &url, NULL) >= 0;
 }
 
 static bool header_is_valid(const char *text) {
@@ -41,16 +38,33 @@ static bool header_is_valid(const char *text) {
         return document_text_type.is_valid(text);
 }
 
-/* "host:port" or "[address]:port"; what the name means is for the resolver to say. */
+static bool host_is_numeric(const char *host) {
+        size_t n = strlen(host);
+        char inner[INET6_ADDRSTRLEN];
+        struct in6_addr address;
+
+        if (strcmp(host, "localhost") == 0)
+                return true;
+        if (n < 2 || host[0] != '[' || host[n - 1] != ']')
+                return inet_pton(AF_INET, host, &address) == 1;
+        if (n - 2 >= sizeof(inner))
+                return false;
+        memcpy(inner, host + 1, n - 2);
+        inner[n - 2] = '\0';
+        return inet_pton(AF_INET6, inner, &address) == 1;
+}
+
+/* No names but localhost: a check must not wait for a resolver. */
 static bool address_is_valid(const char *text) {
-        static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
-        bool bracketed = text[0] == '[';
-        size_t n = bracketed ? 1 + strspn(text + 1, "0123456789abcdefABCDEF:.") : strspn(text, characters);
+        const char *colon = strrchr(text, ':');
+        char host[INET6_ADDRSTRLEN + 3];
         uint64_t port;
 
-        if (n == bracketed || (bracketed && text[n++] != ']') || text[n] != ':')
+        if (!colon || (size_t) (colon - text) >= sizeof(host))
                 return false;
-        return parse_u64(text + n + 1, &port) >= 0 && port >= 1 && port <= 65535;
+        memcpy(host, text, (size_t) (colon - text));
+        host[colon - text] = '\0';
+        return host_is_numeric(host) && parse_u64(colon + 1, &port) >= 0 && port >= 1 && port <= UINT16_MAX;
 }
 
 static const SchemaType health_type_type = {
@@ -60,7 +74,7 @@ static const SchemaType health_type_type = {
 static const SchemaType url_type = {
         SCHEMA_TEXT_OPERATIONS,
         .is_valid = url_is_valid,
-        .expected = "a URL that starts with http:// or https://",
+        .expected = "a URL such as http://127.0.0.1:8080/healthz",
         .max = 2048,
 };
 static const SchemaType status_type = {
@@ -81,7 +95,7 @@ static const SchemaType body_type = {
 static const SchemaType address_type = {
         SCHEMA_TEXT_OPERATIONS,
         .is_valid = address_is_valid,
-        .expected = "an address such as 127.0.0.1:8080",
+        .expected = "a numeric address and a port, such as 127.0.0.1:8080 or [::1]:8080",
         .max = 260,
 };
 static const SchemaType command_type = {

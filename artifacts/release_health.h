@@ -19,11 +19,11 @@ const char *release_health_type_to_string(ReleaseHealthType type);
 
 typedef struct ReleaseHealth {
         ReleaseHealthType type;
-        char *url;                 /* http: "http://..." or "https://..." */
+        char *url;                 /* http: as url_parse() takes it */
         uint64_t status;           /* http: of the answer, 200 unless given; 0 in checks of another type */
         char *body;                /* http: a text that the answer's body must hold, or NULL */
         char *header;              /* http: a header "Name: value" that the answer must have, or NULL */
-        char *address;             /* tcp: "127.0.0.1:6379", "[::1]:6379" */
+        char *address;             /* tcp: "127.0.0.1:6379", "[::1]:6379", "localhost:6379"; no other names */
         DocumentArguments command; /* command: a file of the app's tree or an absolute path, and arguments */
         char *runas;               /* command: NULL: root */
         char *unit;                /* unit: must be active ... */

@@ -44,7 +44,7 @@ sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 
 # These run before anything is installed, or need nothing of it.
-GOALS_WITHOUT_LIBRARIES := check check-long demo deb fuzz lint clean format
+GOALS_WITHOUT_LIBRARIES := check check-long demo deb package explore fuzz lint clean format
 NEEDS_LIBRARIES := $(if $(filter-out $(GOALS_WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),yes)
 
 # What the sources include; --as-needed keeps out of each program what that program does not use.
@@ -77,7 +77,7 @@ Q := $(if $(V),,@)
 SAY := $(if $(V),@:,@printf '%-4s %s\n')
 
 .PHONY: all test-programs check check-long unit demo bench lint format fuzz fuzz-run \
-        deb install clean print-lists print-compiler FORCE
+        deb package install clean print-lists print-compiler FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -176,14 +176,17 @@ $(OUT)/tests/fuzz/fuzz-%: $(OUT)/tests/fuzz/fuzz-%.o $(LIB)
 # The package is built from a copy, so that nothing of it lies about in the tree; a second time only what changed.
 DEB_TREE := $(BUILD)/deb/muster-$(VERSION)
 DEB = $(BUILD)/muster_$(VERSION)_$(shell dpkg --print-architecture).deb
-deb:
+package:
 	@tests/setup --packages
+	@echo 'building the package; what it says is in $(BUILD)/deb/build.log'
 	@mkdir -p $(DEB_TREE)
 	@tar --exclude=./$(BUILD) --exclude=./.git -c . | tar -x -C $(DEB_TREE)
 	@cd $(DEB_TREE) && rm -rf debian/muster debian/.debhelper debian/debhelper-build-stamp debian/files && \
 		DEB_BUILD_OPTIONS='nocheck terse parallel=$(shell nproc)' dpkg-buildpackage --build=binary --no-pre-clean \
 		--unsigned-source --unsigned-changes >../build.log 2>&1 || { tail -n 60 ../build.log; exit 1; }
 	@cp $(BUILD)/deb/$(notdir $(DEB)) $(DEB)
+
+deb: package
 	@lintian --pedantic --allow-root --fail-on=error,warning,info,pedantic $(BUILD)/deb/muster_$(VERSION)_*.changes
 	@echo $(DEB)
 

@@ -2,15 +2,15 @@
 # make demo             the story of a launched instance, told by the lab with times
 # make explore          a shell on an instance with a cloud around it
 .PHONY: lab demo explore must-be-root
-lab: must-be-root test-programs deb
+lab: must-be-root test-programs package
 	@tests/setup --venv
 	$(Q)build/venv/bin/python -m pytest -q tests/lab $(LAB)
 
-demo: must-be-root deb
+demo: must-be-root package
 	@tests/setup --venv
 	$(Q)build/venv/bin/python tests/demo/demo.py
 
-explore: must-be-root deb
+explore: must-be-root package
 	@tests/setup --venv
 	$(Q)build/venv/bin/python tests/lab/explore.py
 

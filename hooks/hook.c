@@ -4,6 +4,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "hooks/environment_file.h"
 #include "hooks/hook.h"
@@ -231,6 +232,9 @@ static int make_names(Hook *hook, const Setup *setup, Error *error) {
         const char *event = lifecycle_event_to_string(context->event);
         int r;
 
+        if (!name_is_valid(context->app) || !name_is_valid(context->deployment))
+                return error_set(error, -EINVAL, "'%s' or '%s' is not a name", context->app,
+                                 context->deployment);
         if (strlen(setup->script->location) > HOOK_LOCATION_MAX)
                 return error_set_fault(error, -ENAMETOOLONG, FAULT_RELEASE,
                                        "%s: a hook's location has more than %u bytes", event,

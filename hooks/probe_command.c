@@ -6,6 +6,7 @@
 #include "agent/base/strv.h"
 #include "hooks/hook_name.h"
 #include "hooks/probe_command.h"
+#include "units/journal_sync.h"
 #include "units/transient.h"
 #include "units/transient_stop.h"
 #include "units/unit_journal.h"
@@ -19,6 +20,7 @@ typedef struct CommandAttempt {
         char **argv;
         Transient *transient;
         TransientStop *stop;
+        JournalSync *sync;
         bool failed;
         Error error;
 } CommandAttempt;
@@ -28,20 +30,27 @@ static void quote_output(CommandAttempt *attempt) {
         _cleanup_(unit_journal_deinit) UnitJournal journal = {};
         size_t n = strlen(attempt->error.message);
 
-        if (unit_journal_read(attempt->unit, transient_result(attempt->transient)->invocation, &journal,
-                              NULL) >= 0 &&
-            journal.last_line)
+        if (unit_journal_read(attempt->unit, 0, &journal, NULL) >= 0 && journal.last_line)
                 (void) snprintf(attempt->error.message + n, sizeof(attempt->error.message) - n,
                                 "; its last output: %.*s", QUOTE_MAX, journal.last_line);
+}
+
+static void on_journal(_unused_ JournalSync *sync, void *userdata) {
+        CommandAttempt *attempt = userdata;
+
+        quote_output(attempt);
+        probe_finish(attempt->probe, &attempt->error);
 }
 
 static void on_stopped(_unused_ TransientStop *stop, _unused_ int result, _unused_ const Error *error,
                        void *userdata) {
         CommandAttempt *attempt = userdata;
+        sd_event *event = manager_event(attempt->probe->context->manager);
 
-        if (attempt->failed)
-                quote_output(attempt);
-        probe_finish(attempt->probe, attempt->failed ? &attempt->error : NULL);
+        if (!attempt->failed)
+                probe_finish(attempt->probe, NULL);
+        else if (journal_sync_start(event, on_journal, attempt, &attempt->sync, NULL) < 0)
+                probe_finish(attempt->probe, &attempt->error);
 }
 
 static void on_ended(Transient *transient, int result, const Error *error, void *userdata) {
@@ -69,6 +78,7 @@ static void attempt_free(void *p) {
 
         transient_free(attempt->transient);
         transient_stop_free(attempt->stop);
+        journal_sync_free(attempt->sync);
         strv_free(attempt->argv);
         free(attempt->unit);
         free(attempt);

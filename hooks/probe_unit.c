@@ -23,7 +23,7 @@ static bool check_state(const HealthCheck *check, const UnitState *state, uint64
         uint64_t age = now > state->active_entered ? now - state->active_entered : 0;
         char active[DURATION_TEXT_MAX], wanted[DURATION_TEXT_MAX], text[UNIT_EXIT_TEXT_MAX];
 
-        if (!unit_state_is_loaded(state)) {
+        if (unit_state_is_unknown(state)) {
                 error_set_fault(error, 0, FAULT_RELEASE, "systemd knows no such unit");
                 return false;
         }

@@ -335,6 +335,18 @@ ManagerCall *manager_call_free(ManagerCall *call) {
         return NULL;
 }
 
+void manager_send(Manager *manager, const char *member, const char *unit) {
+        sd_bus_message *message = NULL;
+
+        if (manager->bus &&
+            sd_bus_message_new_method_call(manager->bus, &message, MANAGER_SERVICE, MANAGER_PATH,
+                                           MANAGER_INTERFACE, member) >= 0 &&
+            sd_bus_message_append(message, "s", unit) >= 0 &&
+            sd_bus_message_set_expect_reply(message, 0) >= 0)
+                (void) sd_bus_send(manager->bus, message, NULL);
+        sd_bus_message_unref(message);
+}
+
 int manager_reload_start(Manager *manager, ManagerCallDone done, void *userdata, ManagerCall **ret,
                          Error *error) {
         static const ManagerMethod reload = { .member = "Reload",

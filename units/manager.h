@@ -73,6 +73,10 @@ int manager_call_start(Manager *manager, const ManagerMethod *method, ManagerCal
 ManagerCall *manager_call_free(ManagerCall *call);
 DEFINE_CLEANUP(ManagerCall *, manager_call_free)
 
+/* Calls a method whose only argument is a unit's name, and wants no answer; without a connection nothing is done. It is
+ * worked off after the calls that were made before it. */
+void manager_send(Manager *manager, const char *member, const char *unit);
+
 /* systemctl daemon-reload */
 int manager_reload_start(Manager *manager, ManagerCallDone done, void *userdata, ManagerCall **ret,
                          Error *error);

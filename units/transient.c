@@ -104,30 +104,43 @@ static int spec_copy(TransientSpec *to, const TransientSpec *from) {
         return r;
 }
 
-/* In its extended form, with the flag that leaves "$" in the arguments alone: the plain one expands variables and makes
- * "$" of "$$". */
+/* systemd expands variables in arguments, and makes "$" of "$$". (ExecStartEx with its flag against that is no way out:
+ * systemd 252 writes that name into the unit's file, and does not know it when it reads the file again at a reload.) */
+static int append_argument(sd_bus_message *m, const char *argument) {
+        _cleanup_free_ char *escaped = malloc(strlen(argument) * 2 + 1);
+        char *to = escaped;
+
+        if (!escaped)
+                return -ENOMEM;
+        for (const char *p = argument; *p; p++) {
+                if (*p == '$')
+                        *to++ = '$';
+                *to++ = *p;
+        }
+        *to = '\0';
+        return sd_bus_message_append(m, "s", escaped);
+}
+
 static int append_command(sd_bus_message *m, char *const *argv) {
         static const char *const containers[][2] = {
-                { "r", "sv" },
-                { "v", "a(sasas)" },
-                { "a", "(sasas)" },
-                { "r", "sasas" },
+                { "r", "sv" }, { "v", "a(sasb)" }, { "a", "(sasb)" }, { "r", "sasb" }, { "a", "s" },
         };
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(containers); i++) {
                 r = sd_bus_message_open_container(m, *containers[i][0], containers[i][1]);
                 if (r >= 0 && i == 0)
-                        r = sd_bus_message_append(m, "s", "ExecStartEx");
+                        r = sd_bus_message_append(m, "s", "ExecStart");
+                if (r >= 0 && i == 3)
+                        r = sd_bus_message_append(m, "s", argv[0]);
         }
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", argv[0]);
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, (char **) argv);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(containers); i++)
+        for (; r >= 0 && *argv; argv++)
+                r = append_argument(m, *argv);
+        for (size_t i = ELEMENTSOF(containers); r >= 0 && i > 0; i--) {
                 r = sd_bus_message_close_container(m);
+                if (r >= 0 && i == ELEMENTSOF(containers))
+                        r = sd_bus_message_append(m, "b", 0); /* a failure counts */
+        }
         return r;
 }
 
@@ -238,7 +251,7 @@ bool transient_judge(const UnitState *state, TransientResult *ret) {
                 .started_usec = state->exec_started,
         };
 
-        if (!unit_state_is_loaded(state)) {
+        if (unit_state_is_unknown(state)) {
                 *ret = (TransientResult){ .outcome = TRANSIENT_VANISHED };
                 return true;
         }

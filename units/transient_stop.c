@@ -42,11 +42,11 @@ static void on_changed(_unused_ UnitWatch *watch, const UnitState *state, void *
         Error error = {};
         int r;
 
-        if (!stop->stopping || stop->call)
+        if (!stop->stopping || stop->call || !unit_state_is_down(state))
                 return;
-        if (!unit_state_is_loaded(state) || (state->active == UNIT_INACTIVE && state->job == 0)) {
+        if (state->active == UNIT_INACTIVE) {
                 finish(stop, 0, &error);
-        } else if (state->active == UNIT_FAILED && state->job == 0) {
+        } else {
                 r = manager_call_start(stop->manager, &method, on_reset, stop, &stop->call, &error);
                 if (r < 0)
                         finish(stop, r, &error);

@@ -53,10 +53,14 @@ static void on_enabled(_unused_ ManagerCall *call, int result, sd_bus_message *r
         Error problem = {};
         bool changed;
 
-        if (result == 0)
+        if (result == 0) {
                 result = sync_changes(enable, reply, &changed, &problem);
-        else
+        } else if (result == -ENOENT && !enable->enable) {
+                result = 0; /* its file is gone; links that were left went all the same */
+                changed = true;
+        } else {
                 problem = *error;
+        }
         enable->call = manager_call_free(enable->call);
         if (result == 0 && changed) {
                 result = manager_reload_start(enable->manager, on_reloaded, enable, &enable->call, &problem);

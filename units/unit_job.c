@@ -5,16 +5,17 @@
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
+#include "units/journal_sync.h"
 #include "units/unit_job.h"
 #include "units/unit_journal.h"
 #include "units/unit_process.h"
 #include "units/unit_watch.h"
 
-/* journald takes a service's last words from a socket, while systemd already reports its end. */
-#define JOURNAL_DELAY_USEC (300 * USEC_PER_MSEC)
-
 /* For the last look at the unit, when the connection is just being made again. */
 #define LAST_LOOK_USEC (30 * USEC_PER_SEC)
+
+/* systemd takes the time of a start after the fork, when the process may have said something already. */
+#define START_SLACK_USEC (100 * USEC_PER_MSEC)
 
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
 #define LAST_LINE_MAX 200
@@ -26,7 +27,7 @@ typedef enum Phase {
         PHASE_WAIT,    /* for the job */
         PHASE_SETTLE,  /* watching */
         PHASE_LAST,    /* waiting for the state at the end of the settle time */
-        PHASE_JOURNAL, /* the verdict is there, its reasons are on their way to the journal */
+        PHASE_JOURNAL, /* the verdict is there, its reasons are on their way into the journal */
         PHASE_DONE,
 } Phase;
 
@@ -36,11 +37,14 @@ struct UnitJob {
         Phase phase;
         UnitWatch *watch;
         ManagerCall *call, *cancel, *kill;
+        JournalSync *sync;
         sd_event_source *timer;
         const char *method;
-        uint32_t job; /* systemd's, 0 before it is known */
+        bool referenced; /* systemd keeps the unit for us */
+        uint32_t job;    /* systemd's, 0 before it is known */
         char job_result[UNIT_WORD_MAX];
         UnitState base, state;
+        uint64_t acted_at; /* CLOCK_MONOTONIC, which systemd's and the journal's times are on */
         uint64_t settle_began;
         UnitVerdict verdict;
         Error error;
@@ -61,36 +65,51 @@ static void set_timer(UnitJob *job, uint64_t usec) {
         (void) sd_event_source_set_enabled(job->timer, SD_EVENT_ONESHOT);
 }
 
+static void drop_reference(UnitJob *job) {
+        if (job->referenced)
+                manager_send(job->manager, "UnrefUnit", job->spec.unit);
+        job->referenced = false;
+}
+
 static void finish(UnitJob *job, int result) {
         job->phase = PHASE_DONE;
+        drop_reference(job);
         job->watch = unit_watch_free(job->watch);
         job->call = manager_call_free(job->call);
         (void) sd_event_source_set_enabled(job->timer, SD_EVENT_OFF);
         job->done(job, result, &job->error, job->userdata);
 }
 
-static void conclude(UnitJob *job, UnitVerdict verdict) {
-        job->verdict = verdict;
-        if (verdict == VERDICT_GOOD) {
-                finish(job, 0);
-        } else {
-                job->phase = PHASE_JOURNAL;
-                job->watch = unit_watch_free(job->watch);
-                set_timer(job, JOURNAL_DELAY_USEC);
-        }
-}
-
-/* The run that went wrong, not the one that systemd started after it. */
+/* From the action on; and not what the old process said on its way out, where there is a new one. */
 static void read_journal(UnitJob *job) {
-        sd_id128_t run =
-                sd_id128_is_null(job->base.invocation) ? job->state.invocation : job->base.invocation;
+        uint64_t started = job->base.exec_started, since;
         size_t n = strlen(job->error.message);
 
-        if (unit_journal_read(job->spec.unit, run, &job->journal, NULL) < 0)
+        since = MAX(job->acted_at, started > START_SLACK_USEC ? started - START_SLACK_USEC : 0);
+        if (unit_journal_read(job->spec.unit, since, &job->journal, NULL) < 0)
                 return; /* the verdict stands without it */
         if (job->journal.last_line)
                 snprintf(job->error.message + n, sizeof(job->error.message) - n, "; its last words: %.*s",
                          LAST_LINE_MAX, job->journal.last_line);
+}
+
+static void on_journal(_unused_ JournalSync *sync, void *userdata) {
+        UnitJob *job = userdata;
+
+        read_journal(job);
+        finish(job, (int) job->verdict);
+}
+
+static void conclude(UnitJob *job, UnitVerdict verdict) {
+        job->verdict = verdict;
+        job->watch = unit_watch_free(job->watch);
+        if (verdict != VERDICT_GOOD &&
+            journal_sync_start(manager_event(job->manager), on_journal, job, &job->sync, NULL) >= 0) {
+                job->phase = PHASE_JOURNAL;
+                (void) sd_event_source_set_enabled(job->timer, SD_EVENT_OFF);
+        } else {
+                finish(job, (int) verdict);
+        }
 }
 
 static UnitVerdict judge_code(UnitJob *job) {
@@ -188,9 +207,16 @@ static void act(UnitJob *job) {
         int r;
 
         job->phase = PHASE_ACT;
+        (void) sd_event_now(manager_event(job->manager), CLOCK_MONOTONIC, &job->acted_at);
         r = manager_call_start(job->manager, &method, on_acted, job, &job->call, &job->error);
-        if (r < 0)
+        if (r < 0) {
                 finish(job, r);
+                return;
+        }
+        /* Else systemd forgets one that has ended at once, and how it ended. Only now, since what is not loaded (and has
+         * no job) cannot be referenced. */
+        manager_send(job->manager, "RefUnit", job->spec.unit);
+        job->referenced = true;
 }
 
 static void on_reset(_unused_ ManagerCall *call, _unused_ int result, _unused_ sd_bus_message *reply,
@@ -302,10 +328,6 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
                 set_timer(job, LAST_LOOK_USEC);
                 unit_watch_refresh(job->watch);
                 break;
-        case PHASE_JOURNAL:
-                read_journal(job);
-                finish(job, (int) job->verdict);
-                break;
         default:
                 finish(job, error_set_fault(&job->error, -ETIMEDOUT, FAULT_HOST,
                                             "systemd does not answer: it does not tell the state of %s",
@@ -360,10 +382,12 @@ const UnitState *unit_job_state(const UnitJob *job) {
 UnitJob *unit_job_free(UnitJob *job) {
         if (!job)
                 return NULL;
+        drop_reference(job);
         unit_watch_free(job->watch);
         manager_call_free(job->call);
         manager_call_free(job->cancel);
         manager_call_free(job->kill);
+        journal_sync_free(job->sync);
         sd_event_source_disable_unref(job->timer);
         unit_journal_deinit(&job->journal);
         free((char *) job->spec.unit);

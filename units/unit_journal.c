@@ -18,24 +18,15 @@ static int add_match(sd_journal *journal, const char *field, const char *value) 
 
 /* Everything of the unit's own processes, or said on it by PID 1: matches on one field are alternatives, on several they
  * all must hold, and a disjunction separates the two groups. */
-static int add_matches(sd_journal *journal, const char *unit, sd_id128_t invocation) {
-        char id[SD_ID128_STRING_MAX];
-        bool any = sd_id128_is_null(invocation);
+static int add_matches(sd_journal *journal, const char *unit) {
         int r;
 
-        sd_id128_to_string(invocation, id);
         r = add_match(journal, "_SYSTEMD_UNIT", unit);
-        if (r >= 0 && !any)
-                r = add_match(journal, "_SYSTEMD_INVOCATION_ID", id);
         if (r >= 0)
                 r = sd_journal_add_disjunction(journal);
         if (r >= 0)
                 r = add_match(journal, "_PID", "1");
-        if (r >= 0)
-                r = add_match(journal, "UNIT", unit);
-        if (r >= 0 && !any)
-                r = add_match(journal, "INVOCATION_ID", id);
-        return r;
+        return r < 0 ? r : add_match(journal, "UNIT", unit);
 }
 
 /* The value of FIELD as printable text; new memory, NULL if the entry has none. */
@@ -85,7 +76,21 @@ static int add_entry(sd_journal *journal, UnitJournal *to, size_t *size) {
         return 0;
 }
 
-int unit_journal_read(const char *unit, sd_id128_t invocation, UnitJournal *ret, Error *error) {
+/* Goes to the entry before; 0 if there is none, or it is too old. */
+static int previous_entry(sd_journal *journal, uint64_t since) {
+        uint64_t at;
+        int r;
+
+        r = sd_journal_previous(journal);
+        if (r <= 0)
+                return r;
+        r = sd_journal_get_monotonic_usec(journal, &at, NULL);
+        if (r == -ESTALE) /* of an earlier boot */
+                return 0;
+        return r < 0 ? r : at >= since;
+}
+
+int unit_journal_read(const char *unit, uint64_t since, UnitJournal *ret, Error *error) {
         _cleanup_(sd_journal_closep) sd_journal *journal = NULL;
         _cleanup_(unit_journal_deinit) UnitJournal lines = {};
         size_t size = 0;
@@ -96,11 +101,11 @@ int unit_journal_read(const char *unit, sd_id128_t invocation, UnitJournal *ret,
                 return error_oom(error);
         r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
         if (r >= 0)
-                r = add_matches(journal, unit, invocation);
+                r = add_matches(journal, unit);
         if (r >= 0)
                 r = sd_journal_seek_tail(journal);
         for (unsigned i = 0; r >= 0 && i < UNIT_JOURNAL_LINES_MAX && size <= UNIT_JOURNAL_SIZE_MAX; i++) {
-                r = sd_journal_previous(journal);
+                r = previous_entry(journal, since);
                 if (r <= 0)
                         break;
                 r = add_entry(journal, &lines, &size);

@@ -2,7 +2,7 @@
 
 /* What a unit wrote into the journal. Reads the journal's files in place, a few milliseconds. */
 
-#include <systemd/sd-id128.h>
+#include <stdint.h>
 
 #include "agent/base/error.h"
 
@@ -14,8 +14,9 @@ typedef struct UnitJournal {
         char *last_line; /* the last message of the unit's own, NULL if there is none */
 } UnitJournal;
 
-/* What UNIT wrote, and systemd on it, in the run INVOCATION, or in any run if that is null; at most
- * UNIT_JOURNAL_LINES_MAX lines and UNIT_JOURNAL_SIZE_MAX bytes, control characters replaced. */
-int unit_journal_read(const char *unit, sd_id128_t invocation, UnitJournal *ret, Error *error);
+/* What UNIT wrote, and systemd on it, since SINCE (CLOCK_MONOTONIC, of this boot); at most UNIT_JOURNAL_LINES_MAX lines and
+ * UNIT_JOURNAL_SIZE_MAX bytes, control characters replaced. By time and not by the run (_SYSTEMD_INVOCATION_ID), which
+ * journald looks up when it takes a line in: for the last words of a process it then finds that of the next run. */
+int unit_journal_read(const char *unit, uint64_t since, UnitJournal *ret, Error *error);
 
 void unit_journal_deinit(UnitJournal *journal);

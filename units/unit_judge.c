@@ -85,7 +85,7 @@ UnitVerdict unit_judge_before(const char *unit, const UnitState *state, UnitVerb
         UnitVerdict verdict;
 
         *ret_method = NULL;
-        if (state->load == UNIT_NOT_FOUND && quiet)
+        if (unit_state_is_unknown(state) && quiet)
                 return VERDICT_GOOD;
         verdict = verb == UNIT_VERB_STOP ? VERDICT_GOOD : judge_load(unit, state, error);
         if (verdict != VERDICT_GOOD)
@@ -187,7 +187,7 @@ static UnitVerdict judge_down(const char *unit, const UnitState *base, const Uni
 }
 
 static UnitVerdict judge_stopped(const char *unit, const UnitState *state, Error *error) {
-        if (!unit_state_is_loaded(state) || state->active == UNIT_INACTIVE || state->active == UNIT_FAILED)
+        if (unit_state_is_down(state))
                 return VERDICT_GOOD;
         return (UnitVerdict) error_set_fault(error, VERDICT_WRONG_STATE, FAULT_UNKNOWN,
                                              "%s is %s (%s) after its stop", unit,

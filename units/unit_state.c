@@ -39,8 +39,12 @@ const char *unit_active_to_string(UnitActive active) {
         return (size_t) active < ELEMENTSOF(active_names) ? active_names[active] : "maintenance";
 }
 
-bool unit_state_is_loaded(const UnitState *state) {
-        return state->load == UNIT_LOADED;
+bool unit_state_is_unknown(const UnitState *state) {
+        return state->load == UNIT_NOT_FOUND && state->active == UNIT_INACTIVE;
+}
+
+bool unit_state_is_down(const UnitState *state) {
+        return (state->active == UNIT_INACTIVE || state->active == UNIT_FAILED) && state->job == 0;
 }
 
 typedef enum FieldType {

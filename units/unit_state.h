@@ -59,8 +59,11 @@ typedef struct UnitState {
 /* Reads the reply of org.freedesktop.DBus.Properties.GetAll(""). -EBADMSG and what sd_bus says. */
 int unit_state_read(sd_bus_message *reply, UnitState *ret, Error *error);
 
-/* The unit exists and systemd can use it. */
-bool unit_state_is_loaded(const UnitState *state);
+/* systemd does not know it. (A unit whose file was removed while it runs is "not-found", too, but active.) */
+bool unit_state_is_unknown(const UnitState *state);
+
+/* Nothing of it runs, or is about to. */
+bool unit_state_is_down(const UnitState *state);
 
 UnitLoad unit_load_from_string(const char *text);
 UnitActive unit_active_from_string(const char *text);

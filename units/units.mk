@@ -1,4 +1,5 @@
 LIB_SRC += \
+        units/journal_sync.c \
         units/manager.c \
         units/property.c \
         units/transient.c \

@@ -19,7 +19,7 @@ must-be-root:
 	@[ "$$(id -u)" -eq 0 ] || { echo 'this boots instances and makes network namespaces: run it as root' >&2; exit 69; }
 
 TEST_PROGRAMS += units-driver
-units-driver_MAIN := tests/lab/units-driver.c
+units-driver_MAIN := tests/lab/units-driver.c tests/lab/driver-hooks.c tests/lab/driver-units.c
 
 TEST_PROGRAMS += aws-driver
 aws-driver_MAIN := tests/lab/aws-driver.c

@@ -1,74 +1,10 @@
-"""units/ on a booted systemd, by way of tests/lab/units-driver.c."""
+"""units/ on a booted systemd, by way of units-driver.c."""
 
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from rig.host import wait_for
-
-TOP = Path(__file__).resolve().parents[2]
-DRIVER = "/usr/local/bin/units-driver"
-
-
-def built_driver():
-    """The driver as make builds it."""
-    subprocess.run(["make", "--no-print-directory", "-s", "test-programs"], cwd=TOP, check=True)
-    return TOP / "build/gcc/units-driver"
-
-
-class Driver:
-    """Calls the driver on an instance; what it prints becomes a dict (of the last value, journal lines are a list)."""
-
-    def __init__(self, instance):
-        self.instance = instance
-        instance.put(DRIVER, built_driver(), mode=0o755)
-
-    def __call__(self, *words, **options):
-        return self.parse(self.instance.run(DRIVER, *words, **options).out)
-
-    def start(self, *words):
-        return self.instance.start(DRIVER, *words, stdout=subprocess.PIPE)
-
-    @staticmethod
-    def parse(output):
-        values = {"journal": []}
-        for line in output.splitlines():
-            name, _, value = line.partition("=")
-            if name == "journal":
-                values["journal"].append(value)
-            else:
-                values[name] = value
-        return values
-
-    def sh(self, script, **options):
-        return self.instance.sh(script, **options)
-
-    def show(self, unit, name):
-        return self.instance.run("systemctl", "show", "--value", f"--property={name}", unit).text
-
-
-@pytest.fixture(scope="module")
-def driver(lab):
-    instance = lab.instance()
-    instance.boot()
-    yield Driver(instance)
-    lab.remove(instance)
-
-
-@pytest.fixture(autouse=True)
-def on_failure(request, driver):
-    request.node.instances = [driver.instance]
-
-
-@pytest.fixture
-def unit(request):
-    """A unit name of the test's own."""
-    return f"t-{request.node.name.removeprefix('test_').replace('[', '-').replace(']', '')}.service"
-
-
-# Transient units
-
+from units import _on_failure, driver, unit  # noqa: F401  (fixtures)
 
 @pytest.mark.parametrize("kind", ["oneshot", "exec"])
 def test_success(driver, unit, kind):
@@ -191,7 +127,7 @@ def test_stopped_by_somebody_else(driver, unit):
     process = driver.start("--exec", "run", unit, "/bin/sleep", "1000")
     wait_for(lambda: driver.show(unit, "ActiveState") == "active", 5, "the unit to start")
     driver.instance.run("systemctl", "stop", unit)
-    result = driver.parse(process.communicate(timeout=10)[0])
+    result = driver.finish(process)
     assert result["outcome"] in ("stopped", "vanished")
 
 
@@ -213,7 +149,7 @@ def test_the_bus_goes_away_meanwhile(driver, unit, what):
         driver.sh("systemctl kill -s KILL dbus.service; sleep 0.5; systemctl start dbus.service")
     else:
         driver.instance.run("systemctl", what)
-    result = driver.parse(process.communicate(timeout=20)[0])
+    result = driver.finish(process)
     assert (result["outcome"], result["status"]) == ("exit", "5")
     assert float(result["seconds"]) < 6
     driver("stop", unit)
@@ -225,6 +161,6 @@ def test_no_bus_at_all(driver, unit):
     process = driver.start("run", unit, "/bin/sh", "-c", "exit 4")
     time.sleep(1.5)
     driver.sh("systemctl start dbus.socket dbus.service")
-    result = driver.parse(process.communicate(timeout=20)[0])
+    result = driver.finish(process)
     assert (result["outcome"], result["status"]) == ("exit", "4")
     driver("stop", unit)

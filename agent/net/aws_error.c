@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/base/strv.h"
+#include "agent/base/utf8.h"
 #include "agent/net/aws_error.h"
 #include "agent/net/endpoint.h"
 #include "agent/net/retry.h"
@@ -17,6 +18,7 @@ static void copy_text(char *to, size_t size, const char *from) {
         for (; from && *from && n + 1 < size; from++)
                 to[n++] = (char) (iscntrl((unsigned char) *from) ? ' ' : *from);
         to[n] = '\0';
+        utf8_make_printable(to, n); /* it may have been cut in the middle of a character */
 }
 
 static void parse_xml(const char *body, size_t size, AwsError *ret) {

@@ -9,6 +9,7 @@
 #include "agent/net/credentials.h"
 
 #define FIELD_MAX 16384U
+#define REFUSAL_MAX 320
 
 static void wipe_string(char **s) {
         if (*s)
@@ -56,6 +57,17 @@ static const char *string_field(const json_t *object, const char *name) {
         return text && credentials_is_text(text) ? text : NULL;
 }
 
+/* In one line, whatever the service says. */
+static int refused(const char *code, const char *message, Error *error) {
+        char text[REFUSAL_MAX];
+
+        snprintf(text, sizeof(text), "%.64s: %s", code, message ? message : "no reason given");
+        for (char *c = text; *c; c++)
+                if (iscntrl((unsigned char) *c))
+                        *c = ' ';
+        return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials refused: %s", text);
+}
+
 static int parse_object(const json_t *object, Credentials *ret, Error *error) {
         const char *id = string_field(object, "AccessKeyId"),
                    *secret = string_field(object, "SecretAccessKey");
@@ -70,8 +82,7 @@ static int parse_object(const json_t *object, Credentials *ret, Error *error) {
         };
 
         if (code && strcmp(code, "Success") != 0)
-                return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials refused: %.64s: %.256s",
-                                       code, message ? message : "no reason given");
+                return refused(code, message, error);
         if (!id || !secret || !token)
                 return error_set_fault(error, -EBADMSG, FAULT_HOST,
                                        "credentials without AccessKeyId, SecretAccessKey or Token");

@@ -74,7 +74,7 @@ static int explain_broken(const HttpFailure *f, Error *error) {
                          f->received);
 }
 
-int http_failure_explain(const HttpFailure *failure, Error *error) {
+static int explain(const HttpFailure *failure, Error *error) {
         switch (failure->code) {
         case CURLE_OPERATION_TIMEDOUT:
                 return explain_timeout(failure, error);
@@ -86,4 +86,12 @@ int http_failure_explain(const HttpFailure *failure, Error *error) {
         default:
                 return explain_phrase(failure, error);
         }
+}
+
+/* Whatever it was, it lies between this machine and the peer. */
+int http_failure_explain(const HttpFailure *failure, Error *error) {
+        int r = explain(failure, error);
+
+        error_blame(error, FAULT_HOST);
+        return r;
 }

@@ -33,6 +33,7 @@ UNIT_TESTS += \
         test-digest \
         test-endpoint \
         test-http \
+        test-http-tls \
         test-http_date \
         test-imds \
         test-retry \
@@ -42,6 +43,16 @@ UNIT_TESTS += \
         test-sts \
         test-url \
         test-xml
+
+FUZZERS += \
+        fuzz-aws_error \
+        fuzz-credentials \
+        fuzz-http_answer \
+        fuzz-http_date \
+        fuzz-s3_list \
+        fuzz-sigv4 \
+        fuzz-url \
+        fuzz-xml
 
 # A server on the test's own event loop.
 TEST_SUPPORT_SRC += tests/unit/http-server.c

@@ -51,12 +51,25 @@ static const char *nearest_verb(const Command *group, const char *word) {
         return suggest_nearest(word, names, n);
 }
 
+/* "init" alone was meant as "root init". */
+static const Command *group_that_has(const Command *root, const char *word) {
+        for (const Command *const *verb = root->verbs; verb && *verb; verb++)
+                if (find_verb(*verb, word))
+                        return *verb;
+        return NULL;
+}
+
 int command_refuse_word(const CommandPath *path, const char *word, Error *error) {
         _cleanup_free_ char *text = command_path_text(path);
         const char *nearest = nearest_verb(command_last(path), word);
+        const Command *group = group_that_has(command_last(path), word);
 
         if (!text)
                 return error_oom(error);
+        if (group)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "there is no command \"%s %.64s\"; did you mean \"%s %s %.64s\"?",
+                                       text, word, text, group->name, word);
         if (nearest)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "there is no command \"%s %.64s\"; did you mean \"%s %s\"?", text,
@@ -64,6 +77,21 @@ int command_refuse_word(const CommandPath *path, const char *word, Error *error)
         return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                "there is no command \"%s %.64s\"; \"%s --help\" lists what there is", text,
                                word, text);
+}
+
+int command_refuse_group(const CommandPath *path, Error *error) {
+        const Command *group = command_last(path);
+        _cleanup_free_ char *text = command_path_text(path);
+        _cleanup_buffer_ Buffer names = {};
+        int r = 0;
+
+        for (const Command *const *verb = group->verbs; *verb && r >= 0; verb++)
+                if (!(*verb)->hidden)
+                        r = buffer_printf(&names, "%s%s", names.size > 0 ? ", " : "", (*verb)->name);
+        if (!text || r < 0)
+                return error_oom(error);
+        return error_set_fault(error, -EINVAL, FAULT_INPUT, "after \"%s\" comes one of: %s", text,
+                               buffer_string(&names));
 }
 
 int command_check_arguments(const CommandPath *path, char *const *arguments, Error *error) {

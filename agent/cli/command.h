@@ -57,6 +57,9 @@ const Command *command_last(const CommandPath *path);
 /* "there is no command "pubish"; did you mean publish?"; -EINVAL. */
 int command_refuse_word(const CommandPath *path, const char *word, Error *error);
 
+/* "after "muster show" comes one of: release, target"; -EINVAL. */
+int command_refuse_group(const CommandPath *path, Error *error);
+
 /* Checks the count of ARGUMENTS. -EINVAL. */
 int command_check_arguments(const CommandPath *path, char *const *arguments, Error *error);
 

@@ -71,6 +71,10 @@ int trust_root_read(const char *path, TrustRoot **ret, Error *error) {
         int r;
 
         r = file_read_at(AT_FDCWD, path, TRUST_ROOT_SIZE_MAX, &content);
+        if (r == -ENOENT)
+                return error_set_fault(
+                        error, r, FAULT_INPUT,
+                        "there is no trust root %s; --root FILE or MUSTER_ROOT says where it is", path);
         if (r < 0)
                 return error_set_errno(error, r, "cannot read the trust root %s", path);
         return trust_root_load(path, content.data, content.size, ret, error);

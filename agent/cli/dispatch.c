@@ -105,6 +105,8 @@ static ExitCode answer_group(const CommandPath *path, char *const *words, Global
         int r;
 
         r = option_parse(&set, 1, words, true, environment, &rest, &error);
+        if (r == -EINVAL && path->n > 1)
+                r = command_refuse_group(path, &error); /* the option is one of a verb that was left out */
         if (r < 0)
                 return usage_error(cli, r, &error);
         if (answer_globals(globals, path, cli))

@@ -11,6 +11,7 @@
 #include "artifacts/layout.h"
 
 #define ROOT_KEY_VARIABLE "MUSTER_ROOT_KEY"
+#define ROOT_KEY_FILE_VARIABLE "MUSTER_ROOT_KEY_FILE"
 #define ROOT_EXPIRES_DEFAULT "365d"
 
 /* A signed root as a file. */
@@ -310,7 +311,8 @@ static const Option init_options[] = {
           .type = OPTION_PATHS,
           OPTION_INTO(MakeValues, signers),
           .value = "FILE",
-          .help = "a key of the role root; the private ones sign (otherwise the PEM text in MUSTER_ROOT_KEY)" },
+          .help = "a key of the role root; the private ones sign (or the PEM text in MUSTER_ROOT_KEY)",
+          .environment = ROOT_KEY_FILE_VARIABLE },
         ROLE_OPTION("release-key", TRUST_ROLE_RELEASE, true, "a key that may sign releases"),
         ROLE_OPTION("target-key", TRUST_ROLE_TARGET, true, "a key that may say what a group runs"),
         ROLE_OPTION("freshness-key", TRUST_ROLE_FRESHNESS, false,
@@ -352,7 +354,8 @@ static const Option rotate_options[] = {
           .type = OPTION_PATHS,
           OPTION_INTO(MakeValues, signers),
           .value = "FILE",
-          .help = "a private key of the old root's role root (otherwise the PEM text in MUSTER_ROOT_KEY)" },
+          .help = "a private key of the old root's role root (or the PEM text in MUSTER_ROOT_KEY)",
+          .environment = ROOT_KEY_FILE_VARIABLE },
         ROLE_OPTION("new-root-key", TRUST_ROLE_ROOT, false,
                     "a key of the role root from now on; the private ones sign"),
         ROLE_OPTION("release-key", TRUST_ROLE_RELEASE, false, "a key that may sign releases from now on"),
@@ -404,7 +407,8 @@ static const Option sign_options[] = {
           .type = OPTION_PATHS,
           OPTION_INTO(SignValues, signers),
           .value = "FILE",
-          .help = "a private key to sign with (otherwise the PEM text in MUSTER_ROOT_KEY)" },
+          .help = "a private key to sign with (or the PEM text in MUSTER_ROOT_KEY)",
+          .environment = ROOT_KEY_FILE_VARIABLE },
         OPTION_END,
 };
 

@@ -34,6 +34,7 @@ typedef struct TargetValues {
 typedef struct TargetContext {
         Cli *cli;
         const TargetValues *values;
+        Key *key; /* set only */
         DepotAccess access;
         TrustRoot *root;
         uint64_t now;
@@ -42,6 +43,7 @@ typedef struct TargetContext {
 static void target_context_deinit(TargetContext *context) {
         depot_access_deinit(&context->access);
         trust_root_free(context->root);
+        key_free(context->key);
 }
 #define _cleanup_target_context_ _cleanup_(target_context_deinit)
 
@@ -190,18 +192,16 @@ static int sign_target(const TargetContext *context, const char *payload, size_t
                        size_t *ret_size, Error *error) {
         const TargetValues *values = context->values;
         _cleanup_target_ Target *check = NULL;
-        _cleanup_key_ Key *key = NULL;
+        Key *const keys[] = { context->key };
         int r;
 
-        r = key_source_private(values->key, TARGET_KEY_VARIABLE, "key", &key, error);
-        if (r >= 0)
-                r = dsse_sign(TARGET_TYPE, payload, size, &key, 1, ret, ret_size, error);
+        r = dsse_sign(TARGET_TYPE, payload, size, keys, ELEMENTSOF(keys), ret, ret_size, error);
         if (r < 0)
                 return r;
         r = target_open(context->root, *ret, *ret_size, context->now, values->app, values->group, &check,
                         error);
         if (r < 0)
-                error_prefix(error, "signed with key %.12s", key_id(key));
+                error_prefix(error, "signed with key %.12s", key_id(context->key));
         return r;
 }
 
@@ -275,10 +275,13 @@ static int set_target(const TargetContext *context, Error *error) {
 }
 
 static int run_set(Cli *cli, void *values, _unused_ char **arguments, Error *error) {
+        const TargetValues *given = values;
         _cleanup_target_context_ TargetContext context = {};
         int r;
 
-        r = target_context_init(&context, cli, values, error);
+        r = target_context_init(&context, cli, given, error);
+        if (r >= 0)
+                r = key_source_private(given->key, TARGET_KEY_VARIABLE, "key", &context.key, error);
         return r < 0 ? r : set_target(&context, error);
 }
 

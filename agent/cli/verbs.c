@@ -11,6 +11,9 @@
 const Command command_root = {
         .name = "muster",
         .summary = "deploy to autoscaled instances, pulled from S3",
+        .description =
+                "\"muster COMMAND --help\" explains a command, with examples. The way in: make keys, make a trust root "
+                "of them, publish an app, set a target.",
         .verbs =
                 (const Command *const[]){
                         &command_key,

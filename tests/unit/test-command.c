@@ -132,6 +132,9 @@ static void test_usage_errors(_unused_ void **state) {
               "muster: there is no command \"muster zebra\"; \"muster --help\" lists what there is\n");
         check(ARGUMENTS("key", "genrate"), 2, "",
               "muster: there is no command \"muster key genrate\"; did you mean \"muster key generate\"?\n");
+        check(ARGUMENTS("generate"), 2, "",
+              "muster: there is no command \"muster generate\"; did you mean \"muster key generate\"?\n");
+        check(ARGUMENTS("key", "--out", "x"), 2, "", "muster: after \"muster key\" comes one of: generate\n");
         check(ARGUMENTS("key", "secre"), 2, "",
               "muster: there is no command \"muster key secre\"; \"muster key --help\" lists what there is\n");
         check(ARGUMENTS("shout", "--word", "y"), 2, "",

@@ -22,13 +22,13 @@ typedef struct Appsource {
 static const char *const oses[] = { "linux", NULL };
 
 static const SchemaType version_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = version_is_supported,
         .expected = "the version of CodeDeploy's format, 0.0",
         .max = 8,
 };
 static const SchemaType os_type = {
-        SCHEMA_CHOICE_OPERATIONS,
+        .kind = &schema_choice,
         .choices = oses,
 };
 
@@ -46,7 +46,8 @@ static const SchemaMember members[] = {
         {},
 };
 static const SchemaType source_type = {
-        SCHEMA_OBJECT_OPERATIONS(Appsource),
+        .kind = &schema_object,
+        .size = sizeof(Appsource),
         .members = members,
         .expected = "a mapping with version, os and sections",
 };

@@ -11,6 +11,7 @@ LIB_SRC += \
         artifacts/release_hook.c \
         artifacts/release_unit.c \
         artifacts/schema.c \
+        artifacts/schema_value.c \
         artifacts/target.c \
         artifacts/trust_root.c \
         artifacts/yaml_tree.c

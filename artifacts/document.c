@@ -68,52 +68,52 @@ static bool agent_version_is_valid(const char *text) {
 }
 
 const SchemaType document_name_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = name_is_valid,
         .expected = "a name of up to 64 letters, digits, \".\", \"_\" and \"-\"",
         .max = NAME_SIZE_MAX,
 };
 
 const SchemaType document_version_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = version_is_valid,
         .expected = "a version of up to 64 letters, digits, \".\", \"_\", \"-\", \"+\" and \"~\"",
         .max = NAME_SIZE_MAX,
 };
 
 const SchemaType document_time_type = {
-        SCHEMA_TIME_OPERATIONS,
+        .kind = &schema_time,
 };
 const SchemaType document_boolean_type = {
-        SCHEMA_BOOLEAN_OPERATIONS,
+        .kind = &schema_boolean,
 };
 const SchemaType document_hex_type = {
-        SCHEMA_HEX_OPERATIONS,
+        .kind = &schema_hex,
 };
 
 const SchemaType document_agent_version_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = agent_version_is_valid,
         .expected = "a version of muster such as \"1.0\"",
         .max = 32,
 };
 
 const SchemaType document_text_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = is_printable,
         .expected = "one line of text",
         .max = TEXT_SIZE_MAX,
 };
 
 static const SchemaType environment_value_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = is_printable,
         .expected = "one line of text",
         .max = DOCUMENT_ENVIRONMENT_VALUE_MAX,
 };
 
 const SchemaType document_environment_type = {
-        SCHEMA_MAP_OPERATIONS,
+        .kind = &schema_map,
         .element = &environment_value_type,
         .entry_size = sizeof(DocumentVariable),
         .entry_value = offsetof(DocumentVariable, value),
@@ -128,7 +128,7 @@ static int read_path(const SchemaType *type, const JsonField *field, void *value
         char *copy;
 
         if (!field->source->untyped || !text)
-                return schema_read_text(type, field, value, error);
+                return schema_text.read(type, field, value, error);
         while (text[0] == '/' || (text[0] == '.' && text[1] == '/'))
                 text += text[0] == '/' ? 1 : 2;
         if (strlen(text) > type->max || !type->is_valid(text))
@@ -140,24 +140,33 @@ static int read_path(const SchemaType *type, const JsonField *field, void *value
         return 0;
 }
 
+/* Once it has been read, a path is a text. */
+static int write_path(const SchemaType *type, const void *value, json_t **ret) {
+        return schema_text.write(type, value, ret);
+}
+
+static void clear_path(const SchemaType *type, void *value) {
+        schema_text.clear(type, value);
+}
+
+static const SchemaKind path_kind = {
+        .read = read_path, .write = write_path, .clear = clear_path, .size = sizeof(char *)
+};
 const SchemaType document_path_type = {
-        .read = read_path,
-        .write = schema_write_text,
-        .clear = schema_clear_text,
-        .size = sizeof(char *),
+        .kind = &path_kind,
         .is_valid = document_path_is_valid,
         .expected = "a path within the app without \"..\"",
         .max = 1024,
 };
 const SchemaType document_user_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = document_user_is_valid,
         .expected = "the name of a user",
         .max = 32,
 };
 
 const SchemaType document_arguments_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &document_text_type,
         .max = DOCUMENT_ARGUMENTS_MAX,
 };
@@ -211,7 +220,7 @@ int document_parse(const SchemaType *type, const DocumentName *name, const void 
         JsonField top;
         int r;
 
-        memset(value, 0, type->size);
+        memset(value, 0, schema_size(type));
         snprintf(text, sizeof(text), "%s", name->kind);
         r = json_read(text, payload, size, limit, &root, error);
         if (r < 0)

@@ -3,7 +3,8 @@
 /* What all signed documents share: how a payload is read and written by its table, "critical", "min_agent", and the
  * types of fields that stand in several of them. */
 
-#include "artifacts/schema.h"
+#include "agent/net/digest.h"
+#include "artifacts/schema_value.h"
 
 /* What messages call a document: "release", then the values of these two members where they are there and valid
  * ("release api 1.4.2"); NULL: none. */

@@ -14,7 +14,7 @@ static int check_times(const JsonField *field, void *value, Error *error) {
 }
 
 static const SchemaType serial_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .min = 1,
         .max = TARGET_SERIAL_MAX,
 };
@@ -30,7 +30,8 @@ static const SchemaMember members[] = {
         {},
 };
 static const SchemaType freshness_type = {
-        SCHEMA_OBJECT_OPERATIONS(Freshness),
+        .kind = &schema_object,
+        .size = sizeof(Freshness),
         .members = members,
         .check = check_times,
 };

@@ -29,9 +29,9 @@ static int write_nothing(_unused_ const SchemaType *type, _unused_ const void *v
         return 0;
 }
 
+static const SchemaKind unsupported_kind = { .read = read_unsupported, .write = write_nothing };
 const SchemaType release_unsupported_type = {
-        .read = read_unsupported,
-        .write = write_nothing,
+        .kind = &unsupported_kind,
 };
 
 /* Artifacts */
@@ -45,35 +45,35 @@ static bool platform_is_valid(const char *text) {
 }
 
 static const SchemaType format_type = {
-        SCHEMA_CHOICE_OPERATIONS,
+        .kind = &schema_choice,
         .choices = archive_formats,
 };
 static const SchemaType bytes_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .expected = "a number of bytes",
         .min = 1,
         .max = (uint64_t) RELEASE_CHUNKS_MAX * RELEASE_CHUNK_SIZE_MAX,
 };
 static const SchemaType unpacked_size_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .expected = "a number of bytes",
         .max = RELEASE_UNPACKED_SIZE_MAX,
 };
 static const SchemaType entries_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .max = RELEASE_ENTRIES_MAX,
 };
 static const SchemaType chunk_size_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .expected = "a number of bytes",
         .min = RELEASE_CHUNK_SIZE_MIN,
         .max = RELEASE_CHUNK_SIZE_MAX,
 };
 static const SchemaType chunk_type = {
-        SCHEMA_DIGEST_OPERATIONS,
+        .kind = &schema_digest,
 };
 static const SchemaType chunks_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &chunk_type,
         .min = 1,
         .max = RELEASE_CHUNKS_MAX,
@@ -103,12 +103,13 @@ static const SchemaMember artifact_members[] = {
         {},
 };
 static const SchemaType artifact_type = {
-        SCHEMA_OBJECT_OPERATIONS(ReleaseArtifact),
+        .kind = &schema_object,
+        .size = sizeof(ReleaseArtifact),
         .members = artifact_members,
         .check = check_artifact,
 };
 static const SchemaType artifacts_type = {
-        SCHEMA_MAP_OPERATIONS,
+        .kind = &schema_map,
         .element = &artifact_type,
         .entry_size = sizeof(ReleaseArtifact),
         .is_valid = platform_is_valid,
@@ -135,7 +136,8 @@ static const SchemaMember release_members[] = {
         {},
 };
 static const SchemaType release_type = {
-        SCHEMA_OBJECT_OPERATIONS(Release),
+        .kind = &schema_object,
+        .size = sizeof(Release),
         .members = release_members,
 };
 

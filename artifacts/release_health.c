@@ -68,59 +68,63 @@ static bool address_is_valid(const char *text) {
 }
 
 static const SchemaType health_type_type = {
-        SCHEMA_CHOICE_OPERATIONS,
+        .kind = &schema_choice,
         .choices = health_types,
 };
 static const SchemaType url_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = url_is_valid,
         .expected = "a URL such as http://127.0.0.1:8080/healthz",
         .max = 2048,
 };
 static const SchemaType status_type = {
-        SCHEMA_U64_OPERATIONS, .expected = "an HTTP status", .min = 100, .max = 599, .zero_is_unset = true,
+        .kind = &schema_u64,
+        .expected = "an HTTP status",
+        .min = 100,
+        .max = 599,
+        .zero_is_unset = true,
 };
 static const SchemaType header_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = header_is_valid,
         .expected = "a header such as \"X-Version: 1.4.2\"",
         .max = 1024,
 };
 static const SchemaType body_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .expected = "a text",
         .min = 1,
         .max = 1024,
 };
 static const SchemaType address_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = address_is_valid,
         .expected = "a numeric address and a port, such as 127.0.0.1:8080 or [::1]:8080",
         .max = 260,
 };
 static const SchemaType command_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &document_text_type,
         .min = 1,
         .max = DOCUMENT_ARGUMENTS_MAX,
 };
 static const SchemaType active_type = {
-        SCHEMA_DURATION_OPERATIONS,
+        .kind = &schema_duration,
         .max = 3600 * SECOND,
         .zero_is_unset = true,
 };
 static const SchemaType interval_type = {
-        SCHEMA_DURATION_OPERATIONS,
+        .kind = &schema_duration,
         .min = 100 * MILLISECOND,
         .max = 3600 * SECOND,
 };
 static const SchemaType healthy_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .min = 1,
         .max = 1000,
 };
 static const SchemaType deadline_type = {
-        SCHEMA_DURATION_OPERATIONS,
+        .kind = &schema_duration,
         .min = SECOND,
         .max = RELEASE_HEALTH_DEADLINE_MAX,
 };
@@ -196,13 +200,14 @@ static void prepare_health(void *value) {
 }
 
 static const SchemaType health_type = {
-        SCHEMA_OBJECT_OPERATIONS(ReleaseHealth),
+        .kind = &schema_object,
+        .size = sizeof(ReleaseHealth),
         .members = health_members,
         .prepare = prepare_health,
         .check = check_health,
 };
 const SchemaType release_healths_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &health_type,
         .max = RELEASE_HEALTH_MAX,
 };

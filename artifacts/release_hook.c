@@ -3,7 +3,7 @@
 #define TIMEOUT_MIN UINT64_C(1000000)
 
 static const SchemaType hook_timeout_type = {
-        SCHEMA_DURATION_OPERATIONS,
+        .kind = &schema_duration,
         .min = TIMEOUT_MIN,
         .max = RELEASE_HOOK_TIMEOUT_MAX,
 };
@@ -20,9 +20,9 @@ static int write_sudo(_unused_ const SchemaType *type, _unused_ const void *valu
         return 0;
 }
 
+static const SchemaKind sudo_kind = { .read = read_sudo, .write = write_sudo };
 static const SchemaType sudo_type = {
-        .read = read_sudo,
-        .write = write_sudo,
+        .kind = &sudo_kind,
 };
 
 static void prepare_hook(void *value) {
@@ -40,12 +40,13 @@ static const SchemaMember hook_members[] = {
         {},
 };
 static const SchemaType hook_type = {
-        SCHEMA_OBJECT_OPERATIONS(ReleaseHook),
+        .kind = &schema_object,
+        .size = sizeof(ReleaseHook),
         .members = hook_members,
         .prepare = prepare_hook,
 };
 static const SchemaType event_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &hook_type,
         .max = RELEASE_HOOKS_MAX,
 };
@@ -75,7 +76,8 @@ static bool hooks_are_set(const void *value) {
 }
 
 const SchemaType release_hooks_type = {
-        SCHEMA_OBJECT_OPERATIONS(ReleaseHooks[LIFECYCLE_EVENT_COUNT]),
+        .kind = &schema_object,
+        .size = sizeof(ReleaseHooks[LIFECYCLE_EVENT_COUNT]),
         .members = hooks_members,
         .closed = true,
         .is_set = hooks_are_set,

@@ -33,13 +33,13 @@ static bool unit_name_is_valid(const char *text) {
 }
 
 const SchemaType release_unit_name_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = unit_name_is_valid,
         .expected = "the name of a unit such as api.service",
         .max = 255,
 };
 static const SchemaType on_deploy_type = {
-        SCHEMA_CHOICE_OPERATIONS,
+        .kind = &schema_choice,
         .choices = on_deploys,
 };
 
@@ -70,7 +70,8 @@ static const SchemaMember unit_members[] = {
         {},
 };
 static const SchemaType unit_type = {
-        SCHEMA_OBJECT_OPERATIONS(ReleaseUnit),
+        .kind = &schema_object,
+        .size = sizeof(ReleaseUnit),
         .members = unit_members,
         .prepare = prepare_unit,
         .check = check_unit,
@@ -90,7 +91,7 @@ static int check_units(const JsonField *field, void *value, Error *error) {
 }
 
 const SchemaType release_units_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &unit_type,
         .max = RELEASE_UNITS_MAX,
         .check = check_units,

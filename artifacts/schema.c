@@ -1,251 +1,27 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "agent/base/base64.h"
-#include "agent/base/clock.h"
-#include "agent/base/hex.h"
-#include "agent/base/parse.h"
-#include "agent/base/strv.h"
-#include "agent/net/digest.h"
 #include "artifacts/schema.h"
 
 #define CRITICAL_MAX 64U
 #define EXPECTED_TEXT_MAX 256U
 
+size_t schema_size(const SchemaType *type) {
+        return type->size ?: type->kind->size;
+}
+
 int schema_read(const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        return type->read(type, field, value, error);
+        return type->kind->read(type, field, value, error);
 }
 
 int schema_write(const SchemaType *type, const void *value, json_t **ret) {
         *ret = NULL;
-        return type->write(type, value, ret);
+        return type->kind->write(type, value, ret);
 }
 
 void schema_clear(const SchemaType *type, void *value) {
-        if (type->clear)
-                type->clear(type, value);
-}
-
-/* Hands over a new JSON value; NULL means that there was no memory for it. */
-static int give(json_t *value, json_t **ret) {
-        *ret = value;
-        return value ? 0 : -ENOMEM;
-}
-
-/* Text */
-
-int schema_read_text(const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        const char *text = json_string_value(field->value);
-        size_t n = json_string_length(field->value);
-        char *copy;
-
-        if (!text || (type->is_valid && !type->is_valid(text)))
-                return json_field_expected(field, error, type->expected ?: "text");
-        if (n < type->min || n > type->max)
-                return json_field_fail(field, error, "expected %s of %" PRIu64 " to %" PRIu64 " bytes",
-                                       type->expected ?: "text", type->min, type->max);
-        copy = strdup(text);
-        if (!copy)
-                return error_oom(error);
-        *(char **) value = copy;
-        return 0;
-}
-
-int schema_write_text(_unused_ const SchemaType *type, const void *value, json_t **ret) {
-        const char *text = *(char *const *) value;
-
-        return text ? give(json_string(text), ret) : 0;
-}
-
-void schema_clear_text(_unused_ const SchemaType *type, void *value) {
-        free(*(char **) value);
-        *(char **) value = NULL;
-}
-
-/* Numbers and booleans */
-
-static int expected_number(const SchemaType *type, const JsonField *field, Error *error) {
-        char expected[EXPECTED_TEXT_MAX];
-
-        snprintf(expected, sizeof(expected), "%s from %" PRIu64 " to %" PRIu64, type->expected ?: "a number",
-                 type->min, type->max);
-        return json_field_expected(field, error, expected);
-}
-
-int schema_read_u64(const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        json_int_t integer = json_integer_value(field->value);
-        uint64_t number = (uint64_t) integer;
-        bool ok = json_is_integer(field->value) && integer >= 0;
-
-        if (field->source->untyped && json_is_string(field->value))
-                ok = parse_u64(json_string_value(field->value), &number) >= 0;
-        if (!ok || number < type->min || number > type->max)
-                return expected_number(type, field, error);
-        *(uint64_t *) value = number;
-        return 0;
-}
-
-int schema_write_u64(const SchemaType *type, const void *value, json_t **ret) {
-        uint64_t number = *(const uint64_t *) value;
-
-        return number == 0 && type->zero_is_unset ? 0 : give(json_integer((json_int_t) number), ret);
-}
-
-int schema_read_boolean(_unused_ const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        bool result = json_is_true(field->value), ok = json_is_boolean(field->value);
-
-        if (field->source->untyped && json_is_string(field->value))
-                ok = parse_boolean(json_string_value(field->value), &result) >= 0;
-        if (!ok)
-                return json_field_expected(field, error, "true or false");
-        *(bool *) value = result;
-        return 0;
-}
-
-int schema_write_boolean(_unused_ const SchemaType *type, const void *value, json_t **ret) {
-        return give(json_boolean(*(const bool *) value), ret);
-}
-
-/* Durations and times */
-
-static int expected_duration(const SchemaType *type, const JsonField *field, Error *error) {
-        char expected[EXPECTED_TEXT_MAX], min[DURATION_TEXT_MAX], max[DURATION_TEXT_MAX];
-
-        format_duration(type->min, min);
-        format_duration(type->max, max);
-        snprintf(expected, sizeof(expected), "%s from %s to %s",
-                 field->source->untyped ? "a number of seconds, or a duration such as \"5m\","
-                                        : "a duration such as \"90s\"",
-                 min, max);
-        return json_field_expected(field, error, expected);
-}
-
-int schema_read_duration(const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        const char *text = json_string_value(field->value);
-        uint64_t usec;
-        int r;
-
-        if (!text)
-                return expected_duration(type, field, error);
-        r = parse_duration(text, &usec);
-        if (r < 0 && field->source->untyped && parse_u64(text, &usec) >= 0)
-                r = __builtin_mul_overflow(usec, USEC_PER_SEC, &usec) ? -ERANGE : 0;
-        if (r < 0 || usec < type->min || usec > type->max)
-                return expected_duration(type, field, error);
-        *(uint64_t *) value = usec;
-        return 0;
-}
-
-int schema_write_duration(const SchemaType *type, const void *value, json_t **ret) {
-        uint64_t usec = *(const uint64_t *) value;
-        char text[DURATION_TEXT_MAX];
-
-        if (usec == 0 && type->zero_is_unset)
-                return 0;
-        format_duration(usec, text);
-        return give(json_string(text), ret);
-}
-
-int schema_read_time(_unused_ const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        const char *text = json_string_value(field->value);
-        uint64_t usec;
-
-        if (!text || !string_ends_with(text, "Z") || parse_time(text, &usec) < 0 || usec == 0 ||
-            usec % USEC_PER_SEC != 0)
-                return json_field_expected(field, error, "a time such as \"2026-11-21T09:00:00Z\"");
-        *(uint64_t *) value = usec;
-        return 0;
-}
-
-int schema_write_time(_unused_ const SchemaType *type, const void *value, json_t **ret) {
-        uint64_t usec = *(const uint64_t *) value;
-        char text[TIME_TEXT_MAX];
-
-        if (usec == 0)
-                return 0;
-        format_time(usec, text);
-        return give(json_string(text), ret);
-}
-
-/* Digests */
-
-int schema_read_digest(_unused_ const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        const char *text = json_string_value(field->value);
-
-        if (!text || hex_decode(text, value, DIGEST_SIZE) < 0)
-                return json_field_expected(field, error, "a SHA-256 digest of 64 lower-case hex digits");
-        return 0;
-}
-
-int schema_write_digest(_unused_ const SchemaType *type, const void *value, json_t **ret) {
-        char text[DIGEST_HEX_SIZE];
-
-        hex_encode(value, DIGEST_SIZE, text);
-        return give(json_string(text), ret);
-}
-
-int schema_read_hex(const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        uint8_t digest[DIGEST_SIZE];
-        int r;
-
-        r = schema_read_digest(type, field, digest, error);
-        if (r >= 0)
-                hex_encode(digest, sizeof(digest), value);
-        return r;
-}
-
-int schema_write_hex(_unused_ const SchemaType *type, const void *value, json_t **ret) {
-        return give(json_string(value), ret);
-}
-
-int schema_read_base64(const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        const char *text = json_string_value(field->value);
-        _cleanup_free_ uint8_t *data = NULL;
-        size_t size = 0;
-        int r;
-
-        r = text ? base64_decode(text, strlen(text), &data, &size) : -EINVAL;
-        if (r == -ENOMEM)
-                return error_oom(error);
-        if (r < 0 || size != type->max)
-                return json_field_fail(field, error, "expected %" PRIu64 " bytes in base64", type->max);
-        memcpy(value, data, size);
-        return 0;
-}
-
-int schema_write_base64(const SchemaType *type, const void *value, json_t **ret) {
-        _cleanup_free_ char *text = NULL;
-        int r;
-
-        r = base64_encode(value, type->max, &text);
-        return r < 0 ? r : give(json_string(text), ret);
-}
-
-/* Choices */
-
-static int expected_choice(const SchemaType *type, const JsonField *field, Error *error) {
-        char expected[EXPECTED_TEXT_MAX] = "";
-        size_t used = 0;
-
-        for (const char *const *c = type->choices; *c && used < sizeof(expected); c++)
-                used += (size_t) snprintf(expected + used, sizeof(expected) - used, "%s%s",
-                                          c == type->choices ? "" : (c[1] ? ", " : " or "), *c);
-        return json_field_expected(field, error, expected);
-}
-
-int schema_read_choice(const SchemaType *type, const JsonField *field, void *value, Error *error) {
-        const char *text = json_string_value(field->value);
-
-        for (unsigned i = 0; text && type->choices[i]; i++)
-                if (strcmp(type->choices[i], text) == 0) {
-                        *(unsigned *) value = i;
-                        return 0;
-                }
-        return expected_choice(type, field, error);
-}
-
-int schema_write_choice(const SchemaType *type, const void *value, json_t **ret) {
-        return give(json_string(type->choices[*(const unsigned *) value]), ret);
+        if (type->kind->clear)
+                type->kind->clear(type, value);
 }
 
 /* Objects */
@@ -263,7 +39,7 @@ static int fail_unknown(const SchemaType *type, const JsonField *member, Error *
         size_t used = 0;
 
         for (const SchemaMember *m = type->members; m->name && used < sizeof(known); m++)
-                if (m->type->size > 0)
+                if (schema_size(m->type) > 0)
                         used += (size_t) snprintf(known + used, sizeof(known) - used, "%s%s",
                                                   used > 0 ? ", " : "", m->name);
         return json_field_fail(member, error, "not known to muster " MUSTER_VERSION ", which knows %s",
@@ -283,7 +59,7 @@ static int refuse_unknown(const SchemaType *type, const JsonField *field, Error 
         return 0;
 }
 
-int schema_read_object(const SchemaType *type, const JsonField *field, void *value, Error *error) {
+static int read_object(const SchemaType *type, const JsonField *field, void *value, Error *error) {
         int r = 0;
 
         if (!json_is_object(field->value))
@@ -301,7 +77,7 @@ int schema_read_object(const SchemaType *type, const JsonField *field, void *val
         return r >= 0 && type->check ? type->check(field, value, error) : r;
 }
 
-int schema_write_object(const SchemaType *type, const void *value, json_t **ret) {
+static int write_object(const SchemaType *type, const void *value, json_t **ret) {
         _cleanup_json_ json_t *object = NULL;
         int r;
 
@@ -323,15 +99,17 @@ int schema_write_object(const SchemaType *type, const void *value, json_t **ret)
         return 0;
 }
 
-void schema_clear_object(const SchemaType *type, void *value) {
+static void clear_object(const SchemaType *type, void *value) {
         for (const SchemaMember *m = type->members; m->name; m++)
                 schema_clear(m->type, (char *) value + m->offset);
 }
 
+const SchemaKind schema_object = { .read = read_object, .write = write_object, .clear = clear_object };
+
 /* Lists */
 
 static void *item_at(const SchemaType *type, const SchemaList *list, size_t i) {
-        return (char *) list->items + i * type->element->size;
+        return (char *) list->items + i * schema_size(type->element);
 }
 
 static int allocate_items(SchemaList *list, size_t n, size_t size, Error *error) {
@@ -353,7 +131,7 @@ static int check_count(const SchemaType *type, const JsonField *field, size_t n,
 
 /* Whoever writes by hand gives one thing as itself, not as a list of one. */
 static int read_single(const SchemaType *type, const JsonField *field, SchemaList *list, Error *error) {
-        int r = allocate_items(list, 1, type->element->size, error);
+        int r = allocate_items(list, 1, schema_size(type->element), error);
 
         if (r < 0)
                 return r;
@@ -361,7 +139,7 @@ static int read_single(const SchemaType *type, const JsonField *field, SchemaLis
         return schema_read(type->element, field, list->items, error);
 }
 
-int schema_read_list(const SchemaType *type, const JsonField *field, void *value, Error *error) {
+static int read_list(const SchemaType *type, const JsonField *field, void *value, Error *error) {
         size_t n = json_array_size(field->value);
         SchemaList *list = value;
         int r;
@@ -372,7 +150,7 @@ int schema_read_list(const SchemaType *type, const JsonField *field, void *value
                 return json_field_expected(field, error, type->expected ?: "a list");
         r = check_count(type, field, n, error);
         if (r >= 0)
-                r = allocate_items(list, n, type->element->size, error);
+                r = allocate_items(list, n, schema_size(type->element), error);
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 JsonField element = json_field_element(field, i);
 
@@ -382,7 +160,7 @@ int schema_read_list(const SchemaType *type, const JsonField *field, void *value
         return r >= 0 && type->check ? type->check(field, value, error) : r;
 }
 
-int schema_write_list(const SchemaType *type, const void *value, json_t **ret) {
+static int write_list(const SchemaType *type, const void *value, json_t **ret) {
         const SchemaList *list = value;
         _cleanup_json_ json_t *array = NULL;
         int r;
@@ -405,7 +183,7 @@ int schema_write_list(const SchemaType *type, const void *value, json_t **ret) {
         return 0;
 }
 
-void schema_clear_list(const SchemaType *type, void *value) {
+static void clear_list(const SchemaType *type, void *value) {
         SchemaList *list = value;
 
         for (size_t i = 0; i < list->n; i++)
@@ -413,6 +191,10 @@ void schema_clear_list(const SchemaType *type, void *value) {
         free(list->items);
         *list = (SchemaList){};
 }
+
+const SchemaKind schema_list = {
+        .read = read_list, .write = write_list, .clear = clear_list, .size = sizeof(SchemaList)
+};
 
 /* Maps */
 
@@ -433,7 +215,7 @@ static int read_entry(const SchemaType *type, const JsonField *field, char *entr
         return schema_read(type->element, field, entry + type->entry_value, error);
 }
 
-int schema_read_map(const SchemaType *type, const JsonField *field, void *value, Error *error) {
+static int read_map(const SchemaType *type, const JsonField *field, void *value, Error *error) {
         size_t n = json_object_size(field->value);
         SchemaList *map = value;
         const char *key;
@@ -459,7 +241,7 @@ int schema_read_map(const SchemaType *type, const JsonField *field, void *value,
         return 0;
 }
 
-int schema_write_map(const SchemaType *type, const void *value, json_t **ret) {
+static int write_map(const SchemaType *type, const void *value, json_t **ret) {
         const SchemaList *map = value;
         _cleanup_json_ json_t *object = NULL;
         int r;
@@ -483,7 +265,7 @@ int schema_write_map(const SchemaType *type, const void *value, json_t **ret) {
         return 0;
 }
 
-void schema_clear_map(const SchemaType *type, void *value) {
+static void clear_map(const SchemaType *type, void *value) {
         SchemaList *map = value;
 
         for (size_t i = 0; i < map->n; i++) {
@@ -495,6 +277,10 @@ void schema_clear_map(const SchemaType *type, void *value) {
         free(map->items);
         *map = (SchemaList){};
 }
+
+const SchemaKind schema_map = {
+        .read = read_map, .write = write_map, .clear = clear_map, .size = sizeof(SchemaList)
+};
 
 /* What a document calls critical */
 

@@ -38,10 +38,11 @@ static int write_share(_unused_ const SchemaType *type, const void *value, json_
         return *ret ? 0 : -ENOMEM;
 }
 
+static const SchemaKind share_kind = { .read = read_share,
+                                       .write = write_share,
+                                       .size = sizeof(TargetShare) };
 static const SchemaType share_type = {
-        .read = read_share,
-        .write = write_share,
-        .size = sizeof(TargetShare),
+        .kind = &share_kind,
 };
 
 /* Releases */
@@ -58,7 +59,8 @@ static const SchemaMember release_members[] = {
         {},
 };
 static const SchemaType release_type = {
-        SCHEMA_OBJECT_OPERATIONS(TargetRelease),
+        .kind = &schema_object,
+        .size = sizeof(TargetRelease),
         .members = release_members,
         .is_set = release_is_set,
 };
@@ -66,23 +68,30 @@ static const SchemaType release_type = {
 /* Rollout */
 
 static const SchemaType count_type = {
-        SCHEMA_U64_OPERATIONS, .expected = "a number of instances", .min = 1, .max = TARGET_COUNT_MAX,
+        .kind = &schema_u64,
+        .expected = "a number of instances",
+        .min = 1,
+        .max = TARGET_COUNT_MAX,
         .zero_is_unset = true,
 };
 static const SchemaType percent_type = {
-        SCHEMA_U64_OPERATIONS, .expected = "a percentage", .min = 1, .max = 100, .zero_is_unset = true,
+        .kind = &schema_u64,
+        .expected = "a percentage",
+        .min = 1,
+        .max = 100,
+        .zero_is_unset = true,
 };
 static const SchemaType failures_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .max = TARGET_COUNT_MAX,
 };
 static const SchemaType bake_type = {
-        SCHEMA_DURATION_OPERATIONS,
+        .kind = &schema_duration,
         .max = TARGET_BAKE_MAX,
 };
 static const char *const promotes[] = { "auto", "manual", NULL };
 static const SchemaType promote_type = {
-        SCHEMA_CHOICE_OPERATIONS,
+        .kind = &schema_choice,
         .choices = promotes,
 };
 
@@ -101,12 +110,13 @@ static const SchemaMember stage_members[] = {
         {},
 };
 static const SchemaType stage_type = {
-        SCHEMA_OBJECT_OPERATIONS(TargetStage),
+        .kind = &schema_object,
+        .size = sizeof(TargetStage),
         .members = stage_members,
         .check = check_stage,
 };
 static const SchemaType stages_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &stage_type,
         .min = 1,
         .max = TARGET_STAGES_MAX,
@@ -149,7 +159,8 @@ static const SchemaMember rollout_members[] = {
         {},
 };
 static const SchemaType rollout_type = {
-        SCHEMA_OBJECT_OPERATIONS(TargetRollout),
+        .kind = &schema_object,
+        .size = sizeof(TargetRollout),
         .members = rollout_members,
         .is_set = rollout_is_set,
         .check = check_rollout,
@@ -172,12 +183,13 @@ static const SchemaMember freeze_members[] = {
         {},
 };
 static const SchemaType freeze_type = {
-        SCHEMA_OBJECT_OPERATIONS(TargetFreeze),
+        .kind = &schema_object,
+        .size = sizeof(TargetFreeze),
         .members = freeze_members,
         .check = check_freeze,
 };
 static const SchemaType freezes_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &freeze_type,
         .max = TARGET_FREEZES_MAX,
 };
@@ -201,7 +213,7 @@ static int check_target(const JsonField *field, void *value, Error *error) {
 }
 
 static const SchemaType serial_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .min = 1,
         .max = TARGET_SERIAL_MAX,
 };
@@ -224,7 +236,8 @@ static const SchemaMember target_members[] = {
         {},
 };
 static const SchemaType target_type = {
-        SCHEMA_OBJECT_OPERATIONS(Target),
+        .kind = &schema_object,
+        .size = sizeof(Target),
         .members = target_members,
         .check = check_target,
 };

@@ -48,30 +48,31 @@ const char *trust_role_to_string(TrustRole role) {
 
 static const char *const key_types[] = { "ed25519", NULL };
 static const SchemaType key_type_type = {
-        SCHEMA_CHOICE_OPERATIONS,
+        .kind = &schema_choice,
         .choices = key_types,
 };
 static const SchemaType public_type = {
-        SCHEMA_BASE64_OPERATIONS(KEY_PUBLIC_SIZE),
+        .kind = &schema_base64,
+        .size = KEY_PUBLIC_SIZE,
 };
 static const SchemaType version_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .min = 1,
         .max = VERSION_MAX,
 };
 static const SchemaType threshold_type = {
-        SCHEMA_U64_OPERATIONS,
+        .kind = &schema_u64,
         .min = 1,
         .max = TRUST_ROOT_KEYS_MAX,
 };
 static const SchemaType keyid_type = {
-        SCHEMA_TEXT_OPERATIONS,
+        .kind = &schema_text,
         .is_valid = document_digest_is_valid,
         .expected = "a key id of 64 lower-case hex digits",
         .max = 64,
 };
 static const SchemaType keyids_type = {
-        SCHEMA_LIST_OPERATIONS,
+        .kind = &schema_list,
         .element = &keyid_type,
         .min = 1,
         .max = TRUST_ROOT_KEYS_MAX,
@@ -98,12 +99,13 @@ static const SchemaMember key_members[] = {
         {},
 };
 static const SchemaType key_type = {
-        SCHEMA_OBJECT_OPERATIONS(RootKey),
+        .kind = &schema_object,
+        .size = sizeof(RootKey),
         .members = key_members,
         .check = check_key,
 };
 static const SchemaType keys_type = {
-        SCHEMA_MAP_OPERATIONS,
+        .kind = &schema_map,
         .element = &key_type,
         .entry_size = sizeof(RootKey),
         .is_valid = document_digest_is_valid,
@@ -139,7 +141,8 @@ static const SchemaMember role_members[] = {
         {},
 };
 static const SchemaType role_type = {
-        SCHEMA_OBJECT_OPERATIONS(Role),
+        .kind = &schema_object,
+        .size = sizeof(Role),
         .members = role_members,
         .is_set = role_is_set,
         .check = check_role,
@@ -153,7 +156,8 @@ static const SchemaMember roles_members[] = {
         {},
 };
 static const SchemaType roles_type = {
-        SCHEMA_OBJECT_OPERATIONS(Role[TRUST_ROLE_MAX]),
+        .kind = &schema_object,
+        .size = sizeof(Role[TRUST_ROLE_MAX]),
         .members = roles_members,
 };
 
@@ -186,7 +190,8 @@ static const SchemaMember document_members[] = {
         {},
 };
 static const SchemaType document_type = {
-        SCHEMA_OBJECT_OPERATIONS(RootDocument),
+        .kind = &schema_object,
+        .size = sizeof(RootDocument),
         .members = document_members,
         .check = check_document,
 };

@@ -15,7 +15,7 @@ static const SchemaMember members[] = {
         { "args", &document_arguments_type, offsetof(Note, args), false },
         {},
 };
-static const SchemaType note_type = { SCHEMA_OBJECT_OPERATIONS(Note), .members = members };
+static const SchemaType note_type = { .kind = &schema_object, .size = sizeof(Note), .members = members };
 static const DocumentName note_name = { "note", "app", "group" };
 
 static int parse(const char *text, Note *ret, Error *error) {

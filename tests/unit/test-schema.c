@@ -1,6 +1,8 @@
 #include <string.h>
 
+#include "agent/net/digest.h"
 #include "artifacts/schema.h"
+#include "artifacts/schema_value.h"
 #include "tests/unit/test.h"
 
 #define SECOND UINT64_C(1000000)
@@ -64,33 +66,40 @@ static int check_items(const JsonField *field, void *value, Error *error) {
 }
 
 static const char *const colours[] = { "red", "green", NULL };
-static const SchemaType text_type = { SCHEMA_TEXT_OPERATIONS, .is_valid = is_lower, .expected = "lower case",
-                                      .max = 5 };
-static const SchemaType number_type = { SCHEMA_U64_OPERATIONS, .min = 1, .max = 100 };
-static const SchemaType unset_type = { SCHEMA_U64_OPERATIONS, .max = 9, .zero_is_unset = true };
-static const SchemaType duration_type = { SCHEMA_DURATION_OPERATIONS, .min = SECOND, .max = 60 * SECOND };
-static const SchemaType time_type = { SCHEMA_TIME_OPERATIONS };
-static const SchemaType flag_type = { SCHEMA_BOOLEAN_OPERATIONS };
-static const SchemaType digest_type = { SCHEMA_DIGEST_OPERATIONS };
-static const SchemaType hex_type = { SCHEMA_HEX_OPERATIONS };
-static const SchemaType bytes_type = { SCHEMA_BASE64_OPERATIONS(3) };
-static const SchemaType colour_type = { SCHEMA_CHOICE_OPERATIONS, .choices = colours };
+static const SchemaType text_type = {
+        .kind = &schema_text, .is_valid = is_lower, .expected = "lower case", .max = 5
+};
+static const SchemaType number_type = { .kind = &schema_u64, .min = 1, .max = 100 };
+static const SchemaType unset_type = { .kind = &schema_u64, .max = 9, .zero_is_unset = true };
+static const SchemaType duration_type = { .kind = &schema_duration, .min = SECOND, .max = 60 * SECOND };
+static const SchemaType time_type = { .kind = &schema_time };
+static const SchemaType flag_type = { .kind = &schema_boolean };
+static const SchemaType digest_type = { .kind = &schema_digest };
+static const SchemaType hex_type = { .kind = &schema_hex };
+static const SchemaType bytes_type = { .kind = &schema_base64, .size = 3 };
+static const SchemaType colour_type = { .kind = &schema_choice, .choices = colours };
 static const SchemaMember inner_members[] = { { "text", &text_type, offsetof(Inner, text), true }, {} };
-static const SchemaType inner_type = { SCHEMA_OBJECT_OPERATIONS(Inner), .members = inner_members,
-                                       .closed = true, .is_set = inner_is_set };
-static const SchemaType list_type = { SCHEMA_LIST_OPERATIONS, .element = &text_type, .max = 3,
-                                      .check = check_items };
+static const SchemaType inner_type = { .kind = &schema_object,
+                                       .size = sizeof(Inner),
+                                       .members = inner_members,
+                                       .closed = true,
+                                       .is_set = inner_is_set };
+static const SchemaType list_type = {
+        .kind = &schema_list, .element = &text_type, .max = 3, .check = check_items
+};
 static const SchemaMember item_members[] = { { "n", &number_type, offsetof(Item, n), true }, {} };
-static const SchemaType item_type = { SCHEMA_OBJECT_OPERATIONS(Item), .members = item_members };
-static const SchemaType items_type = { SCHEMA_MAP_OPERATIONS,
+static const SchemaType item_type = { .kind = &schema_object, .size = sizeof(Item), .members = item_members };
+static const SchemaType items_type = { .kind = &schema_map,
                                        .element = &item_type,
                                        .entry_size = sizeof(Item),
                                        .is_valid = is_lower,
                                        .expected = "an item",
                                        .min = 1,
                                        .max = 2 };
-static const SchemaType pairs_type = { SCHEMA_MAP_OPERATIONS, .element = &text_type,
-                                       .entry_size = sizeof(Pair), .entry_value = offsetof(Pair, value),
+static const SchemaType pairs_type = { .kind = &schema_map,
+                                       .element = &text_type,
+                                       .entry_size = sizeof(Pair),
+                                       .entry_value = offsetof(Pair, value),
                                        .max = 2 };
 
 #define MEMBER(name, type)                                                                                   \
@@ -102,8 +111,11 @@ static const SchemaMember members[] = {
         MEMBER(colour, colour),     MEMBER(inner, inner),   MEMBER(list, list),
         MEMBER(items, items),       MEMBER(pairs, pairs),   {},
 };
-static const SchemaType everything_type = { SCHEMA_OBJECT_OPERATIONS(Everything), .members = members,
-                                            .prepare = prepare, .check = check };
+static const SchemaType everything_type = { .kind = &schema_object,
+                                            .size = sizeof(Everything),
+                                            .members = members,
+                                            .prepare = prepare,
+                                            .check = check };
 
 #define A8 "abababab"
 #define A64 A8 A8 A8 A8 A8 A8 A8 A8

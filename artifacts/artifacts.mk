@@ -98,6 +98,7 @@ UNIT_TESTS += \
         test-depot_file \
         test-depot_s3 \
         test-fetch \
+        test-fetch_http \
         test-fetch_output \
         test-fetch_pace \
         test-fetch_retry \

@@ -105,7 +105,7 @@ static int check_key(const Depot *depot, const char *key, bool is_prefix, Error 
 static void prefix_uri(const DepotOp *op, Error *error) {
         _cleanup_free_ char *uri = NULL;
 
-        if (error && !op->depot->kind->names_uri && depot_key_uri(op->depot, op->request.key, &uri) >= 0)
+        if (error && depot_key_uri(op->depot, op->request.key, &uri) >= 0)
                 error_prefix(error, "%s", uri);
 }
 
@@ -137,7 +137,8 @@ int depot_op_start(Depot *depot, const DepotRequest *request, DepotDone done, vo
         else
                 r = depot->kind->start(op, error);
         if (r < 0) {
-                prefix_uri(op, error);
+                if (!depot->kind->names_uri)
+                        prefix_uri(op, error);
                 return r;
         }
         *ret = TAKE_PTR(op);
@@ -169,12 +170,17 @@ DepotOp *depot_op_free(DepotOp *op) {
 int depot_op_deliver(DepotOp *op, const void *data, size_t size) {
         DepotReply *reply = &op->reply;
 
+        if (size > op->request.size - op->delivered)
+                return error_set_fault(&op->error, -EBADMSG, FAULT_HOST,
+                                       "more came than the %ju bytes that were asked for",
+                                       (uintmax_t) op->request.size);
+        op->delivered += size;
         if (op->request.sink)
                 return op->request.sink(op, data, size, op->userdata);
         if (!reply->body) {
                 reply->body = malloc(op->request.size + 1);
                 if (!reply->body)
-                        return -ENOMEM;
+                        return error_oom(&op->error);
         }
         memcpy(reply->body + reply->body_size, data, size);
         reply->body_size += size;
@@ -182,13 +188,35 @@ int depot_op_deliver(DepotOp *op, const void *data, size_t size) {
         return 0;
 }
 
+static int check_range(DepotOp *op) {
+        if (op->request.verb != DEPOT_VERB_GET_RANGE || op->reply.outcome != DEPOT_OK ||
+            op->delivered == op->request.size)
+                return 0;
+        return error_set_fault(&op->error, -ECONNRESET, FAULT_HOST, "only %ju of %ju bytes came",
+                               (uintmax_t) op->delivered, (uintmax_t) op->request.size);
+}
+
+/* What keeps a value from coming is this machine, its network or what it may do; what is too large or too short is not. */
+static void blame(DepotOp *op, int result) {
+        if (op->error.fault == FAULT_UNKNOWN && result != -E2BIG && result != -ERANGE)
+                error_blame(&op->error, FAULT_HOST);
+}
+
 void depot_op_finish(DepotOp *op, int result) {
+        bool named = op->depot->kind->names_uri;
+
         op->depot->kind->cancel(op);
+        if (result >= 0) {
+                result = check_range(op);
+                named = false;
+        }
         op->finished = true;
         op->result = result;
         if (result < 0) {
                 depot_reply_deinit(&op->reply);
-                prefix_uri(op, &op->error);
+                blame(op, result);
+                if (!named)
+                        prefix_uri(op, &op->error);
         }
         if (op->done)
                 op->done(op, result, &op->error, op->userdata);

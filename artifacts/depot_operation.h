@@ -35,7 +35,8 @@ struct DepotOp {
         Depot *depot;
         DepotRequest request;
         DepotReply reply;
-        void *work; /* of the kind, from start to cancel; NULL once ended */
+        uint64_t delivered; /* bytes */
+        void *work;         /* of the kind, from start to cancel; NULL once ended */
         DepotDone done;
         void *userdata;
         bool finished;
@@ -73,11 +74,11 @@ const char *depot_key_problem(const char *key);
 int depot_op_start(Depot *depot, const DepotRequest *request, DepotDone done, void *userdata, DepotOp **ret,
                    Error *error);
 
-/* The operation has ended with RESULT; the sentence of op->error gets the URI put before it. Releases op->work and calls DONE
+/* The operation has ended with RESULT (a range that is not complete is made a failure here); the sentence of op->error gets the URI put before it. Releases op->work and calls DONE
  * last: OP may be gone afterwards. */
 void depot_op_finish(DepotOp *op, int result);
 
-/* Adds SIZE bytes to the answer: to the sink or to the reply's body (for which depot.c has made room). */
+/* Adds SIZE bytes to a range: to the sink or to the reply's body. -EBADMSG if those are more than were asked for. */
 int depot_op_deliver(DepotOp *op, const void *data, size_t size);
 
 /* Adds an entry. ETAG may be NULL. -E2BIG beyond DEPOT_LIST_MAX, -ENOMEM. */

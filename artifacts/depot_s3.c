@@ -26,8 +26,9 @@ typedef struct S3Work {
         char sha256[DIGEST_HEX_SIZE];
         uint64_t hashed, compared;
         unsigned conflicts;
-        bool differs;   /* what was read back is not what was to be written */
-        int put_result; /* while reading back: what the put ended with */
+        bool is_explained; /* op->error says why the sink refused */
+        bool differs;      /* what was read back is not what was to be written */
+        int put_result;    /* while reading back: what the put ended with */
         Error put_error;
 } S3Work;
 
@@ -126,9 +127,16 @@ static int start_get(S3Work *work, Error *error) {
 static int on_range_bytes(HttpTransfer *transfer, const void *data, size_t size, void *userdata) {
         S3Work *work = userdata;
 
+        int r;
+
         if (http_transfer_sunk(transfer) == 0 && take_reply(work) < 0)
                 return -ENOMEM;
-        return depot_op_deliver(work->op, data, size);
+        r = depot_op_deliver(work->op, data, size);
+        if (r < 0 && work->op->error.message[0]) {
+                work->is_explained = true;
+                error_prefix(&work->op->error, "%s/%s", work->op->depot->uri, work->op->request.key);
+        }
+        return r;
 }
 
 static void finish_outside(S3Work *work) {
@@ -144,7 +152,7 @@ static void on_range(_unused_ S3Request *request, int result, const Error *error
         S3Work *work = userdata;
 
         if (result < 0) {
-                finish(work, result, error);
+                finish(work, result, work->is_explained ? NULL : error);
                 return;
         }
         if (take_reply(work) < 0) {

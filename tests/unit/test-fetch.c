@@ -10,9 +10,9 @@
 #include "artifacts/fetch.h"
 #include "tests/unit/test.h"
 
-#define CHUNK (64U << 10)
+#define CHUNK (32U << 10)
 #define CHUNKS 203U
-#define SIZE (CHUNK * (CHUNKS - 1) + 12345) /* some 13 MB */
+#define SIZE (CHUNK * (CHUNKS - 1) + 12345) /* some 6.6 MB */
 
 typedef struct Fixture {
         TestFolder *folder;
@@ -166,7 +166,7 @@ static void test_from_descriptor_wrong(void **state) {
         assert_int_equal(f->result, -EBADMSG);
         assert_string_equal(
                 f->error.message,
-                "the archive: chunk 3 (at byte 196608) is not what the release says: its SHA-256 differs");
+                "the archive: chunk 3 (at byte 98304) is not what the release says: its SHA-256 differs");
         assert_prefix(f, out, 3 * CHUNK);
 }
 
@@ -259,7 +259,7 @@ static void test_wrong_chunk(void **state) {
         assert_int_equal(f->result, -EBADMSG);
         assert_int_equal(f->error.fault, FAULT_RELEASE);
         assert_non_null(strstr(f->error.message,
-                               "/artifact: chunk 100 (at byte 6553600) is not what the release says"));
+                               "/artifact: chunk 100 (at byte 3276800) is not what the release says"));
         assert_int_equal(f->statistics.failures, 2);
 }
 
@@ -284,7 +284,7 @@ static void test_wrong_size(void **state) {
                 assert_int_equal(f->result, -EBADMSG);
                 assert_int_equal(f->error.fault, FAULT_RELEASE);
         }
-        assert_non_null(strstr(f->error.message, "it has 13250618 bytes, but 13250617 in the release"));
+        assert_non_null(strstr(f->error.message, "it has 6631482 bytes, but 6631481 in the release"));
 }
 
 static void test_missing(void **state) {
@@ -544,7 +544,7 @@ static void test_wrong_twice(void **state) {
 }
 
 static uint64_t replace_meanwhile(Fake *fake, _unused_ const DepotRequest *request, int *ret_result) {
-        if (fake->requests == 3)
+        if (fake->requests == 2)
                 fake->etag = "\"two\"";
         *ret_result = 0;
         return UINT64_MAX;
@@ -606,8 +606,9 @@ static void test_memory_is_bounded(void **state) {
         f->content = calloc(FETCH_CHUNKS_MAX, CHUNK);
         free(f->digests);
         f->digests = calloc(FETCH_CHUNKS_MAX, DIGEST_SIZE);
-        for (size_t i = 0; i < FETCH_CHUNKS_MAX; i++)
-                digest_sha256(f->content, CHUNK, f->digests[i]);
+        digest_sha256(f->content, CHUNK, f->digests[0]);
+        for (size_t i = 1; i < FETCH_CHUNKS_MAX; i++)
+                memcpy(f->digests[i], f->digests[0], DIGEST_SIZE);
         f->artifact.chunks = (const uint8_t(*)[DIGEST_SIZE]) f->digests;
         fake.size = f->artifact.size;
         assert_int_equal(fetch_start(fake_open(&fake), "artifact", &f->artifact, fds[1], NULL, on_done, f,

@@ -12,6 +12,7 @@
 #include "agent/config_aws.h"
 #include "agent/launch.h"
 #include "agent/messages.h"
+#include "agent/root_update.h"
 #include "artifacts/release.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
@@ -28,6 +29,7 @@ typedef struct Setup {
         Identify *identify;
         Identity identity;
         Depot *depot;
+        RootUpdate *root_update;
         int state_fd;
         Launch *launch;
         App **apps;
@@ -54,6 +56,7 @@ static void setup_deinit(Setup *setup) {
                 app_free(setup->apps[i]);
         free(setup->apps);
         launch_free(setup->launch);
+        root_update_free(setup->root_update);
         identify_free(setup->identify);
         depot_free(setup->depot);
         aws_context_free(setup->aws);
@@ -196,12 +199,31 @@ static int start_launch(Agent *agent, Error *error) {
         return launch_new(&context, on_launch, agent, &setup->launch, error);
 }
 
+static void on_root(_unused_ RootUpdate *update, void *userdata) {
+        agent_reload(userdata);
+}
+
+static int start_root_update(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        const RootUpdateContext context = {
+                .event = agent->event,
+                .clock = &clock_system,
+                .depot = setup->depot,
+                .root = setup->root,
+                .state_fd = setup->state_fd,
+        };
+
+        return root_update_new(&context, on_root, agent, &setup->root_update, error);
+}
+
 static int start(Agent *agent, Error *error) {
         Setup *setup = &agent->setup;
         const DepotOptions options = { .event = agent->event, .aws = setup->aws };
         int r;
 
         r = depot_open(setup->config->depot, &options, &setup->depot, error);
+        if (r >= 0)
+                r = start_root_update(agent, error);
         if (r >= 0)
                 r = start_launch(agent, error);
         if (r >= 0)
@@ -232,17 +254,6 @@ static void on_identified(Identify *identify, int result, const Error *error, vo
                 give_up_for_now(agent, &problem);
 }
 
-static int load_root(Agent *agent, Error *error) {
-        const char *path = agent->setup.config->trust_root;
-        _cleanup_buffer_ Buffer text = {};
-        int r;
-
-        r = file_read_at(AT_FDCWD, path, TRUST_ROOT_SIZE_MAX, &text);
-        if (r < 0)
-                return error_set_errno(error, r, "cannot read the trust root %s", path);
-        return trust_root_load(path, buffer_string(&text), text.size, &agent->setup.root, error);
-}
-
 static int build(Agent *agent, Error *error) {
         Setup *setup = &agent->setup;
         int r;
@@ -257,7 +268,7 @@ static int build(Agent *agent, Error *error) {
         setup->state_fd = file_open_folder_at(AT_FDCWD, setup->config->state_dir, STATE_DIR_MODE);
         if (setup->state_fd < 0)
                 return error_set_errno(error, setup->state_fd, "cannot open %s", setup->config->state_dir);
-        r = load_root(agent, error);
+        r = root_update_load(setup->config->trust_root, setup->state_fd, &setup->root, error);
         if (r >= 0)
                 r = config_aws_open(setup->config, setup->config->depot, agent->event, &setup->aws, error);
         if (r < 0)

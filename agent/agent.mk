@@ -20,6 +20,7 @@ LIB_SRC += \
         agent/record.c \
         agent/recover.c \
         agent/report.c \
+        agent/root_update.c \
         agent/step_commit.c \
         agent/step_fetch.c \
         agent/step_health.c \

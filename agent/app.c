@@ -7,6 +7,7 @@
 #include "agent/decision.h"
 #include "agent/engine.h"
 #include "agent/messages.h"
+#include "agent/placement.h"
 #include "agent/report.h"
 #include "agent/target_watch.h"
 #include "artifacts/layout.h"
@@ -106,6 +107,7 @@ static void on_deployed(_unused_ Engine *engine, void *userdata) {
         App *app = userdata;
 
         app->engine = engine_free(app->engine);
+        placement_prune_environments(app->store);
         clean_store(app);
         evaluate(app);
 }

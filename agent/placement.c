@@ -145,6 +145,25 @@ int placement_clear(Placement *placement, Error *error) {
         return store_remove_current(placement->store, error);
 }
 
+void placement_prune_environments(const ReleaseStore *store) {
+        _cleanup_free_ char *in_force = NULL;
+        _cleanup_closedir_ DIR *dir = NULL;
+        const struct dirent *entry;
+        int fd;
+
+        if (file_read_link_at(store->app_fd, ENVIRONMENT_LINK, &in_force) < 0)
+                return;
+        fd = file_open_at(store->app_fd, ENVIRONMENTS_FOLDER, O_DIRECTORY | O_RDONLY, 0);
+        dir = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!dir) {
+                close_fd(fd);
+                return;
+        }
+        while ((entry = readdir(dir)))
+                if (entry->d_name[0] != '.' && !string_ends_with(in_force, entry->d_name))
+                        (void) unlinkat(fd, entry->d_name, 0);
+}
+
 static bool release_has_unit(const Release *release, const char *name) {
         for (size_t i = 0; release && i < release->units.n; i++)
                 if (release->units.items[i].file && strcmp(release->units.items[i].name, name) == 0)

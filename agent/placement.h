@@ -31,5 +31,8 @@ int placement_put(Placement *placement, const ReleaseRef *ref, const Release *re
 /* Removes `current` and the link to the environment. */
 int placement_clear(Placement *placement, Error *error);
 
+/* Removes the environments that are not in force. For when no deployment runs. */
+void placement_prune_environments(const ReleaseStore *store);
+
 /* The units that the app owns on this machine and RELEASE (NULL: none) does not have. NULL if there are none. */
 int placement_list_surplus(const Placement *placement, const Release *release, char ***ret, Error *error);

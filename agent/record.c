@@ -386,20 +386,27 @@ static int list_history(int app_fd, struct dirent ***ret) {
         return n < 0 ? -errno : n;
 }
 
+static void remove_history(int app_fd, const char *name) {
+        _cleanup_free_ char *path = NULL, *logs = NULL;
+
+        if (asprintf(&path, HISTORY_FOLDER "/%s", name) < 0)
+                path = NULL;
+        if (asprintf(&logs, RECORD_LOGS_FOLDER "/%.*s", (int) (strlen(name) - strlen(".json")), name) < 0)
+                logs = NULL;
+        if (!path || !logs)
+                return;
+        (void) file_remove_tree_at(app_fd, logs);
+        (void) unlinkat(app_fd, path, 0);
+}
+
 static void trim_history(int app_fd) {
         struct dirent **entries;
         int n = list_history(app_fd, &entries);
 
         if (n < 0)
                 return;
-        for (int i = 0; i + (int) RECORD_HISTORY_MAX < n; i++) {
-                _cleanup_free_ char *path = NULL;
-
-                if (asprintf(&path, HISTORY_FOLDER "/%s", entries[i]->d_name) >= 0)
-                        (void) unlinkat(app_fd, path, 0);
-                else
-                        path = NULL;
-        }
+        for (int i = 0; i + (int) RECORD_HISTORY_MAX < n; i++)
+                remove_history(app_fd, entries[i]->d_name);
         free_entries(entries, n);
 }
 

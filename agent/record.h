@@ -16,6 +16,7 @@
 #define RECORD_SIZE_MAX (1024U * 1024U)
 #define RECORD_FAILURES_MAX 16U
 #define RECORD_HISTORY_MAX 50U
+#define RECORD_LOGS_FOLDER "logs" /* a folder of it for each deployment: what its hooks wrote */
 
 /* A release that failed here, by its digest and the serial of the target that asked for it. */
 typedef struct Failure {
@@ -59,7 +60,7 @@ int record_parse(const char *text, size_t size, Record *ret, Error *error);
 int record_load(int app_fd, Record *ret, Error *error);
 int record_save(int app_fd, const Record *record, Error *error);
 
-/* Keeps the last deployment as history/<id>.json and removes the oldest ones. */
+/* Keeps the last deployment as history/<id>.json and removes the oldest ones, with what their hooks wrote. */
 int record_keep_history(int app_fd, const Deployment *deployment, Error *error);
 
 /* The newest LIMIT deployments, newest first, as a JSON array. */

@@ -7,7 +7,6 @@
 #include "agent/engine_step.h"
 #include "agent/environment.h"
 
-#define LOGS_FOLDER "logs"
 #define LOGS_MODE 0700
 
 /* Whose hooks run, and from which folder: ApplicationStop is the old release's, or going back the failed one's. */
@@ -90,7 +89,7 @@ static void on_hooks(_unused_ HookList *list, int result, _unused_ unsigned inde
 static int open_output(Engine *engine) {
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, LOGS_FOLDER "/%s", engine_deployment(engine)->id) < 0) {
+        if (asprintf(&path, RECORD_LOGS_FOLDER "/%s", engine_deployment(engine)->id) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }

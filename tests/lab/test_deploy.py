@@ -190,3 +190,20 @@ def test_hostile_and_foreign_targets(site):
     site.muster("poll")
     site.instance.wait_message("other", unit="musterd.service")
     assert site.app()["serial"] == 1
+
+
+def test_follows_the_trust_root(site):
+    """Keys change: the next root, signed by the old root's key, is found in the depot."""
+    site.publish("1.0.0")
+    site.set_target("1.0.0")
+    site.configure()
+    site.wait_app(state="good", version="1.0.0")
+    site.muster("key", "generate", "--out", "/srv/new.key", "--public-out", "/srv/new.pub")
+    site.muster("root", "rotate", "--root", "/etc/muster/root.json", "--root-key", "/srv/root.key", "--target-key",
+                "/srv/new.pub", "--out", "/srv/root.2.json", "--depot", "file:///srv/depot")
+    site.instance.run("systemctl", "restart", "musterd")
+    site.instance.wait_message("trust root 2 is believed", unit="musterd.service")
+    site.publish("2.0.0")
+    site.muster("target", "set", "--app", "api", "--group", "site", "--version", "2.0.0", "--key", "/srv/new.key",
+                "--root", "/srv/root.2.json")
+    site.wait_app(state="good", version="2.0.0")

@@ -177,6 +177,10 @@ static void test_files(_unused_ void **state) {
         assert_int_equal(record_load(fd, &back, &error), 0);
         assert_string_equal(back.deployment.to.version, "1.4.2");
         for (int i = 0; i < (int) RECORD_HISTORY_MAX + 5; i++) {
+                char logs[64];
+
+                snprintf(logs, sizeof(logs), RECORD_LOGS_FOLDER "/d-%04d", i);
+                close_fd(file_open_folder_at(fd, logs, 0700));
                 free(record.deployment.id);
                 assert_true(asprintf(&record.deployment.id, "d-%04d", i) > 0);
                 assert_int_equal(record_keep_history(fd, &record.deployment, &error), 0);
@@ -185,6 +189,9 @@ static void test_files(_unused_ void **state) {
         assert_int_equal(json_array_size(history), RECORD_HISTORY_MAX);
         assert_string_equal(json_string_value(json_object_get(json_array_get(history, 0), "id")), "d-0054");
         json_decref(history);
+        assert_int_equal(faccessat(fd, RECORD_LOGS_FOLDER "/d-0054", F_OK, 0), 0);
+        assert_int_equal(faccessat(fd, RECORD_LOGS_FOLDER "/d-0004", F_OK, 0), -1);
+        assert_int_equal(faccessat(fd, "history/d-0004.json", F_OK, 0), -1);
         assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
 }
 

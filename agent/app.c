@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <string.h>
 
 #include "agent/app.h"
@@ -108,6 +109,7 @@ static void on_deployed(_unused_ Engine *engine, void *userdata) {
 
         app->engine = engine_free(app->engine);
         placement_prune_environments(app->store);
+        (void) malloc_trim(0); /* what the download took does not stay with an agent that is idle for days */
         clean_store(app);
         evaluate(app);
 }

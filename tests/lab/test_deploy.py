@@ -199,8 +199,9 @@ def test_follows_the_trust_root(site):
     site.configure()
     site.wait_app(state="good", version="1.0.0")
     site.muster("key", "generate", "--out", "/srv/new.key", "--public-out", "/srv/new.pub")
+    site.muster("root", "publish", "/etc/muster/root.json")
     site.muster("root", "rotate", "--root", "/etc/muster/root.json", "--root-key", "/srv/root.key", "--target-key",
-                "/srv/new.pub", "--out", "/srv/root.2.json", "--depot", "file:///srv/depot")
+                "/srv/target.pub", "--target-key", "/srv/new.pub", "--out", "/srv/root.2.json", "--depot", "file:///srv/depot")
     site.instance.run("systemctl", "restart", "musterd")
     site.instance.wait_message("trust root 2 is believed", unit="musterd.service")
     site.publish("2.0.0")

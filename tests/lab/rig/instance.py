@@ -15,6 +15,9 @@ from .host import LabError
 from .network import CLOUD_ADDRESS
 
 STATE_FOLDER = "var/lib/muster"
+UNIT_FOLDER = "lib/systemd/system"
+WARNING = 4  # syslog's
+REPORT_ENTRIES = 200
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                 "LANG": "C.UTF-8", "USER": "root"}
 
@@ -85,6 +88,7 @@ class Instance:
             raise LabError(f"{self.id} is on already")
         command = ["systemd-nspawn", "--quiet", "-D", self.root, "--boot", "--register=no", "--keep-unit",
                    f"--network-namespace-path=/run/netns/{self.namespace}", "-M", self.id,
+                   "--capability=CAP_NET_ADMIN", "--rlimit=NOFILE=1024:524288",
                    "--resolv-conf=off", "--timezone=off", "--link-journal=no"]
         self._process = self._run.spawn(command, self.id, log=self.folder / "console.log")
         self.leader = host.wait_for(self._find_leader, 10, f"{self.id} to start")
@@ -299,16 +303,22 @@ class Instance:
         """Limits its bandwidth ("20mbit"); None lifts the limit."""
         self._network.shape(self.namespace, rate)
 
+    def _is_noise(self, entry):
+        """What systemd says of units that belong to the image: every boot and every shutdown says it."""
+        unit = entry.get("UNIT", "")
+        ours = unit.endswith((".service", ".socket", ".timer")) and not (self._layers[-1] / UNIT_FOLDER / unit).exists()
+        return entry.get("_PID") == "1" and int(entry.get("PRIORITY", 6)) > WARNING and not ours
+
     def report(self):
         """All that a person needs who asks why a test failed: console, failed units, the journal's end."""
         console = self.folder / "console.log"
-        parts = [f"==== {self.id} {self.address} {'on' if self.running else 'off'}"]
+        parts = [f"==== {self.id} {self.address} {'on' if self.running else 'off'}\n"]
         if self.running:
             parts.append(self.run("systemctl", "--no-pager", "--failed", check=False).out)
         elif console.exists():
-            parts.append("".join(console.read_text(errors="replace").splitlines(True)[-20:]))
-        for entry in self.journal()[-200:]:
+            parts.append("".join(console.read_text(errors="replace").splitlines(True)[-5:]))
+        for entry in [e for e in self.journal() if not self._is_noise(e)][-REPORT_ENTRIES:]:
             at = time.strftime("%H:%M:%S", time.gmtime(int(entry["__REALTIME_TIMESTAMP"]) / 1e6))
             who = entry.get("SYSLOG_IDENTIFIER", entry.get("_COMM", "?"))
             parts.append(f"{at} {who}: {entry.get('MESSAGE', '')}\n")
-        return "\n".join(parts[:2]) + "\n" + "".join(parts[2:])
+        return "".join(parts)

@@ -12,6 +12,7 @@ struct Manager {
         sd_event *event;
         sd_bus *bus; /* NULL while disconnected */
         sd_event_source *reconnect;
+        bool answered; /* systemd has, on this connection */
         uint64_t backoff_usec;
         int connect_error; /* of the last attempt */
         ManagerListener *listeners;
@@ -36,6 +37,7 @@ static void disconnect(Manager *manager) {
                 return;
         sd_bus_detach_event(manager->bus);
         manager->bus = sd_bus_close_unref(manager->bus);
+        manager->answered = false;
 }
 
 static void tell_listeners(Manager *manager) {
@@ -54,11 +56,19 @@ static void schedule_reconnect(Manager *manager, uint64_t usec) {
         (void) sd_event_source_set_enabled(manager->reconnect, SD_EVENT_ONESHOT);
 }
 
+static void schedule_retry(Manager *manager) {
+        schedule_reconnect(manager, manager->backoff_usec);
+        manager->backoff_usec = MIN(manager->backoff_usec * 2, RECONNECT_MAX_USEC);
+}
+
 static int on_disconnected(_unused_ sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
         Manager *manager = userdata;
 
         log_debug("systemd: the connection to the system bus was lost");
-        schedule_reconnect(manager, 0);
+        if (manager->answered)
+                schedule_reconnect(manager, 0);
+        else /* something listens there, but it is no bus that works */
+                schedule_retry(manager);
         return 0;
 }
 
@@ -71,9 +81,15 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, _unused_ sd_bus_e
         return 0;
 }
 
-static int on_subscribed(sd_bus_message *m, _unused_ void *userdata, _unused_ sd_bus_error *e) {
-        if (sd_bus_message_is_method_error(m, NULL))
+static int on_subscribed(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
+        Manager *manager = userdata;
+
+        if (sd_bus_message_is_method_error(m, NULL)) {
                 log_debug("systemd: Subscribe: %s", sd_bus_message_get_error(m)->message);
+                return 0;
+        }
+        manager->answered = true;
+        manager->backoff_usec = RECONNECT_MIN_USEC;
         return 0;
 }
 
@@ -97,7 +113,7 @@ static int prepare_bus(Manager *manager, sd_bus *bus) {
                 return r;
         /* Without this systemd sends no signals. It is answered before any call that is made later. */
         return sd_bus_call_method_async(bus, NULL, MANAGER_SERVICE, MANAGER_PATH, MANAGER_INTERFACE,
-                                        "Subscribe", on_subscribed, NULL, NULL);
+                                        "Subscribe", on_subscribed, manager, NULL);
 }
 
 static int connect_bus(Manager *manager) {
@@ -122,13 +138,10 @@ static int on_reconnect(_unused_ sd_event_source *source, _unused_ uint64_t usec
 
         disconnect(manager);
         manager->connect_error = connect_bus(manager);
-        if (manager->connect_error < 0) {
-                schedule_reconnect(manager, manager->backoff_usec);
-                manager->backoff_usec = MIN(manager->backoff_usec * 2, RECONNECT_MAX_USEC);
-                return 0;
-        }
-        manager->backoff_usec = RECONNECT_MIN_USEC;
-        tell_listeners(manager);
+        if (manager->connect_error < 0)
+                schedule_retry(manager);
+        else
+                tell_listeners(manager);
         return 0;
 }
 

@@ -241,6 +241,7 @@ int unit_file_set_environment(const UnitFiles *files, const char *app, const cha
                               const char *environment_file, bool *ret_changed, Error *error) {
         _cleanup_buffer_ Buffer content = {};
         char path[DROP_IN_PATH_MAX], folder[UNIT_NAME_MAX + sizeof(".d")];
+        _cleanup_close_ int fd = -1;
         int r;
 
         r = check_name(app, name, error);
@@ -266,8 +267,9 @@ int unit_file_set_environment(const UnitFiles *files, const char *app, const cha
         if (r < 0)
                 return r;
         (void) snprintf(folder, sizeof(folder), "%s.d", name);
-        if (mkdirat(files->dirfd, folder, 0755) < 0 && errno != EEXIST)
-                return error_set_errno(error, -errno, "cannot make " UNIT_FILES_INSTALL_FOLDER "/%s", folder);
+        fd = file_open_folder_at(files->dirfd, folder, 0755);
+        if (fd < 0)
+                return error_set_errno(error, fd, "cannot make " UNIT_FILES_INSTALL_FOLDER "/%s", folder);
         if (add_mark(&content, app, name) < 0 || add_environment(&content, environment_file) < 0)
                 return error_oom(error);
         return replace_if_different(files->dirfd, path, &content, ret_changed, error);

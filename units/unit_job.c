@@ -25,6 +25,7 @@ typedef enum Phase {
         PHASE_RESET,   /* clearing the start limit, which counts deliberate starts, too */
         PHASE_ACT,     /* the method is called */
         PHASE_WAIT,    /* for the job */
+        PHASE_GIVE_UP, /* it took too long, and is cancelled */
         PHASE_SETTLE,  /* watching */
         PHASE_LAST,    /* waiting for the state at the end of the settle time */
         PHASE_JOURNAL, /* the verdict is there, its reasons are on their way into the journal */
@@ -298,6 +299,8 @@ static void on_cleaned(ManagerCall *call, _unused_ int result, _unused_ sd_bus_m
                 job->kill = manager_call_free(job->kill);
         else
                 job->cancel = manager_call_free(job->cancel);
+        if (!job->kill && !job->cancel)
+                conclude(job, VERDICT_JOB_TIMEOUT);
 }
 
 /* The job goes, and so does an ExecReload= that hangs: otherwise the unit would refuse everything until systemd's own
@@ -307,13 +310,15 @@ static void give_up(UnitJob *job) {
         static const ManagerMethod kill_control = { .member = "KillUnit", .fill = fill_kill };
         char duration[DURATION_TEXT_MAX];
 
-        (void) manager_call_start(job->manager, &cancel, on_cleaned, job, &job->cancel, NULL);
-        if (job->state.active == UNIT_RELOADING)
-                (void) manager_call_start(job->manager, &kill_control, on_cleaned, job, &job->kill, NULL);
+        job->phase = PHASE_GIVE_UP;
         format_duration(job->spec.deadline_usec, duration);
         error_set_fault(&job->error, VERDICT_JOB_TIMEOUT, FAULT_RELEASE, "%s: its %s did not end within %s",
                         job->spec.unit, unit_verb_to_string(job->spec.verb), duration);
-        conclude(job, VERDICT_JOB_TIMEOUT);
+        (void) manager_call_start(job->manager, &cancel, on_cleaned, job, &job->cancel, NULL);
+        if (job->state.active == UNIT_RELOADING)
+                (void) manager_call_start(job->manager, &kill_control, on_cleaned, job, &job->kill, NULL);
+        if (!job->cancel && !job->kill)
+                conclude(job, VERDICT_JOB_TIMEOUT);
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {

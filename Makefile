@@ -204,6 +204,7 @@ install: $(INSTALL_PROGRAMS) $(INSTALL_PAGES)
 	@$(INSTALL) -D -m 0644 units/muster.sysusers $(DESTDIR)$(sysusersdir)/muster.conf
 	@$(INSTALL) -D -m 0644 units/muster.tmpfiles $(DESTDIR)$(tmpfilesdir)/muster.conf
 	@$(INSTALL) -D -m 0644 units/org.muster.Agent1.conf $(DESTDIR)$(datadir)/dbus-1/system.d/org.muster.Agent1.conf
+	@$(INSTALL) -D -m 0644 agent/cli/muster.bash-completion $(DESTDIR)$(datadir)/bash-completion/completions/muster
 
 $(INSTALL_PROGRAMS): install-program/%: $(OUT)/%
 	@$(INSTALL) -D $< $(DESTDIR)$(or $($*_DIR),$(bindir))/$*

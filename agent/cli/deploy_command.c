@@ -65,7 +65,7 @@ static void show_step(Watch *watch, const char *step, int percent) {
 /* The app's part of the status comes with the signal. */
 static int on_progress(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
         Watch *watch = userdata;
-        const char *app, *id, *text, *step;
+        const char *app, *id, *text;
         const json_t *deployment, *percent;
         json_auto_t *status = NULL;
 
@@ -75,11 +75,10 @@ static int on_progress(sd_bus_message *message, void *userdata, _unused_ sd_bus_
                 return 0;
         status = json_loads(text, 0, NULL);
         deployment = json_object_get(status, "deployment");
-        step = json_string_value(json_object_get(deployment, "event"))
-                       ?: json_string_value(json_object_get(deployment, "step"));
         percent = json_object_get(deployment, "percent");
-        if (step)
-                show_step(watch, step, json_is_integer(percent) ? (int) json_integer_value(percent) : -1);
+        if (json_is_object(deployment))
+                show_step(watch, view_step_name(deployment),
+                          json_is_integer(percent) ? (int) json_integer_value(percent) : -1);
         return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/base/parse.h"
+#include "agent/base/strv.h"
 #include "agent/base/utf8.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
@@ -75,6 +76,12 @@ static void format_age(const char *time, uint64_t now, char ret[static AGE_TEXT_
         snprintf(ret, AGE_TEXT_MAX, "just now");
 }
 
+const char *view_step_name(const json_t *step) {
+        const char *event = text_of(step, "event"), *name = text_of(step, "step") ?: "-";
+
+        return event && !string_starts_with(name, "ROLLBACK") ? event : name;
+}
+
 /* Status. */
 
 typedef struct View {
@@ -93,12 +100,14 @@ static const char *style_of_state(const View *view, const char *state) {
 
 static void print_head(const View *view, const json_t *status) {
         const char *state = text_of(status, "state") ?: "-", *group = text_of(status, "group");
+        const char *reason = text_of(status, "reason");
         const json_t *launch = json_object_get(status, "launch");
 
         fprintf(view->stream, "instance  %s%s%s, musterd %s\n", text_of(status, "instance") ?: "-",
                 group ? " in group " : "", group ?: "", text_of(status, "agent_version") ?: "-");
         fprintf(view->stream, "depot     %s\n", text_of(status, "depot") ?: "none yet: see muster.conf(5)");
-        fprintf(view->stream, "state     %s%s%s\n", style_of_state(view, state), state, view->style->off);
+        fprintf(view->stream, "state     %s%s%s%s%s\n", style_of_state(view, state), state, view->style->off,
+                reason ? ": " : "", reason ?: "");
         if (!text_of(launch, "hook"))
                 return;
         fprintf(view->stream, "launch    hook %s: %s%s%s\n", text_of(launch, "hook"),
@@ -140,7 +149,7 @@ static void print_remarks(const View *view, const json_t *app) {
         const json_t *deployment = json_object_get(app, "deployment"),
                      *failure = json_object_get(app, "last_failure");
         const json_t *percent = json_object_get(deployment, "percent");
-        const char *name = text_of(app, "app") ?: "-", *step = text_of(deployment, "event");
+        const char *name = text_of(app, "app") ?: "-";
         char age[AGE_TEXT_MAX];
 
         if (text_of(app, "reason"))
@@ -148,7 +157,7 @@ static void print_remarks(const View *view, const json_t *app) {
         if (json_is_object(deployment)) {
                 format_age(text_of(deployment, "started"), view->now, age);
                 fprintf(view->stream, "%s: deploys %s: %s", name, text_of(deployment, "version") ?: "-",
-                        step ?: text_of(deployment, "step") ?: "-");
+                        view_step_name(deployment));
                 if (json_is_number(percent))
                         fprintf(view->stream, " %.0f%%", json_number_value(percent));
                 fprintf(view->stream, ", begun %s\n", age);
@@ -208,10 +217,9 @@ static void print_tail(const View *view, const char *tail) {
 }
 
 static void print_step(const View *view, const json_t *step) {
-        const char *event = text_of(step, "event"), *name = text_of(step, "step") ?: "-";
         const json_t *seconds = json_object_get(step, "seconds");
 
-        fprintf(view->stream, "    %-24s %-12s", event ?: name, text_of(step, "result") ?: "-");
+        fprintf(view->stream, "    %-24s %-12s", view_step_name(step), text_of(step, "result") ?: "-");
         if (json_is_number(seconds))
                 fprintf(view->stream, " %8.1fs", json_number_value(seconds));
         fputc('\n', view->stream);

@@ -3,6 +3,7 @@
 /* What musterd answers, for people: status and history as text. Pure: JSON text in, lines out. The shapes are
  * musterd(8)'s; members that are missing are shown as "-", so that a newer or older musterd can be read too. */
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "agent/cli/cli.h"
@@ -13,3 +14,7 @@ int view_status(const char *json, uint64_t now, FILE *stream, const Style *style
 /* With DETAILED every step of every deployment is shown. */
 int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style,
                  Error *error);
+
+/* What people call a step, of an object with "step" and perhaps "event": the lifecycle event whose hooks it runs, but
+ * in a rollback the step. Belongs to the object. */
+const char *view_step_name(const json_t *step);

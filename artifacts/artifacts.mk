@@ -73,7 +73,16 @@ UNIT_TESTS += \
         test-retention \
         test-siphash \
         test-store \
-        test-unpack_protocol
+        test-unpack_decoder \
+        test-unpack_protocol \
+        test-unpack_reader \
+        test-unpack_thread \
+        test-unpack_writer \
+        test-zstd_writer
+FUZZERS += \
+        fuzz-entry_name \
+        fuzz-unpack_protocol \
+        fuzz-unpack_reader
 
 # Depot and fetch.
 LIB_SRC += \

@@ -115,6 +115,9 @@ UNIT_TESTS += \
         test-file_walk \
         test-file_writer \
         test-layout
+FUZZERS += \
+        fuzz-chunk_window \
+        fuzz-depot_key
 
 # What every kind of depot promises.
 TEST_SUPPORT_SRC += tests/unit/depot-promises.c

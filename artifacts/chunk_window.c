@@ -135,13 +135,13 @@ bool chunk_window_assign(ChunkWindow *window, uint64_t size, ChunkRange *ret) {
 }
 
 uint64_t chunk_range_offset(const ChunkWindow *window, const ChunkRange *range) {
-        return (uint64_t) range->next * window->chunk_size + range->filled;
+        return MIN((uint64_t) range->next * window->chunk_size + range->filled, window->size);
 }
 
 uint64_t chunk_range_length(const ChunkWindow *window, const ChunkRange *range) {
         uint64_t end = MIN((uint64_t) range->end * window->chunk_size, window->size);
 
-        return range->next < range->end ? end - chunk_range_offset(window, range) : 0;
+        return end - chunk_range_offset(window, range);
 }
 
 /* The chunk that is being received is whole. */

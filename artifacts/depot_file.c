@@ -336,13 +336,16 @@ static int next_piece(FileWork *work, uint8_t *piece, const uint8_t **ret, size_
 
 static int write_piece(FileWork *work) {
         DepotOp *op = work->op;
-        _cleanup_free_ uint8_t *buffer = malloc(STEP_SIZE);
+        _cleanup_free_ uint8_t *buffer = NULL;
         const uint8_t *piece = NULL;
         size_t size = 0;
         int r;
 
-        if (!buffer)
-                return error_oom(&op->error);
+        if (!op->request.data) {
+                buffer = malloc(STEP_SIZE);
+                if (!buffer)
+                        return error_oom(&op->error);
+        }
         r = next_piece(work, buffer, &piece, &size);
         if (r < 0)
                 return r;

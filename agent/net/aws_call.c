@@ -1,27 +1,15 @@
-#include <fcntl.h>
-#include <inttypes.h>
-#include <openssl/crypto.h>
 #include <string.h>
 
 #include "agent/base/parse.h"
 #include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/net/aws_call.h"
-#include "agent/net/digest.h"
 #include "agent/net/http_date.h"
-#include "agent/net/sigv4.h"
-#include "agent/net/url.h"
-
-#define SHA256_OF_NOTHING "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 struct AwsCall {
         AwsContext *aws;
-        AwsRequest request; /* its strings are the ones below */
-        char *operation, *method, *bucket, *path, *query, *region;
-        char **headers;
-        uint8_t *body_data;
-        int body_fd;
-        char payload_hash[DIGEST_HEX_SIZE];
+        AwsRequestCopy copy;
+        char *region; /* where this call is sent, once an answer has said so */
 
         /* One of these is under way. */
         ImdsRequest *region_request;
@@ -44,13 +32,6 @@ struct AwsCall {
         void *userdata;
 };
 
-static char **headers_free(char **headers) {
-        STRV_FOREACH(header, headers)
-                OPENSSL_cleanse(*header, strlen(*header)); /* tokens and signatures */
-        return strv_free(headers);
-}
-DEFINE_CLEANUP(char **, headers_free)
-
 AwsCall *aws_call_free(AwsCall *call) {
         if (!call)
                 return NULL;
@@ -60,26 +41,20 @@ AwsCall *aws_call_free(AwsCall *call) {
         sd_event_source_disable_unref(call->timer);
         aws_call_free(call->region_call);
         credentials_deinit(&call->credentials);
-        free(call->operation);
-        free(call->method);
-        free(call->bucket);
-        free(call->path);
-        free(call->query);
         free(call->region);
-        strv_free(call->headers);
-        free(call->body_data);
-        close_fd(call->body_fd);
+        aws_request_copy_deinit(&call->copy);
         free(call);
         return NULL;
 }
 
 static void prefix(const AwsCall *call, Error *error) {
-        const char *service = aws_service_title(call->request.service);
+        const char *service = aws_service_title(call->copy.request.service);
 
         if (call->attempts > 1)
-                error_prefix(error, "%s %s (%u attempts)", service, call->operation, call->attempts);
+                error_prefix(error, "%s %s (%u attempts)", service, call->copy.request.operation,
+                             call->attempts);
         else
-                error_prefix(error, "%s %s", service, call->operation);
+                error_prefix(error, "%s %s", service, call->copy.request.operation);
 }
 
 static void finish(AwsCall *call, int result, Error *error) {
@@ -106,8 +81,8 @@ static const char *region_of(const AwsCall *call) {
 
         if (call->region)
                 return call->region;
-        if (call->bucket)
-                region = aws_context_bucket_region(call->aws, call->bucket);
+        if (call->copy.request.bucket)
+                region = aws_context_bucket_region(call->aws, call->copy.request.bucket);
         return region ? region : aws_context_region(call->aws);
 }
 
@@ -158,99 +133,33 @@ static void on_credentials(CredentialRequest *request, int result, const Error *
 
 /* ---- what: the signed request */
 
-static int sign(AwsCall *call, const Url *url, uint64_t time, char ***headers) {
-        SigV4Scope scope = {
-                .time = time,
-                .region = region_of(call),
-                .service = aws_service_signing_name(call->request.service),
-        };
-        SigV4Request request = {
-                .method = call->method,
-                .path = url->path,
-                .query = url->query,
-                .headers = *headers,
-                .payload_hash = call->payload_hash,
-                .normalize_path = call->request.service != AWS_S3,
-                .encode_path = call->request.service != AWS_S3,
-        };
-        _cleanup_free_ char *authorization = NULL;
-        int r;
-
-        r = sigv4_sign(&request, &scope, &call->credentials, &authorization);
-        return r < 0 ? r : strv_appendf(headers, "Authorization: %s", authorization);
-}
-
-static int make_headers(AwsCall *call, const Url *url, uint64_t time, char ***ret) {
-        _cleanup_(headers_freep) char **headers = NULL;
-        char time_text[SIGV4_TIME_MAX];
-        int r;
-
-        sigv4_format_time(time, time_text);
-        r = strv_appendf(&headers, "Host: %s", url->authority);
-        if (r >= 0)
-                r = strv_appendf(&headers, "X-Amz-Date: %s", time_text);
-        if (r >= 0 && call->credentials.session_token)
-                r = strv_appendf(&headers, "X-Amz-Security-Token: %s", call->credentials.session_token);
-        if (r >= 0 && call->request.service == AWS_S3)
-                r = strv_appendf(&headers, "X-Amz-Content-Sha256: %s", call->payload_hash);
-        STRV_FOREACH(header, call->headers)
-                if (r >= 0)
-                        r = strv_append(&headers, *header);
-        if (r >= 0)
-                r = sign(call, url, time, &headers);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(headers);
-        return 0;
-}
-
-static int make_url(const AwsCall *call, char **ret, Error *error) {
-        _cleanup_free_ char *url = NULL;
-        int r;
-
-        r = endpoint_url(aws_context_endpoints(call->aws), call->request.service, region_of(call),
-                         call->bucket, call->path, &url, error);
-        if (r < 0)
-                return r;
-        if (!call->query) {
-                *ret = TAKE_PTR(url);
-                return 0;
-        }
-        if (asprintf(ret, "%s?%s", url, call->query) < 0) {
-                *ret = NULL;
-                return error_oom(error);
-        }
-        return 0;
-}
-
 static void on_answer(HttpTransfer *transfer, int result, const Error *http_error, void *userdata);
 
 static int send_signed(AwsCall *call, Error *error) {
-        _cleanup_(headers_freep) char **headers = NULL;
-        _cleanup_free_ char *text = NULL;
-        _cleanup_url_ Url url = {};
+        const AwsRequest *request = &call->copy.request;
+        _cleanup_(aws_headers_freep) char **headers = NULL;
+        _cleanup_free_ char *url = NULL;
         HttpRequest http = {
-                .method = call->method,
-                .body = call->request.body,
-                .timeouts = call->request.timeouts,
-                .response_limit = call->request.response_limit,
-                .sink = call->request.sink,
-                .sink_userdata = call->request.sink_userdata,
-                .progress = call->request.progress,
-                .progress_userdata = call->request.progress_userdata,
+                .method = request->method,
+                .body = request->body,
+                .timeouts = request->timeouts,
+                .response_limit = request->response_limit,
+                .sink = request->sink,
+                .sink_userdata = request->sink_userdata,
+                .progress = request->progress,
+                .progress_userdata = request->progress_userdata,
         };
         int r;
 
-        r = make_url(call, &text, error);
-        if (r >= 0)
-                r = url_parse(text, &url, error);
+        r = aws_request_url(request, aws_context_endpoints(call->aws), region_of(call), &url, error);
         if (r < 0)
                 return r;
         call->sent_at = clock_realtime(aws_context_clock(call->aws));
-        r = make_headers(call, &url, call->sent_at + (uint64_t) aws_context_skew(call->aws), &headers);
+        r = aws_request_sign(&call->copy, url, region_of(call), &call->credentials,
+                             call->sent_at + (uint64_t) aws_context_skew(call->aws), &headers, error);
         if (r < 0)
-                return error_set_errno(error, r, "cannot sign the request");
-        http.url = text;
+                return r;
+        http.url = url;
         http.headers = headers;
         call->attempts++;
         call->transfer = http_transfer_free(call->transfer);
@@ -278,43 +187,45 @@ static int64_t observe_skew(const AwsCall *call) {
         return (int64_t) server - (int64_t) (call->sent_at / 2 + now / 2);
 }
 
+static bool is_refusal(const AwsCall *call, int status) {
+        const Buffer *body = http_transfer_body(call->transfer);
+
+        if ((status < 200 || status >= 300) && status != 304)
+                return true;
+        return call->copy.request.error_in_body && aws_error_in_body(buffer_string(body), body->size);
+}
+
 static RetryVerdict judge(AwsCall *call, int result) {
         RetryFacts facts = { .result = result, .code = "" };
 
         call->refused = false;
-        if (result == 0) {
-                const Buffer *body = http_transfer_body(call->transfer);
-                int status = http_transfer_status(call->transfer);
-
-                call->refused =
-                        !((status >= 200 && status < 300) || status == 304) ||
-                        (call->request.error_in_body && aws_error_in_body(buffer_string(body), body->size));
-                if (call->refused) {
-                        aws_error_read(call->transfer, &call->refusal);
-                        facts.code = call->refusal.code;
-                }
-                facts.status = status;
-                call->observed_skew = observe_skew(call);
-                facts.skew = call->observed_skew == 0 ? 0 : call->observed_skew - aws_context_skew(call->aws);
-                facts.has_other_region = call->refused && call->bucket && call->refusal.region[0] &&
+        if (result < 0)
+                return retry_judge(&facts);
+        facts.status = http_transfer_status(call->transfer);
+        call->refused = is_refusal(call, facts.status);
+        if (call->refused) {
+                aws_error_read(call->transfer, &call->refusal);
+                facts.code = call->refusal.code;
+                facts.has_other_region = call->copy.request.bucket && call->refusal.region[0] &&
                                          !string_equal(call->refusal.region, region_of(call));
         }
+        call->observed_skew = observe_skew(call);
+        facts.skew = call->observed_skew == 0 ? 0 : call->observed_skew - aws_context_skew(call->aws);
         return retry_judge(&facts);
 }
 
 /* One sentence about a refusal; what to do about it is added by those who know the operation. */
 static int explain(AwsCall *call, Error *error) {
         const AwsError *e = &call->refusal;
+        const char *request = e->request_id[0] ? ", request " : "";
         int r = aws_error_result(e);
 
         if (e->code[0])
                 error_set(error, r, "%s: %s (status %d%s%s)", e->code,
-                          e->message[0] ? e->message : "no reason given", e->status,
-                          e->request_id[0] ? ", request " : "", e->request_id);
+                          e->message[0] ? e->message : "no reason given", e->status, request, e->request_id);
         else
-                error_set(error, r, "status %d%s%s", e->status, e->request_id[0] ? ", request " : "",
-                          e->request_id);
-        if (error && error->fault == FAULT_UNKNOWN && r == -EREMOTEIO)
+                error_set(error, r, "status %d%s%s", e->status, request, e->request_id);
+        if (r == -EREMOTEIO)
                 error_blame(error, FAULT_HOST);
         return r;
 }
@@ -373,7 +284,7 @@ static bool fix_credentials(AwsCall *call) {
 
 static bool fix_region(AwsCall *call) {
         if (call->fixed_region ||
-            aws_context_set_bucket_region(call->aws, call->bucket, call->refusal.region) < 0)
+            aws_context_set_bucket_region(call->aws, call->copy.request.bucket, call->refusal.region) < 0)
                 return false;
         call->fixed_region = true;
         return string_set(&call->region, call->refusal.region) >= 0;
@@ -386,7 +297,7 @@ static void on_bucket_found(AwsCall *lookup, int result, _unused_ const Error *l
         Error error = {};
 
         if (region && aws_region_is_valid(region) && string_set(&call->region, region) >= 0)
-                result = aws_context_set_bucket_region(call->aws, call->bucket, region);
+                result = aws_context_set_bucket_region(call->aws, call->copy.request.bucket, region);
         else
                 result = -ENODATA;
         call->region_call = aws_call_free(call->region_call);
@@ -396,18 +307,24 @@ static void on_bucket_found(AwsCall *lookup, int result, _unused_ const Error *l
                 go_on(call);
 }
 
+static bool is_unknown_elsewhere(const AwsCall *call) {
+        const AwsError *e = &call->refusal;
+
+        return call->refused && call->copy.request.bucket && !call->fixed_region && !e->region[0] &&
+               (e->status == 301 || e->status == 307);
+}
+
 static bool look_for_bucket(AwsCall *call) {
+        static const char operation[] = "HeadBucket";
         AwsRequest request = {
                 .service = AWS_S3,
-                .operation = "HeadBucket",
+                .operation = operation,
                 .method = "HEAD",
-                .bucket = call->bucket,
+                .bucket = call->copy.request.bucket,
                 .path = "/",
         };
 
-        if (!call->bucket || call->refusal.region[0] || call->fixed_region || !call->refused ||
-            (call->refusal.status != 301 && call->refusal.status != 307) ||
-            string_equal(call->operation, request.operation))
+        if (!is_unknown_elsewhere(call) || string_equal(call->copy.request.operation, operation))
                 return false;
         call->fixed_region = true;
         return aws_call_start(call->aws, &request, on_bucket_found, call, &call->region_call, NULL) == 0;
@@ -461,47 +378,6 @@ static void on_answer(_unused_ HttpTransfer *transfer, int result, const Error *
 
 /* ---- */
 
-static int copy_body(AwsCall *call, const AwsRequest *request, Error *error) {
-        const HttpBody *body = &request->body;
-
-        memcpy(call->payload_hash, SHA256_OF_NOTHING, DIGEST_HEX_SIZE);
-        if (body->size == 0)
-                return 0;
-        if (!body->data) {
-                if (!request->body_sha256 || strlen(request->body_sha256) != DIGEST_HEX_SIZE - 1)
-                        return error_set(error, -EINVAL, "a body from a file needs its SHA-256");
-                memcpy(call->payload_hash, request->body_sha256, DIGEST_HEX_SIZE);
-                call->body_fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 3);
-                call->request.body.fd = call->body_fd;
-                return call->body_fd < 0 ? error_set_errno(error, -errno, "cannot duplicate a descriptor")
-                                         : 0;
-        }
-        call->body_data = malloc(body->size);
-        if (!call->body_data)
-                return error_oom(error);
-        memcpy(call->body_data, body->data, body->size);
-        call->request.body.data = call->body_data;
-        return digest_sha256_hex(body->data, body->size, call->payload_hash) < 0 ? error_oom(error) : 0;
-}
-
-static int copy_strings(AwsCall *call, const AwsRequest *request) {
-        int r;
-
-        r = string_set(&call->operation, request->operation);
-        if (r >= 0)
-                r = string_set(&call->method, request->method);
-        if (r >= 0)
-                r = string_set(&call->bucket, request->bucket);
-        if (r >= 0)
-                r = string_set(&call->path, request->path);
-        if (r >= 0)
-                r = string_set(&call->query, request->query);
-        STRV_FOREACH(header, request->headers)
-                if (r >= 0)
-                        r = strv_append(&call->headers, *header);
-        return r;
-}
-
 int aws_call_start(AwsContext *aws, const AwsRequest *request, AwsDone done, void *userdata, AwsCall **ret,
                    Error *error) {
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
@@ -510,12 +386,8 @@ int aws_call_start(AwsContext *aws, const AwsRequest *request, AwsDone done, voi
         call = malloc(sizeof(*call));
         if (!call)
                 return error_oom(error);
-        *call = (AwsCall){
-                .aws = aws, .request = *request, .body_fd = -1, .done = done, .userdata = userdata
-        };
-        if (copy_strings(call, request) < 0)
-                return error_oom(error);
-        r = copy_body(call, request, error);
+        *call = (AwsCall){ .aws = aws, .copy.body_fd = -1, .done = done, .userdata = userdata };
+        r = aws_request_copy(request, &call->copy, error);
         if (r < 0)
                 return r;
         r = advance(call, error);

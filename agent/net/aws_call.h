@@ -9,29 +9,9 @@
 
 #include "agent/net/aws.h"
 #include "agent/net/aws_error.h"
-#include "agent/net/endpoint.h"
-#include "agent/net/http.h"
+#include "agent/net/aws_request.h"
 
 typedef struct AwsCall AwsCall;
-
-typedef struct AwsRequest {
-        AwsService service;
-        const char *operation; /* for messages, such as "GetObject" */
-        const char *method;
-        const char *bucket;   /* S3 only */
-        const char *path;     /* encoded, begins with "/" */
-        const char *query;    /* encoded; NULL: none */
-        char *const *headers; /* "Name: value"; what a signature needs is added */
-        HttpBody body;
-        const char *body_sha256; /* hex; needed for a descriptor, worked out for memory */
-        bool error_in_body; /* a 200 whose body is an <Error> is a refusal (S3, but for the objects themselves) */
-        HttpTimeouts timeouts;
-        size_t response_limit; /* as in HttpRequest */
-        HttpSink sink;
-        void *sink_userdata;
-        HttpProgress progress;
-        void *progress_userdata;
-} AwsRequest;
 
 /* RESULT is 0 for 2xx and 304. Else a negative errno: what http.h lists, -ENOKEY without credentials, or, where the
  * service answered (aws_call_error() then says what), -EACCES (not allowed, bad or expired keys), -EAGAIN (throttled,

@@ -4,6 +4,7 @@ LIB_SRC += \
         agent/net/aws_call.c \
         agent/net/aws_error.c \
         agent/net/aws_query.c \
+        agent/net/aws_request.c \
         agent/net/credential_chain.c \
         agent/net/credentials.c \
         agent/net/curl_loop.c \

@@ -6,6 +6,7 @@ LIB_SRC += \
         agent/net/aws_query.c \
         agent/net/aws_request.c \
         agent/net/credential_chain.c \
+        agent/net/credential_lookup.c \
         agent/net/credentials.c \
         agent/net/curl_loop.c \
         agent/net/digest.c \

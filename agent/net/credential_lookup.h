@@ -1,0 +1,35 @@
+#pragma once
+
+/* One walk through the places where credentials may be, in the order of the AWS SDKs' default chain. The places are rows of
+ * one table in credential_lookup.c: another one is another row. credential_chain.h keeps and renews what is found. */
+
+#include <systemd/sd-event.h>
+
+#include "agent/base/error.h"
+#include "agent/net/credentials.h"
+#include "agent/net/imds.h"
+
+typedef struct CredentialLookup CredentialLookup;
+
+/* What the places are made of. Must outlive the lookup, but for this structure itself. */
+typedef struct CredentialContext {
+        sd_event *event;
+        char *const *environment; /* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN */
+        Imds *imds;               /* NULL: not asked */
+} CredentialContext;
+
+/* RESULT is 0 or a negative errno: -ENOKEY where no place has any, and the sentence says where they were looked for; a
+ * place that has some but broken ones ends the walk with its own failure. */
+typedef void (*CredentialLookupDone)(CredentialLookup *lookup, int result, const Error *error,
+                                     void *userdata);
+
+int credential_lookup_start(const CredentialContext *context, CredentialLookupDone done, void *userdata,
+                            CredentialLookup **ret, Error *error);
+CredentialLookup *credential_lookup_free(CredentialLookup *lookup);
+DEFINE_CLEANUP(CredentialLookup *, credential_lookup_free)
+
+/* Hands over what was found. */
+Credentials credential_lookup_take(CredentialLookup *lookup);
+
+/* Whether the same place may have newer ones later. */
+bool credential_lookup_is_renewable(const CredentialLookup *lookup);

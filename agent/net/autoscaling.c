@@ -71,8 +71,6 @@ static int start(AwsContext *aws, const char *action, const Buffer *parameters,
         return 0;
 }
 
-/* ---- lifecycle actions */
-
 static int add_action(const AutoScalingAction *action, Buffer *parameters) {
         int r;
 
@@ -105,8 +103,6 @@ int autoscaling_heartbeat_start(AwsContext *aws, const AutoScalingAction *action
                 return error_oom(error);
         return start(aws, "RecordLifecycleActionHeartbeat", &parameters, NULL, done, userdata, ret, error);
 }
-
-/* ---- descriptions */
 
 static const struct {
         const char *text;

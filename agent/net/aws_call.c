@@ -74,8 +74,6 @@ static void go_on(AwsCall *call) {
                 finish(call, r, &error);
 }
 
-/* ---- where to: the region */
-
 static const char *region_of(const AwsCall *call) {
         const char *region = NULL;
 
@@ -116,8 +114,6 @@ static int ask_region(AwsCall *call, Error *error) {
         return r < 0 ? no_region(r, error) : 0;
 }
 
-/* ---- as whom: the credentials */
-
 static void on_credentials(CredentialRequest *request, int result, const Error *chain_error, void *userdata) {
         AwsCall *call = userdata;
         Error error = *chain_error;
@@ -130,8 +126,6 @@ static void on_credentials(CredentialRequest *request, int result, const Error *
         else
                 go_on(call);
 }
-
-/* ---- what: the signed request */
 
 static void on_answer(HttpTransfer *transfer, int result, const Error *http_error, void *userdata);
 
@@ -174,8 +168,6 @@ static int advance(AwsCall *call, Error *error) {
                                          &call->credential_request, error);
         return send_signed(call, error);
 }
-
-/* ---- what came of it */
 
 /* Between sending and the answer, the services' clock said Date. */
 static int64_t observe_skew(const AwsCall *call) {
@@ -375,8 +367,6 @@ static void on_answer(_unused_ HttpTransfer *transfer, int result, const Error *
                 result = explain(call, &error);
         finish(call, result, &error);
 }
-
-/* ---- */
 
 int aws_call_start(AwsContext *aws, const AwsRequest *request, AwsDone done, void *userdata, AwsCall **ret,
                    Error *error) {

@@ -95,8 +95,6 @@ static void on_looked(CredentialLookup *lookup, int result, const Error *lookup_
                         request_end(request, result, &error);
 }
 
-/* ---- */
-
 static int on_request_done(_unused_ sd_event_source *source, void *userdata) {
         CredentialRequest *request = userdata;
 

@@ -30,8 +30,6 @@ struct CredentialLookup {
 
 static void go_on(CredentialLookup *lookup, int step, Error *error);
 
-/* ---- the environment */
-
 static int look_into_environment(CredentialLookup *lookup, Error *error) {
         char *const *environment = lookup->context.environment;
         const char *id = strv_getenv(environment, "AWS_ACCESS_KEY_ID");
@@ -60,8 +58,6 @@ static int look_into_environment(CredentialLookup *lookup, Error *error) {
                         "that no key has");
         return credentials_copy(&credentials, &lookup->found) < 0 ? error_oom(error) : LOOKUP_FOUND;
 }
-
-/* ---- the instance's role */
 
 #define IMDS_CREDENTIALS "meta-data/iam/security-credentials/"
 
@@ -130,8 +126,6 @@ static int ask_instance(CredentialLookup *lookup, Error *error) {
                 return LOOKUP_ABSENT;
         return r < 0 ? r : LOOKUP_PENDING;
 }
-
-/* ---- the walk */
 
 static const CredentialPlace places[] = {
         { "the environment", false, look_into_environment },

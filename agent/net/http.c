@@ -187,8 +187,6 @@ static void on_idle(void *userdata) {
                         transfer_resume(transfer);
 }
 
-/* ---- */
-
 /* Remembers why this transfer is ended from within one of curl's callbacks. */
 static void fail(HttpTransfer *transfer, int r) {
         transfer->result = r;
@@ -262,8 +260,6 @@ static int on_seek(void *userdata, curl_off_t offset, int origin) {
                 return CURL_SEEKFUNC_CANTSEEK;
         return CURL_SEEKFUNC_OK;
 }
-
-/* ---- */
 
 static int add_sent_header(HttpTransfer *transfer, const char *header) {
         struct curl_slist *grown = curl_slist_append(transfer->sent_headers, header);
@@ -421,8 +417,6 @@ const Buffer *http_transfer_body(const HttpTransfer *transfer) {
 uint64_t http_transfer_sunk(const HttpTransfer *transfer) {
         return transfer->answer.sunk;
 }
-
-/* ---- */
 
 static int copy_options(HttpClient *client, const HttpOptions *options) {
         const char *agent = options && options->user_agent ? options->user_agent : "muster/" MUSTER_VERSION;

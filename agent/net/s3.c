@@ -67,8 +67,6 @@ static int request_new(AwsContext *aws, const char *bucket, const char *key, S3D
         return 0;
 }
 
-/* ---- answers */
-
 static uint64_t header_u64(const AwsCall *call, const char *name) {
         const char *text = aws_call_header(call, name);
         uint64_t value = 0;
@@ -162,8 +160,6 @@ static void on_answer(_unused_ AwsCall *call, int result, const Error *call_erro
 
         finish(request, conclude(request, result, &error), &error);
 }
-
-/* ---- requests */
 
 static int start(S3Request *request, AwsRequest *aws_request, AwsDone done, Error *error) {
         _cleanup_buffer_ Buffer path = {};
@@ -337,8 +333,6 @@ int s3_put_start(AwsContext *aws, const char *bucket, const char *key, const S3P
         aws_request.headers = headers;
         return launch(&request, &aws_request, on_answer, ret, error);
 }
-
-/* ---- listing */
 
 static int on_each(const S3Object *object, void *userdata) {
         S3Request *request = userdata;

@@ -58,8 +58,9 @@ class Site:
         return json.loads(self.muster("status", "--json").out)
 
     def app(self):
-        """The status of the app; None before musterd looks after it."""
-        apps = self.status()["apps"]
+        """The status of the app; None while musterd does not look after it, or does not run."""
+        answer = self.muster("status", "--json", check=False)
+        apps = json.loads(answer.out)["apps"] if answer.code == 0 else []
         return apps[0] if apps else None
 
     def history(self):

@@ -27,6 +27,9 @@ static int open_folder(Bundle *bundle, Error *error) {
         int r;
 
         r = file_read_at(bundle->folder, APPSPEC_FILE_NAME, APPSPEC_SIZE_MAX, &bundle->appspec);
+        if (r == -ELOOP)
+                return error_set_fault(error, r, FAULT_INPUT, "%s/%s is a symbolic link; expected a file",
+                                       bundle->path, APPSPEC_FILE_NAME);
         if (r < 0 && r != -ENOENT)
                 return error_set_errno(error, r, "%s/%s", bundle->path, APPSPEC_FILE_NAME);
         return 0;

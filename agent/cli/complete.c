@@ -36,21 +36,37 @@ static void offer_value(const Completion *completion, const Option *option) {
                 fprintf(completion->stream, "%s\n", COMPLETE_FILES);
 }
 
-/* The option whose value the word after PREVIOUS is, if it is one. */
-static const Option *awaits_value(const Completion *completion, const char *previous) {
-        OptionMatch match;
-        bool found;
+static const Option *takes_value(bool found, const OptionMatch *match) {
+        return found && option_takes_value(match->option) ? match->option : NULL;
+}
 
-        if (!previous || previous[0] != '-' || previous[1] == '\0' || strchr(previous, '='))
+/* "--key=": the option whose value is being typed in the same word. */
+static const Option *in_assignment(const Completion *completion) {
+        const char *equals = strchr(completion->typed, '=');
+        OptionMatch match;
+
+        if (!string_starts_with(completion->typed, "--") || !equals)
+                return NULL;
+        return takes_value(option_find(completion->sets, ELEMENTSOF(completion->sets), completion->typed + 2,
+                                       (size_t) (equals - completion->typed) - 2, &match),
+                           &match);
+}
+
+/* "--key" or "-k" before it: the option whose value the word is. */
+static const Option *after_option(const Completion *completion, const char *previous) {
+        const OptionSet *sets = completion->sets;
+        OptionMatch match;
+
+        if (!previous || previous[0] != '-')
                 return NULL;
         if (previous[1] == '-')
-                found = option_find(completion->sets, ELEMENTSOF(completion->sets), previous + 2,
-                                    strlen(previous + 2), &match);
-        else
-                found = previous[2] == '\0' &&
-                        option_find_letter(completion->sets, ELEMENTSOF(completion->sets), previous[1],
-                                           &match);
-        return found && option_takes_value(match.option) ? match.option : NULL;
+                return takes_value(option_find(sets, ELEMENTSOF(completion->sets), previous + 2,
+                                               strlen(previous + 2), &match),
+                                   &match);
+        if (previous[1] == '\0' || previous[2] != '\0')
+                return NULL;
+        return takes_value(option_find_letter(sets, ELEMENTSOF(completion->sets), previous[1], &match),
+                           &match);
 }
 
 int complete_print(const Command *root, const Option *globals, char *const *words, FILE *stream) {
@@ -71,7 +87,7 @@ int complete_print(const Command *root, const Option *globals, char *const *word
                 .typed = n > 0 ? words[n - 1] : "",
                 .sets = { { .options = command->options }, { .options = globals } },
         };
-        option = awaits_value(&completion, n > 1 ? words[n - 2] : NULL);
+        option = in_assignment(&completion) ?: after_option(&completion, n > 1 ? words[n - 2] : NULL);
         if (option)
                 offer_value(&completion, option);
         else if (completion.typed[0] == '-')

@@ -570,13 +570,13 @@ static const Option show_options[] = {
         OPTION_END,
 };
 
-static int run_show(Cli *cli, void *values, _unused_ char **arguments, Error *error) {
+static int run_show(Cli *cli, void *values, char **arguments, Error *error) {
         const ShowValues *options = values;
         _cleanup_trust_root_ TrustRoot *root = NULL;
         char issued[TIME_TEXT_MAX], expires[TIME_TEXT_MAX];
         int r;
 
-        r = trust_root_read(options->root, &root, error);
+        r = trust_root_read(arguments ? arguments[0] : options->root, &root, error);
         if (r < 0)
                 return r;
         if (cli->json)
@@ -594,12 +594,15 @@ static int run_show(Cli *cli, void *values, _unused_ char **arguments, Error *er
 static const Command command_root_show = {
         .name = "show",
         .summary = "print whose signatures a trust root asks for",
+        .arguments = "[FILE]",
+        .arguments_max = 1,
+        .argument_kind = ARGUMENT_FILE,
         .options = show_options,
         .values_size = sizeof(ShowValues),
         .examples =
                 (const Example[]){
                         { "What does this machine believe?", "muster root show" },
-                        { "What is in this file?", "muster root show --root root.json" },
+                        { "What is in this file?", "muster root show root.json" },
                         {},
                 },
         .run = run_show,

@@ -97,6 +97,10 @@ static int sign_freshness(const TargetContext *context, const Target *target, ch
                               &check, error);
 }
 
+static void fresh_until(const TargetContext *context, char ret[static TIME_TEXT_MAX]) {
+        format_time(usec_add(context->now, context->values->fresh_for.value), ret);
+}
+
 static int write_freshness(const TargetContext *context, const Target *target, Error *error) {
         _cleanup_free_ char *envelope = NULL;
         char key[LAYOUT_KEY_MAX], until[TIME_TEXT_MAX];
@@ -110,7 +114,7 @@ static int write_freshness(const TargetContext *context, const Target *target, E
                 r = depot_access_put(&context->access, key, envelope, size, DEPOT_ALWAYS, NULL, error);
         if (r < 0)
                 return r;
-        format_time(usec_add(context->now, context->values->fresh_for.value), until);
+        fresh_until(context, until);
         cli_say(context->cli, "fresh until %s", until);
         return 0;
 }
@@ -367,6 +371,7 @@ static int run_refresh(Cli *cli, void *values, _unused_ char **arguments, Error 
         const TargetValues *options = values;
         _cleanup_target_context_ TargetContext context = {};
         _cleanup_target_ Target *target = NULL;
+        char until[TIME_TEXT_MAX];
         int r;
 
         r = target_context_init(&context, cli, options, error);
@@ -375,12 +380,13 @@ static int run_refresh(Cli *cli, void *values, _unused_ char **arguments, Error 
                                          options->group, &target, error);
         if (r >= 0)
                 r = write_freshness(&context, target, error);
-        if (r >= 0 && cli->json)
-                r = output_json(cli,
-                                json_pack("{s:I, s:s}", "serial", (json_int_t) target->serial, "sha256",
-                                          target->sha256),
-                                error);
-        return r;
+        if (r < 0 || !cli->json)
+                return r;
+        fresh_until(&context, until);
+        return output_json(cli,
+                           json_pack("{s:I, s:s, s:s}", "serial", (json_int_t) target->serial, "sha256",
+                                     target->sha256, "fresh_until", until),
+                           error);
 }
 
 static const Command command_target_refresh = {

@@ -248,6 +248,10 @@ static void test_completes(_unused_ void **state) {
         check(ARGUMENTS("__complete", "shout", "--out", ""), 0, ":files\n", "");
         check(ARGUMENTS("__complete", "shout", "-o", "x"), 0, ":files\n", "");
         check(ARGUMENTS("__complete", "shout", "--word", ""), 0, "", "");
+        check(ARGUMENTS("__complete", "shout", "--out="), 0, ":files\n", "");
+        check(ARGUMENTS("__complete", "shout", "--word=x"), 0, "", "");
+        check(ARGUMENTS("__complete", "shout", "--loud", ""), 0, ":files\n", "");
+        check(ARGUMENTS("__complete", "shout", "-", ""), 0, ":files\n", "");
         check(ARGUMENTS("__complete", "unknown", ""), 0, "", "");
 }
 

@@ -98,9 +98,19 @@ static const char *style_of_state(const View *view, const char *state) {
         return "";
 }
 
+/* Without the state's own name before it, which stands there already. */
+static const char *reason_of(const json_t *status, const char *state) {
+        const char *reason = text_of(status, "reason");
+        size_t n = strlen(state);
+
+        return reason && string_starts_with(reason, state) && string_starts_with(reason + n, ": ")
+                       ? reason + n + 2
+                       : reason;
+}
+
 static void print_head(const View *view, const json_t *status) {
         const char *state = text_of(status, "state") ?: "-", *group = text_of(status, "group");
-        const char *reason = text_of(status, "reason");
+        const char *reason = reason_of(status, state);
         const json_t *launch = json_object_get(status, "launch");
 
         fprintf(view->stream, "instance  %s%s%s, musterd %s\n", text_of(status, "instance") ?: "-",

@@ -1,0 +1,106 @@
+"""muster on an instance, with musterd: status, history, poll, and deployments by hand."""
+
+import json
+
+import pytest
+from rig.desk import DENIED, FAILED, NOT_FOUND, OK
+
+APPSPEC = """\
+version: 0.0
+os: linux
+hooks:
+  AfterInstall:
+    - location: hooks/migrate
+      timeout: 30
+units:
+  - name: api.service
+    file: units/api.service
+health:
+  - type: unit
+    unit: api.service
+"""
+UNIT = "[Service]\nExecStart=/var/lib/muster/apps/api/current/bin/api\n"
+CONFIGURATION = "[agent]\ndepot = file:///depot\ngroup = prod\nsettle_time = 100ms\n[app api]\n"
+
+
+class Machine:
+    """A booted instance on which root works."""
+
+    def __init__(self, instance):
+        self.instance = instance
+
+    def muster(self, *words, code=OK):
+        done = self.instance.run("muster", *words, check=False)
+        assert done.code == code, (words, done)
+        return done
+
+    def json(self, *words):
+        return json.loads(self.muster(*words, "--json").out)
+
+    def app(self, hook):
+        for path, text in {"appspec.yml": APPSPEC, "units/api.service": UNIT, "bin/api": "#!/bin/sh\nexec sleep 1000\n",
+                           "hooks/migrate": f"#!/bin/sh\n{hook}\n"}.items():
+            self.instance.put(f"/root/app/{path}", text, mode=0o755)
+
+
+@pytest.fixture
+def machine(instance):
+    machine = Machine(instance)
+    for role in ("root", "release", "target"):
+        machine.muster("key", "generate", "--out", f"/root/{role}.key")
+    machine.muster("root", "init", "--root-key", "/root/root.key", "--release-key", "/root/release.key", "--target-key",
+                   "/root/target.key", "--out", "/etc/muster/root.json")
+    return machine
+
+
+def configure(machine):
+    machine.instance.run("mkdir", "/depot")
+    machine.instance.put("/etc/muster/muster.conf", CONFIGURATION)
+    machine.instance.wait_message("has no target in the depot", unit="musterd.service")
+
+
+def test_unconfigured(machine):
+    assert machine.json("status")["state"] == "unconfigured"
+    assert "unconfigured: waiting for a depot" in machine.muster("status").out
+    assert "waiting for a depot" in machine.muster("poll", code=FAILED).err
+    machine.app("true")
+    assert "waiting for a depot" in machine.muster("deploy", "--local", "/root/app", "--app", "api", code=FAILED).err
+
+
+def test_deploy_by_hand(machine):
+    configure(machine)
+    machine.app("echo fine")
+    done = machine.muster("deploy", "--local", "/root/app", "--app", "api", "--version", "1.0")
+    assert done.out == "api: 1.0 serves\n" and "api: AfterInstall\n" in done.err
+    assert machine.instance.sh("systemctl is-active api").out == "active\n"
+    assert machine.json("status")["apps"][0]["version"] == "1.0"
+
+    machine.app("echo it is broken; exit 3")
+    failed = machine.muster("deploy", "--local", "/root/app", "--app", "api", "--version", "2.0", code=FAILED).err
+    assert "| it is broken" in failed and "ROLLBACK_SWITCH" in failed and "exit status 3" in failed.splitlines()[-1]
+    assert machine.instance.sh("systemctl is-active api").out == "active\n"
+    app = machine.json("status")["apps"][0]
+    assert (app["version"], app["last_failure"]["version"]) == ("1.0", "2.0")
+    entries = machine.json("history", "api")["deployments"]
+    assert [(entry["version"], entry["outcome"]) for entry in entries] == [("2.0", "rolled-back"), ("1.0", "succeeded")]
+    assert "rolled-back" in machine.muster("history").out
+
+    assert "has no app 'nope'" in machine.muster("deploy", "--local", "/root/app", "--app", "nope", code=NOT_FOUND).err
+
+
+def test_others_may_look_only(machine):
+    configure(machine)
+
+    def as_nobody(*words):
+        return machine.instance.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "muster", *words,
+                                    check=False)
+
+    assert as_nobody("status").code == OK
+    assert as_nobody("history").code == OK
+    assert (as_nobody("poll").code, as_nobody("poll").err) == (DENIED, "muster: only root may ask musterd for this\n")
+
+
+def test_musterd_that_is_not_there(machine):
+    machine.instance.run("systemctl", "stop", "musterd")
+    done = machine.muster("status", code=7)
+    assert done.err == "muster: musterd does not run on this machine (systemctl status musterd)\n"

@@ -34,11 +34,11 @@ typedef struct Fixture {
         unsigned revision;
         unsigned puts;
         char *content_type;
-        unsigned lost_puts; /* so many more are done, but the answer is not sent */
-        unsigned vain_puts; /* so many more are not done, and there is no answer either */
-        unsigned conflicts; /* so many more are answered with 409 */
-        unsigned cut_gets;  /* so many more end in the middle of the body */
-        bool overtake;      /* after a lost put somebody else writes */
+        unsigned lost_puts;   /* so many more are done, but the answer is not sent */
+        unsigned vain_puts;   /* so many more are not done, and there is no answer either */
+        unsigned conflicts;   /* so many more are answered with 409 */
+        unsigned cut_gets;    /* so many more end in the middle of the body */
+        const char *overtake; /* after a lost put somebody else writes that; NULL: nobody */
         bool denied;
 } Fixture;
 
@@ -177,7 +177,7 @@ static void serve_put(Fixture *f, const TestRequest *request, const char *key, T
                 buffer_clear(&reply->text);
                 reply->fault = TEST_FAULT_RESET;
                 if (f->overtake)
-                        store(f, key, "someone else's", 14);
+                        store(f, key, f->overtake, strlen(f->overtake));
         }
 }
 
@@ -374,11 +374,16 @@ static void test_match_lost_answer(void **state) {
 static void test_lost_answer_overtaken(void **state) {
         Fixture *f = *state;
 
-        f->lost_puts = 1;
-        f->overtake = true;
-        assert_int_equal(test_depot_put(f->base.depot, "k", "hello", DEPOT_CREATE, NULL, NULL),
-                         DEPOT_PRECONDITION_FAILED);
-        test_depot_assert_value(f->base.depot, "k", "someone else's");
+        static const char *const others[] = { "other", "hell", "hello!", "" };
+
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                f->lost_puts = 1;
+                f->overtake = others[i];
+                assert_int_equal(test_depot_put(f->base.depot, "k", "hello", DEPOT_CREATE, NULL, NULL),
+                                 DEPOT_PRECONDITION_FAILED);
+                test_depot_assert_value(f->base.depot, "k", others[i]);
+                forget(find(f, PREFIX "/k"));
+        }
 }
 
 /* The same content from another hand, and only one attempt: the race is lost all the same. */
@@ -424,7 +429,7 @@ static void test_file_lost_answer(void **state) {
                 DepotOp *op;
 
                 f->lost_puts = 1;
-                f->overtake = round == 1;
+                f->overtake = round == 1 ? "other" : NULL;
                 forget(find(f, PREFIX "/big"));
                 assert_int_equal(depot_put_file_start(f->base.depot, "big", fd, DEPOT_CREATE, NULL, NULL,
                                                       NULL, NULL, &op, NULL),

@@ -16,6 +16,7 @@ typedef struct Network {
         uint64_t connection_rate; /* bytes a second, of each */
         uint64_t shared_rate;     /* of all together */
         uint64_t latency;         /* from a request to its first byte */
+        unsigned receiving_max;   /* so many get bytes at the same time; 0: all */
 } Network;
 
 typedef struct Connection {
@@ -70,13 +71,16 @@ static bool ask(Run *run) {
 /* What all connections bring within one tick. */
 static uint64_t tick(Run *run, const Network *network) {
         uint64_t remaining = run->wanted;
-        unsigned receiving;
+        unsigned receiving = count_receiving(run),
+                 receiving_max = network->receiving_max ? network->receiving_max : CONNECTIONS;
 
         for (size_t i = 0; i < CONNECTIONS; i++) {
                 Connection *c = &run->connections[i];
 
-                if (c->left > 0 && !c->receiving && run->now - c->asked >= network->latency) {
+                if (c->left > 0 && !c->receiving && run->now - c->asked >= network->latency &&
+                    receiving < receiving_max) {
                         c->receiving = true;
+                        receiving++;
                         fetch_pace_first_byte(&run->pace, run->now - c->asked);
                 }
         }
@@ -163,6 +167,19 @@ static void test_three_are_enough(_unused_ void **state) {
         assert_in_range(run.pace.streams, 3, 4);
 }
 
+/* Connections wait for each other: the try ends all the same. */
+static void test_served_in_turn(_unused_ void **state) {
+        const Network network = { .connection_rate = 200 * MB,
+                                  .shared_rate = 200 * MB,
+                                  .latency = 5 * USEC_PER_MSEC,
+                                  .receiving_max = 2 };
+        Run run;
+
+        assert_true(run_network(&network, 200 * MB, &run) < 1100);
+        assert_false(run.pace.is_trying);
+        assert_in_range(run.pace.streams, 1, 2);
+}
+
 /* A small artifact is not worth a second connection. */
 static void test_small(_unused_ void **state) {
         const Network network = { .connection_rate = 90 * MB,
@@ -246,11 +263,11 @@ static void test_straggler(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_limited),     cmocka_unit_test(test_unlimited),
-                cmocka_unit_test(test_shared_link), cmocka_unit_test(test_three_are_enough),
-                cmocka_unit_test(test_small),       cmocka_unit_test(test_latency_is_hidden),
-                cmocka_unit_test(test_pieces),      cmocka_unit_test(test_standstill),
-                cmocka_unit_test(test_straggler),
+                cmocka_unit_test(test_limited),           cmocka_unit_test(test_unlimited),
+                cmocka_unit_test(test_shared_link),       cmocka_unit_test(test_three_are_enough),
+                cmocka_unit_test(test_served_in_turn),    cmocka_unit_test(test_small),
+                cmocka_unit_test(test_latency_is_hidden), cmocka_unit_test(test_pieces),
+                cmocka_unit_test(test_standstill),        cmocka_unit_test(test_straggler),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

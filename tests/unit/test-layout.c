@@ -105,6 +105,7 @@ static void test_document_name(_unused_ void **state) {
 
         assert_int_equal(layout_document_name("apps/a/releases/x", "apps/a/releases/", name), -EINVAL);
         assert_int_equal(layout_document_name("apps/a/releases/.json", "apps/a/releases/", name), -EINVAL);
+        assert_int_equal(layout_document_name("apps/a/releases/.x.json", "apps/a/releases/", name), -EINVAL);
         assert_int_equal(layout_document_name("apps/a/releases/x/y.json", "apps/a/releases/", name), -EINVAL);
         assert_int_equal(layout_document_name("apps/b/releases/x.json", "apps/a/releases/", name), -EINVAL);
         assert_string_equal(name, "untouched");

@@ -155,6 +155,7 @@ check-long:
 	@tests/check --long
 
 lint:
+	@tests/setup --venv
 	@tests/lint
 
 format:

@@ -206,7 +206,7 @@ static void evaluate(App *app) {
 
                 log_message(LOG_INFO, NULL, &fields, "%s", app->decision.reason);
         }
-        if (app->decision.action == DECISION_DEPLOY)
+        if (target && app->decision.action == DECISION_DEPLOY)
                 deploy(app, target);
         else if (app->decision.action == DECISION_RETRY)
                 retry_at(app, app->decision.retry_at);

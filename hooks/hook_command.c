@@ -40,7 +40,7 @@ static int read_script(int release_dirfd, const char *location, Script *ret, boo
                        Error *error) {
         char head[SCRIPT_HEAD_SIZE];
         _cleanup_close_ int fd = -1;
-        struct stat st;
+        struct stat st = {};
         ssize_t n;
 
         fd = open_script(release_dirfd, location, &st, error);

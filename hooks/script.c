@@ -29,8 +29,8 @@ static int split_line(char *line, Script *script, Error *error) {
                 *--end = '\0';
         if (*interpreter != '/')
                 return refuse(error, "its first line names no absolute path of an interpreter after '#!'");
-        strcpy(script->interpreter, interpreter);
-        strcpy(script->argument, argument);
+        memcpy(script->interpreter, interpreter, strlen(interpreter) + 1);
+        memcpy(script->argument, argument, strlen(argument) + 1);
         return 0;
 }
 

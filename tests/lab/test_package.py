@@ -79,7 +79,8 @@ def main_pid(instance, unit):
 
 
 def test_units_are_in_order(deployed):
-    said = deployed.run("systemd-analyze", "verify", "--man=no", "musterd.service", "muster-recover.service", check=False)
+    units = ["musterd.service", "muster-recover.service"]
+    said = deployed.run("systemd-analyze", "verify", "--man=no", *units, check=False)
     assert "muster" not in said.err
     assert deployed.run("systemctl", "is-enabled", "musterd", "muster-recover").text.split() == ["enabled"] * 2
     assert deployed.run("systemctl", "show", "--property=Result", "--value", "muster-recover").text == "success"

@@ -20,7 +20,7 @@
 #define UNPACK_MEMORY_MAX (UINT64_C(512) << 20)
 #define UNPACK_DATA_MAX (UINT64_C(256) << 20)
 #define UNPACK_TASKS_MAX UINT64_C(4)
-#define UNPACK_USER_TASKS_MAX UINT64_C(32) /* of all its units together: each has two threads */
+#define UNPACK_USER_TASKS_MAX UINT64_C(32) /* of all its units together: each has three threads */
 #define UNPACK_FILES_MAX UINT64_C(256)
 #define UNPACK_TIMEOUT_USEC (UINT64_C(3600) * 1000000)
 

@@ -55,6 +55,7 @@ LIB_SRC += \
         artifacts/store_clean.c \
         artifacts/store_staging.c \
         artifacts/unpack_decoder.c \
+        artifacts/unpack_flush.c \
         artifacts/unpack_input.c \
         artifacts/unpack_job.c \
         artifacts/unpack_protocol.c \
@@ -74,11 +75,13 @@ UNIT_TESTS += \
         test-siphash \
         test-store \
         test-unpack_decoder \
+        test-unpack_flush \
         test-unpack_protocol \
         test-unpack_reader \
         test-unpack_thread \
         test-unpack_writer \
         test-zstd_writer
+test-unpack_flush_LDFLAGS := -Wl,--wrap=syncfs
 FUZZERS += \
         fuzz-entry_name \
         fuzz-unpack_protocol \

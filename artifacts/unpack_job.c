@@ -5,6 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "artifacts/unpack_flush.h"
 #include "artifacts/unpack_job.h"
 #include "artifacts/unpack_thread.h"
 #include "artifacts/unpack_writer.h"
@@ -18,6 +19,7 @@ typedef struct Job {
         UnpackLimits limits;
         UnpackFile file;
         UnpackWriter *writer;
+        UnpackFlush *flush;
         uint64_t reported; /* when progress was said last; used by the writing thread only */
         char entry[UNPACK_ENTRY_SHOWN_MAX + 1];
 } Job;
@@ -58,6 +60,7 @@ static int write_data(const void *data, size_t size, void *userdata, Error *erro
         UnpackSink sink = unpack_writer_sink(job->writer);
 
         say_progress(job);
+        unpack_flush_written(job->flush, unpack_writer_unsent(job->writer));
         return sink.data(data, size, sink.userdata, error);
 }
 
@@ -102,7 +105,7 @@ static int open_source(Job *job, UnpackSource *ret, Error *error) {
         return 0;
 }
 
-/* The writing thread runs: no other will, and no process. No file can be larger than all files together may be. */
+/* All threads run: no other will, and no process. No file can be larger than all files together may be. */
 static void lock_down(const Job *job) {
         const rlim_t size = MAX(job->limits.unpacked_size, (uint64_t) OUTPUT_MAX);
         const struct rlimit no_processes = {}, bytes = { size, size };
@@ -135,6 +138,9 @@ static int read_and_write(Job *job, const UnpackSource *source, Error *error) {
         Error written = {};
         int r, w;
 
+        r = unpack_flush_start(job->folder_fd, job->limits.unpacked_size, &job->flush, error);
+        if (r < 0)
+                return r;
         r = unpack_thread_start(&target, &thread, error);
         if (r < 0)
                 return r;
@@ -148,7 +154,9 @@ static int read_and_write(Job *job, const UnpackSource *source, Error *error) {
                 name_written(job);
                 return w;
         }
-        return r < 0 ? r : check_counts(job, &counts, error);
+        if (r >= 0)
+                r = check_counts(job, &counts, error);
+        return r < 0 ? r : unpack_flush_finish(job->flush, error);
 }
 
 static int run(Job *job, Error *error) {
@@ -190,6 +198,7 @@ int unpack_job(int input_fd, int folder_fd, int output_fd) {
                 say_error(&job, &error);
         else
                 r = say_counts(&job, UNPACK_DONE);
+        unpack_flush_free(job.flush);
         unpack_writer_free(job.writer);
         return r;
 }

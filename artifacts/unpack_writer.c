@@ -4,7 +4,7 @@
 #include "agent/base/file.h"
 #include "artifacts/unpack_writer.h"
 
-/* A file's bytes are sent to the disk in pieces while the rest still comes: what syncfs then waits for is shorter. */
+/* A large file's bytes are sent to the disk in pieces while the rest still comes; for small files see unpack_flush.h. */
 #define WRITE_BACK_SIZE (UINT64_C(8) << 20)
 
 typedef struct Folder {
@@ -22,7 +22,8 @@ struct UnpackWriter {
         struct timespec file_mtime;
         uint64_t file_left;
         uint64_t file_written;
-        uint64_t written_back;
+        uint64_t written_back; /* of the file, */
+        uint64_t sent;         /* of all files */
         UnpackCounts counts;
 };
 
@@ -198,6 +199,7 @@ static void write_back(UnpackWriter *w) {
                 return;
         (void) sync_file_range(w->file_fd, (off_t) w->written_back,
                                (off_t) (w->file_written - w->written_back), SYNC_FILE_RANGE_WRITE);
+        w->sent += w->file_written - w->written_back;
         w->written_back = w->file_written;
 }
 
@@ -253,6 +255,10 @@ int unpack_writer_finish(UnpackWriter *w, bool sync, Error *error) {
         if (sync && syncfs(w->root_fd) < 0)
                 return fail(-errno, "make the files durable", error);
         return 0;
+}
+
+uint64_t unpack_writer_unsent(const UnpackWriter *w) {
+        return w->counts.bytes - w->sent;
 }
 
 UnpackCounts unpack_writer_counts(const UnpackWriter *w) {

@@ -24,5 +24,8 @@ int unpack_writer_finish(UnpackWriter *writer, bool sync, Error *error);
 /* What has been written so far: entries begun, bytes. */
 UnpackCounts unpack_writer_counts(const UnpackWriter *writer);
 
+/* The bytes of these that the disk has not been told to take yet. */
+uint64_t unpack_writer_unsent(const UnpackWriter *writer);
+
 /* The path of the entry that was written last. */
 const char *unpack_writer_path(const UnpackWriter *writer);

@@ -25,7 +25,7 @@ def limits(archive_format, size, entries, unpacked, memory=DECODER_MEMORY, path=
 
 def limit_memory():
     """Sanitizers need more."""
-    if "address" not in str(PROGRAM):
+    if "-" not in PROGRAM.parent.name:
         resource.setrlimit(resource.RLIMIT_DATA, (1 << 28, 1 << 28))
 
 

@@ -33,15 +33,17 @@ static ssize_t read_memory(void *userdata, void *data, size_t size) {
 }
 
 static void add_gzip(Buffer *buffer, const void *data, size_t size) {
-        uint8_t *out = malloc(size + 1024);
-        z_stream z = { .next_in = (uint8_t *) (uintptr_t) data, .avail_in = (unsigned) size };
+        uint8_t *in = malloc(size), *out = malloc(size + 1024);
+        z_stream z = { .next_in = in, .avail_in = (unsigned) size };
 
+        memcpy(in, data, size);
         assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
         z.next_out = out;
         z.avail_out = (unsigned) size + 1024;
         assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
         assert_int_equal(buffer_append(buffer, out, z.total_out, SIZE_MAX), 0);
         (void) deflateEnd(&z);
+        free(in);
         free(out);
 }
 

@@ -90,6 +90,7 @@ static int on_subscribed(sd_bus_message *m, void *userdata, _unused_ sd_bus_erro
         }
         manager->answered = true;
         manager->backoff_usec = RECONNECT_MIN_USEC;
+        tell_listeners(manager);
         return 0;
 }
 
@@ -111,7 +112,8 @@ static int prepare_bus(Manager *manager, sd_bus *bus) {
                                    on_owner_changed, NULL, manager);
         if (r < 0)
                 return r;
-        /* Without this systemd sends no signals. It is answered before any call that is made later. */
+        /* Without this systemd sends no signals. Nothing else is sent before it is answered: libsystemd blocks when a
+         * message with descriptors is sent on a connection that is still being made. */
         return sd_bus_call_method_async(bus, NULL, MANAGER_SERVICE, MANAGER_PATH, MANAGER_INTERFACE,
                                         "Subscribe", on_subscribed, manager, NULL);
 }
@@ -140,8 +142,6 @@ static int on_reconnect(_unused_ sd_event_source *source, _unused_ uint64_t usec
         manager->connect_error = connect_bus(manager);
         if (manager->connect_error < 0)
                 schedule_retry(manager);
-        else
-                tell_listeners(manager);
         return 0;
 }
 
@@ -180,7 +180,7 @@ sd_event *manager_event(Manager *manager) {
 }
 
 sd_bus *manager_bus(Manager *manager) {
-        return manager->bus;
+        return manager->answered ? manager->bus : NULL;
 }
 
 void manager_listen(Manager *manager, ManagerListener *listener) {
@@ -270,7 +270,7 @@ static int on_call_timer(_unused_ sd_event_source *source, _unused_ uint64_t use
                 return 0;
         }
         snprintf(seconds, sizeof(seconds), "%.0f s", (double) call->method.timeout_usec / USEC_PER_SEC);
-        if (call->manager->bus)
+        if (call->manager->connect_error >= 0)
                 error_set_fault(&error, -ETIMEDOUT, FAULT_HOST,
                                 "systemd does not answer: no reply to %s within %s", call->method.member,
                                 seconds);
@@ -283,17 +283,17 @@ static int on_call_timer(_unused_ sd_event_source *source, _unused_ uint64_t use
 }
 
 static int call_send(ManagerCall *call, Error *error) {
+        sd_bus *bus = manager_bus(call->manager);
         sd_bus_message *message = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(call->manager->bus, &message, MANAGER_SERVICE, MANAGER_PATH,
-                                           MANAGER_INTERFACE, call->method.member);
+        r = sd_bus_message_new_method_call(bus, &message, MANAGER_SERVICE, MANAGER_PATH, MANAGER_INTERFACE,
+                                           call->method.member);
         if (r >= 0 && call->method.fill)
                 r = call->method.fill(message, call->userdata);
         if (r >= 0) {
                 call->attempts++;
-                r = sd_bus_call_async(call->manager->bus, &call->slot, message, on_call_reply, call,
-                                      UINT64_MAX);
+                r = sd_bus_call_async(bus, &call->slot, message, on_call_reply, call, UINT64_MAX);
         }
         sd_bus_message_unref(message);
         if (r < 0)
@@ -327,7 +327,7 @@ int manager_call_start(Manager *manager, const ManagerMethod *method, ManagerCal
                                        call->method.timeout_usec, TIMER_ACCURACY_USEC, on_call_timer, call);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
-        if (manager->bus) {
+        if (manager_bus(manager)) {
                 r = call_send(call, error);
                 if (r == -ENOTCONN)
                         r = 0; /* lost, and not yet noticed */
@@ -349,14 +349,15 @@ ManagerCall *manager_call_free(ManagerCall *call) {
 }
 
 void manager_send(Manager *manager, const char *member, const char *unit) {
+        sd_bus *bus = manager_bus(manager);
         sd_bus_message *message = NULL;
 
-        if (manager->bus &&
-            sd_bus_message_new_method_call(manager->bus, &message, MANAGER_SERVICE, MANAGER_PATH,
-                                           MANAGER_INTERFACE, member) >= 0 &&
+        if (bus &&
+            sd_bus_message_new_method_call(bus, &message, MANAGER_SERVICE, MANAGER_PATH, MANAGER_INTERFACE,
+                                           member) >= 0 &&
             sd_bus_message_append(message, "s", unit) >= 0 &&
             sd_bus_message_set_expect_reply(message, 0) >= 0)
-                (void) sd_bus_send(manager->bus, message, NULL);
+                (void) sd_bus_send(bus, message, NULL);
         sd_bus_message_unref(message);
 }
 

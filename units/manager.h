@@ -36,10 +36,10 @@ DEFINE_CLEANUP(Manager *, manager_free)
 
 sd_event *manager_event(Manager *manager);
 
-/* The connection of the moment, NULL while there is none. */
+/* The connection of the moment, NULL while there is none on which systemd has answered. */
 sd_bus *manager_bus(Manager *manager);
 
-/* Embedded in what wants to know of a new connection. Both may be called while the other listeners are told. */
+/* Embedded in what wants to know of a new connection. Both functions may be called while the others are told. */
 struct ManagerListener {
         void (*connected)(void *userdata);
         void *userdata;

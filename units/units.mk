@@ -16,8 +16,12 @@ LIB_SRC += \
         units/unit_watch.c
 
 UNIT_TESTS += \
+        test-manager \
         test-transient \
         test-unit_file \
+        test-unit_job \
         test-unit_judge \
         test-unit_name \
         test-unit_process
+
+TEST_SUPPORT_SRC += tests/unit/fake_systemd.c

@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "agent/base/cleanup.h"
-#include "tests/unit/test.h"
+#include "agent/base/clock.h"
+#include "tests/unit/fake_systemd.h"
 #include "units/transient.h"
+#include "units/transient_stop.h"
 
 #define MINUTES (60 * UINT64_C(1000000))
 
@@ -129,11 +131,300 @@ static void test_properties_are_copied(void **state) {
         assert_int_equal(unit_properties_copy(properties, UNIT_PROPERTIES_MAX + 1, &copy), -E2BIG);
 }
 
+/* On a fake systemd */
+
+#define UNIT "run-1.service"
+
+typedef struct Fixture {
+        TestFolder *folder;
+        sd_event *event;
+        FakeSystemd fake;
+        Manager *manager;
+        Transient *transient;
+        TransientStop *stop;
+        bool done;
+        int result;
+        Error error;
+} Fixture;
+
+static const FakeUnit unknown_unit = {
+        .load = "not-found", .active = "inactive", .sub = "dead", .result = "success", .type = ""
+};
+static const FakeUnit running_unit = { .load = "loaded",
+                                       .active = "activating",
+                                       .sub = "start",
+                                       .result = "success",
+                                       .type = "oneshot",
+                                       .exec_started = 1 };
+static const FakeUnit failed_unit = { .load = "loaded",
+                                      .active = "failed",
+                                      .sub = "failed",
+                                      .result = "exit-code",
+                                      .type = "oneshot",
+                                      .exec_code = CLD_EXITED,
+                                      .exec_status = 3,
+                                      .exec_started = 1 };
+
+/* The properties that came with the start, as "name:signature" and the words of some. */
+static char properties[1024];
+
+static void note_property(sd_bus_message *m) {
+        const char *name, *contents, *text = NULL;
+        size_t n = strlen(properties);
+        char type;
+
+        assert_true(sd_bus_message_read(m, "s", &name) >= 0);
+        assert_true(sd_bus_message_peek_type(m, &type, &contents) >= 0);
+        if (strcmp(contents, "s") == 0)
+                assert_true(sd_bus_message_read(m, "v", "s", &text) >= 0);
+        else
+                assert_true(sd_bus_message_skip(m, "v") >= 0);
+        snprintf(properties + n, sizeof(properties) - n, "%s:%s%s%s ", name, text ? "" : contents,
+                 text ? "=" : "", text ? text : "");
+}
+
+static void note_properties(sd_bus_message *m) {
+        const char *unit, *mode;
+
+        properties[0] = '\0';
+        assert_true(sd_bus_message_read(m, "ss", &unit, &mode) >= 0);
+        assert_string_equal(unit, UNIT);
+        assert_string_equal(mode, "fail");
+        assert_true(sd_bus_message_enter_container(m, 'a', "(sv)") >= 0);
+        while (sd_bus_message_enter_container(m, 'r', "sv") > 0) {
+                note_property(m);
+                assert_true(sd_bus_message_exit_container(m) >= 0);
+        }
+}
+
+static void answer(FakeSystemd *fake, sd_bus_message *call, const char *member) {
+        if (strcmp(member, "StartTransientUnit") == 0) {
+                note_properties(call);
+                fake->unit = running_unit;
+                assert_true(sd_bus_reply_method_return(call, "o", "/org/freedesktop/systemd1/job/1") >= 0);
+        } else {
+                assert_true(sd_bus_reply_method_return(call, "") >= 0);
+        }
+}
+
+/* The first start comes through, but its answer is lost. */
+static void lose_the_answer(FakeSystemd *fake, sd_bus_message *call, const char *member) {
+        if (fake_systemd_count(fake, member) == 1) {
+                fake->unit = running_unit;
+                fake_systemd_drop(fake);
+        } else {
+                assert_true(sd_bus_reply_method_errorf(call, "org.freedesktop.systemd1.UnitExists",
+                                                       "It is there.") >= 0);
+        }
+}
+
+static void exists(FakeSystemd *fake, sd_bus_message *call, _unused_ const char *member) {
+        fake->unit = failed_unit;
+        assert_true(sd_bus_reply_method_errorf(call, "org.freedesktop.systemd1.UnitExists", "It is there.") >=
+                    0);
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(*f));
+
+        if (!f || test_folder_setup((void **) &f->folder) < 0 || sd_event_new(&f->event) < 0)
+                return -1;
+        fake_systemd_init(&f->fake, f->event, f->folder, answer);
+        f->fake.unit = unknown_unit;
+        *state = f;
+        return manager_new(f->event, &f->manager, NULL);
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        int r;
+
+        transient_free(f->transient);
+        transient_stop_free(f->stop);
+        manager_free(f->manager);
+        fake_systemd_deinit(&f->fake);
+        sd_event_unref(f->event);
+        r = test_folder_teardown((void **) &f->folder);
+        free(f);
+        return r;
+}
+
+static void on_done(_unused_ Transient *transient, int result, const Error *error, void *userdata) {
+        Fixture *f = userdata;
+
+        assert_false(f->done);
+        f->done = true;
+        f->result = result;
+        f->error = *error;
+}
+
+static void start(Fixture *f, bool adopt) {
+        char *const argv[] = { (char *) "/bin/echo", (char *) "$HOME", NULL };
+        const UnitProperty sandbox[] = {
+                UNIT_BOOLEAN("NoNewPrivileges", true),
+                UNIT_UINT64("MemoryMax", 1 << 20),
+                UNIT_UINT32("UMask", 077),
+                UNIT_INT32("OOMScoreAdjust", -5),
+                UNIT_STRINGS("ReadWritePaths", "/a", "/b"),
+                UNIT_ALLOW("SystemCallFilter", "@system-service"),
+                UNIT_BIND("BindPaths", "/a:/b", "-/c:/d"),
+                { .name = "TemporaryFileSystem",
+                  .signature = "a(ss)",
+                  .list = (const char *const[]){ "/t:ro", NULL } },
+        };
+        const TransientSpec spec = {
+                .name = UNIT,
+                .description = "A test",
+                .argv = argv,
+                .environment_file = "/run/x.env",
+                .user = "api",
+                .stdout_fd = STDERR_FILENO,
+                .timeout_usec = USEC_PER_SEC,
+                .adopt = adopt,
+                .properties = sandbox,
+                .n_properties = ELEMENTSOF(sandbox),
+        };
+
+        assert_int_equal(transient_start(f->manager, &spec, on_done, f, &f->transient, NULL), 0);
+        assert_false(f->done);
+}
+
+static void check_failure(Fixture *f) {
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, 0);
+        assert_int_equal(transient_result(f->transient)->outcome, TRANSIENT_EXIT);
+        assert_int_equal(transient_result(f->transient)->status, 3);
+        assert_string_equal(f->error.message, "exit status 3");
+}
+
+static void finish(Fixture *f) {
+        f->fake.unit = failed_unit;
+        fake_systemd_changed(&f->fake, UNIT);
+        check_failure(f);
+}
+
+static void test_start(void **state) {
+        Fixture *f = *state;
+
+        start(f, false);
+        fake_systemd_await(&f->fake, "StartTransientUnit", 1);
+        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        assert_false(f->done); /* neither for the unit that was unknown before, nor for the one that runs */
+        assert_string_equal(
+                properties,
+                "Type:=oneshot RemainAfterExit:b TimeoutStopUSec:t TimeoutStartUSec:t Description:=A test "
+                "ExecStart:a(sasb) EnvironmentFiles:a(sb) User:=api StandardOutputFileDescriptor:h "
+                "NoNewPrivileges:b MemoryMax:t UMask:u OOMScoreAdjust:i ReadWritePaths:as "
+                "SystemCallFilter:(bas) BindPaths:a(ssbt) TemporaryFileSystem:a(ss) ");
+        finish(f);
+}
+
+static void test_start_with_its_answer_lost(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = lose_the_answer;
+        start(f, false);
+        fake_systemd_await(&f->fake, "StartTransientUnit", 2);
+        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        assert_false(f->done);
+        finish(f);
+}
+
+static void test_name_that_is_taken(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = exists;
+        start(f, false);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, 0);
+        assert_int_equal(transient_result(f->transient)->outcome, TRANSIENT_COULD_NOT_START);
+        assert_string_equal(f->error.message, "systemd refused to start it: It is there.");
+}
+
+static void test_unit_that_is_there_is_adopted(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = exists;
+        start(f, true);
+        check_failure(f);
+}
+
+static void test_bad_properties(void **state) {
+        const UnitProperty bad[] = {
+                { .name = "A", .signature = "x" },
+                { .name = "A", .signature = "s" },
+                { .name = "A", .signature = "u", .number = UINT64_C(1) << 32 },
+                { .name = "A",
+                  .signature = "a(ssbt)",
+                  .list = (const char *const[]){ "/no-destination", NULL } },
+        };
+        char *const argv[] = { (char *) "/bin/true", NULL };
+        Fixture *f = *state;
+
+        while (!manager_bus(f->manager))
+                fake_systemd_run_for(&f->fake, USEC_PER_MSEC);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                const TransientSpec spec = {
+                        .name = UNIT, .argv = argv, .properties = &bad[i], .n_properties = 1
+                };
+                Error error = {};
+
+                assert_int_equal(transient_start(f->manager, &spec, on_done, f, &f->transient, &error),
+                                 -EINVAL);
+                assert_non_null(strstr(error.message, "StartTransientUnit"));
+                assert_null(f->transient);
+        }
+}
+
+static void on_stopped(_unused_ TransientStop *stop, int result, const Error *error, void *userdata) {
+        on_done(NULL, result, error, userdata);
+}
+
+static void test_stop(void **state) {
+        Fixture *f = *state;
+
+        f->fake.unit = running_unit;
+        assert_int_equal(transient_stop_start(f->manager, UNIT, on_stopped, f, &f->stop, NULL), 0);
+        fake_systemd_await(&f->fake, "StopUnit", 1);
+        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        assert_false(f->done);
+        f->fake.unit = failed_unit;
+        fake_systemd_changed(&f->fake, UNIT);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, 0);
+        assert_int_equal(fake_systemd_count(&f->fake, "ResetFailedUnit"), 1);
+}
+
+static void no_such_unit(_unused_ FakeSystemd *fake, sd_bus_message *call, _unused_ const char *member) {
+        assert_true(sd_bus_reply_method_errorf(call, "org.freedesktop.systemd1.NoSuchUnit", "None.") >= 0);
+}
+
+static void test_stop_of_nothing(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = no_such_unit;
+        assert_int_equal(transient_stop_start(f->manager, UNIT, on_stopped, f, &f->stop, NULL), 0);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, 0);
+}
+
+#define fake_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_ends),    cmocka_unit_test(test_no_success_by_default),
-                cmocka_unit_test(test_goes_on), cmocka_unit_test(test_exit_text),
-                cmocka_unit_test(test_words),   cmocka_unit_test(test_properties_are_copied),
+                cmocka_unit_test(test_ends),
+                cmocka_unit_test(test_no_success_by_default),
+                cmocka_unit_test(test_goes_on),
+                cmocka_unit_test(test_exit_text),
+                cmocka_unit_test(test_words),
+                cmocka_unit_test(test_properties_are_copied),
+                fake_test(test_start),
+                fake_test(test_start_with_its_answer_lost),
+                fake_test(test_name_that_is_taken),
+                fake_test(test_unit_that_is_there_is_adopted),
+                fake_test(test_bad_properties),
+                fake_test(test_stop),
+                fake_test(test_stop_of_nothing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,232 @@
+#include <signal.h>
+#include <string.h>
+
+#include "agent/base/cleanup.h"
+#include "agent/base/clock.h"
+#include "tests/unit/fake_systemd.h"
+#include "units/unit_job.h"
+
+#define UNIT "api.service"
+#define JOB 7
+
+typedef struct Fixture {
+        TestFolder *folder;
+        sd_event *event;
+        FakeSystemd fake;
+        Manager *manager;
+        UnitJob *job;
+        bool done;
+        int result;
+        Error error;
+} Fixture;
+
+static const FakeUnit up = {
+        .load = "loaded",
+        .active = "active",
+        .sub = "running",
+        .result = "success",
+        .type = "simple",
+        .main_pid = 1,
+        .run = 1,
+        .can_reload = true,
+};
+
+static const FakeUnit crashed = {
+        .load = "loaded",
+        .active = "failed",
+        .sub = "failed",
+        .result = "exit-code",
+        .type = "simple",
+        .exec_code = CLD_EXITED,
+        .exec_status = 7,
+        .run = 1,
+};
+
+static void reply_job(sd_bus_message *call) {
+        assert_true(sd_bus_reply_method_return(call, "o", "/org/freedesktop/systemd1/job/7") >= 0);
+}
+
+/* Every job succeeds at once, and the unit runs. */
+static void succeed(FakeSystemd *fake, sd_bus_message *call, const char *member) {
+        if (!strstr(member, "Unit") || strcmp(member, "ResetFailedUnit") == 0) {
+                assert_true(sd_bus_reply_method_return(call, "") >= 0);
+        } else if (sd_bus_message_get_expect_reply(call) > 0) {
+                reply_job(call);
+                fake->unit = up;
+                fake_systemd_job_removed(fake, UNIT, JOB, "done");
+        }
+}
+
+/* The job is accepted, and never ends. */
+static void hang(FakeSystemd *fake, sd_bus_message *call, const char *member) {
+        if (strcmp(member, "ReloadUnit") == 0) {
+                fake->unit.job = JOB;
+                fake->unit.active = "reloading";
+                reply_job(call);
+        } else if (sd_bus_message_get_expect_reply(call) > 0) {
+                assert_true(sd_bus_reply_method_return(call, "") >= 0);
+        }
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(*f));
+
+        if (!f || test_folder_setup((void **) &f->folder) < 0 || sd_event_new(&f->event) < 0)
+                return -1;
+        fake_systemd_init(&f->fake, f->event, f->folder, succeed);
+        *state = f;
+        return manager_new(f->event, &f->manager, NULL);
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        int r;
+
+        unit_job_free(f->job);
+        manager_free(f->manager);
+        fake_systemd_deinit(&f->fake);
+        sd_event_unref(f->event);
+        r = test_folder_teardown((void **) &f->folder);
+        free(f);
+        return r;
+}
+
+static void on_done(_unused_ UnitJob *job, int result, const Error *error, void *userdata) {
+        Fixture *f = userdata;
+
+        assert_false(f->done);
+        f->done = true;
+        f->result = result;
+        f->error = *error;
+}
+
+static void start(Fixture *f, UnitVerb verb, uint64_t settle, uint64_t deadline) {
+        const UnitJobSpec spec = {
+                .unit = UNIT, .verb = verb, .settle_usec = settle, .deadline_usec = deadline
+        };
+
+        assert_int_equal(unit_job_start(f->manager, &spec, on_done, f, &f->job, NULL), 0);
+        assert_false(f->done);
+}
+
+static void test_good_restart(void **state) {
+        Fixture *f = *state;
+
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RESTART, 100 * USEC_PER_MSEC, 0);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_GOOD);
+        assert_string_equal(unit_job_journal(f->job), "");
+        assert_int_equal(unit_job_state(f->job)->main_pid, 1);
+        fake_systemd_await(&f->fake, "UnrefUnit", 1);
+        assert_string_equal(f->fake.calls[1], "ResetFailedUnit"); /* the start limit counts us, too */
+        assert_string_equal(f->fake.calls[2], "RestartUnit");
+        assert_string_equal(f->fake.calls[3], "RefUnit");
+        assert_string_equal(f->fake.calls[4], "UnrefUnit");
+}
+
+static void test_nothing_to_do(void **state) {
+        Fixture *f = *state;
+
+        start(f, UNIT_VERB_STOP, 0, 0);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_GOOD);
+        assert_int_equal(fake_systemd_count(&f->fake, "StopUnit"), 0);
+}
+
+static void test_crash_while_settling(void **state) {
+        Fixture *f = *state;
+
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RESTART, 4 * USEC_PER_SEC, 0);
+        fake_systemd_await(&f->fake, "RefUnit", 1);
+        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        assert_false(f->done);
+        f->fake.unit = crashed;
+        fake_systemd_changed(&f->fake, UNIT);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_FAILED);
+        assert_int_equal(f->error.fault, FAULT_RELEASE);
+        assert_non_null(strstr(f->error.message, "exit status 7"));
+}
+
+static void test_lost_signal_of_the_job(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = hang;
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RELOAD, 10 * USEC_PER_MSEC, 0);
+        fake_systemd_await(&f->fake, "RefUnit", 1);
+        assert_int_equal(fake_systemd_count(&f->fake, "ReloadUnit"), 1);
+        f->fake.unit = up; /* the job ends while the connection is away */
+        fake_systemd_drop(&f->fake);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_GOOD);
+}
+
+static void test_deadline(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = hang;
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RELOAD, USEC_PER_SEC, 500 * USEC_PER_MSEC);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_JOB_TIMEOUT);
+        assert_non_null(strstr(f->error.message, "its reload did not end within 500ms"));
+        assert_int_equal(fake_systemd_count(&f->fake, "CancelJob"), 1);
+        assert_int_equal(fake_systemd_count(&f->fake, "KillUnit"), 1); /* the hanging ExecReload= */
+}
+
+static void refuse(_unused_ FakeSystemd *fake, sd_bus_message *call, _unused_ const char *member) {
+        assert_true(sd_bus_reply_method_errorf(call, "org.freedesktop.systemd1.OnlyByDependency",
+                                               "Not by hand.") >= 0);
+}
+
+static void test_refused(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = refuse;
+        start(f, UNIT_VERB_START, 0, 0);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_JOB_FAILED);
+        assert_int_equal(f->error.fault, FAULT_RELEASE);
+        assert_string_equal(f->error.message, UNIT ": cannot start it: Not by hand.");
+}
+
+static void test_systemd_is_mute(void **state) {
+        Fixture *f = *state;
+
+        f->fake.mute = true;
+        start(f, UNIT_VERB_START, 0, 100 * USEC_PER_MSEC);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, -ETIMEDOUT);
+        assert_int_equal(f->error.fault, FAULT_HOST);
+}
+
+static void test_free_calls_nobody(void **state) {
+        Fixture *f = *state;
+
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RESTART, 4 * USEC_PER_SEC, 0);
+        fake_systemd_await(&f->fake, "RefUnit", 1);
+        f->job = unit_job_free(f->job);
+        fake_systemd_await(&f->fake, "UnrefUnit", 1);
+        assert_false(f->done);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                test(test_good_restart),
+                test(test_nothing_to_do),
+                test(test_crash_while_settling),
+                test(test_lost_signal_of_the_job),
+                test(test_deadline),
+                test(test_refused),
+                test(test_systemd_is_mute),
+                test(test_free_calls_nobody),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

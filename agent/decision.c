@@ -53,10 +53,10 @@ void decide(const DecisionFacts *facts, Decision *ret) {
                         facts->no_target ? facts->no_target : "no target was read yet");
                 return;
         }
-        if (record->good_is_local && facts->target_serial <= record->serial && record->good.version) {
+        if (record->good_is_local && facts->target_serial <= record->good_serial && record->good.version) {
                 decided(ret, DECISION_FINISHED,
                         "release %s was deployed by hand; a target above serial %" PRIu64 " replaces it",
-                        record->good.version, record->serial);
+                        record->good.version, record->good_serial);
                 return;
         }
         same = release_ref_equal(&record->good, &facts->stable);

@@ -283,13 +283,13 @@ int record_to_text(const Record *record, char **ret) {
                 json_decref(failures);
                 return r;
         }
-        json = json_pack("{s:I, s:s*, s:s*, s:I, s:s, s:o, s:s, s:o, s:b, s:o, s:o, s:o}", "schema",
+        json = json_pack("{s:I, s:s*, s:s*, s:I, s:s, s:o, s:s, s:o, s:I, s:b, s:o, s:o, s:o}", "schema",
                          (json_int_t) RECORD_SCHEMA, "app", record->app, "instance", record->instance,
                          "serial", (json_int_t) record->serial, "target_sha256", record->target_sha256,
                          "good", ref_to_json(&record->good), "good_env_sha256", record->good_env_sha256,
-                         "good_since", time_to_json(record->good_since), "good_is_local",
-                         record->good_is_local, "previous", ref_to_json(&record->previous), "failures",
-                         failures, "deployment", deployment);
+                         "good_since", time_to_json(record->good_since), "good_serial",
+                         (json_int_t) record->good_serial, "good_is_local", record->good_is_local, "previous",
+                         ref_to_json(&record->previous), "failures", failures, "deployment", deployment);
         *ret = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
         return *ret ? 0 : -ENOMEM;
 }
@@ -297,19 +297,21 @@ int record_to_text(const Record *record, char **ret) {
 static int read_record(json_t *json, Record *record, Error *error) {
         json_t *target, *good, *good_env, *good_since, *previous, *failures, *deployment;
         const char *app = NULL, *instance = NULL;
-        json_int_t serial;
+        json_int_t serial, good_serial;
         int local;
 
-        if (json_unpack(json, "{s?s, s?s, s:I, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "app", &app,
+        if (json_unpack(json, "{s?s, s?s, s:I, s:o, s:o, s:o, s:o, s:I, s:b, s:o, s:o, s:o}", "app", &app,
                         "instance", &instance, "serial", &serial, "target_sha256", &target, "good", &good,
-                        "good_env_sha256", &good_env, "good_since", &good_since, "good_is_local", &local,
-                        "previous", &previous, "failures", &failures, "deployment", &deployment) < 0 ||
+                        "good_env_sha256", &good_env, "good_since", &good_since, "good_serial", &good_serial,
+                        "good_is_local", &local, "previous", &previous, "failures", &failures, "deployment",
+                        &deployment) < 0 ||
             digest_from_json(target, record->target_sha256) < 0 ||
             digest_from_json(good_env, record->good_env_sha256) < 0 ||
             ref_from_json(good, &record->good) < 0 || ref_from_json(previous, &record->previous) < 0 ||
             time_from_json(good_since, &record->good_since) < 0 || failures_from_json(failures, record) < 0)
                 return error_set(error, -EINVAL, "the deploy record is malformed");
         record->serial = (uint64_t) serial;
+        record->good_serial = (uint64_t) good_serial;
         record->good_is_local = local;
         if (string_set(&record->app, app) < 0 || string_set(&record->instance, instance) < 0)
                 return error_oom(error);
@@ -522,6 +524,7 @@ int record_commit(Record *record, uint64_t at) {
                 record->good_since = at;
         }
         snprintf(record->good_env_sha256, sizeof(record->good_env_sha256), "%s", deployment->env_sha256);
+        record->good_serial = record->serial;
         record->good_is_local = deployment->local;
         failure = record_find_failure(record, deployment->to.sha256, deployment->serial);
         if (failure)

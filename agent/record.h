@@ -39,7 +39,8 @@ typedef struct Record {
         ReleaseRef good; /* the release that passed its checks and serves, none before the first commit */
         char good_env_sha256[DIGEST_HEX_SIZE];
         uint64_t good_since;
-        bool good_is_local; /* it came by `muster deploy --local`; a target with a higher serial replaces it */
+        uint64_t good_serial; /* of the target in force when it was committed */
+        bool good_is_local;   /* it came by `muster deploy --local`; a target above good_serial replaces it */
         ReleaseRef previous;
 
         Failure failures[RECORD_FAILURES_MAX]; /* oldest first */

@@ -163,6 +163,9 @@ def test_deploy_local(site):
     app = site.wait_app(version="0.9.0")
     assert app["local"] is True
     assert "0.9.0" in site.serves()
+    site.publish("1.0.0")
+    site.set_target("1.0.0")
+    site.wait_app(state="good", version="1.0.0", local=False)
 
 
 def test_hostile_and_foreign_targets(site):

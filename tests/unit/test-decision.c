@@ -116,13 +116,13 @@ static void test_host_faults_are_tried_again_more_and_more_slowly(_unused_ void 
 }
 
 static void test_local(_unused_ void **state) {
-        Record record = { .good = { v1, SHA_A }, .good_is_local = true, .serial = 5 };
+        Record record = { .good = { v1, SHA_A }, .good_is_local = true, .good_serial = 5, .serial = 5 };
         DecisionFacts facts = facts_of(&record);
         Decision d;
 
         decide(&facts, &d);
         assert_int_equal(d.action, DECISION_FINISHED);
-        facts.target_serial = 6;
+        facts.target_serial = record.serial = 6; /* accepted before it is decided on */
         decide(&facts, &d);
         assert_int_equal(d.action, DECISION_DEPLOY);
 }

@@ -28,6 +28,7 @@ static void fill(Record *record) {
                 .good = { strdup("1.4.1"), SHA_A },
                 .good_env_sha256 = SHA_B,
                 .good_since = seconds(0),
+                .good_serial = 17,
         };
         record->deployment = (Deployment){
                 .id = strdup("d-20261121T090000Z-1"),
@@ -72,6 +73,7 @@ static void test_round_trip(_unused_ void **state) {
         assert_string_equal(back.deployment.steps[0].tail, "line \"one\"\nline two\n");
         assert_int_equal(back.failures[0].step, STEP_HEALTH);
         assert_true(back.deployment.step_started);
+        assert_int_equal(back.good_serial, 17);
         assert_string_equal(back.deployment.environment[0], "LOG_LEVEL=info");
 }
 
@@ -151,6 +153,7 @@ static void test_commit(_unused_ void **state) {
         assert_string_equal(record.good_env_sha256, SHA_C);
         assert_true(record.good_since == seconds(20));
         assert_int_equal(record.n_failures, 0);
+        assert_int_equal(record.good_serial, 18);
         assert_int_equal(record_commit(&record, seconds(30)), 0);
         assert_string_equal(record.previous.version, "1.4.1");
         assert_true(record.good_since == seconds(20));

@@ -18,6 +18,10 @@ STATE_FOLDER = "var/lib/muster"
 UNIT_FOLDER = "lib/systemd/system"
 WARNING = 4  # syslog's
 REPORT_ENTRIES = 200
+# On a hybrid host nspawn gives the memory and pids hierarchies to the instance to read only, and MemoryMax= and TasksMax=
+# then do nothing, without a word. They are its own part of the hierarchies, so it may write there.
+_INIT = ["/bin/sh", "-c", "for name in memory pids; do [ ! -d /sys/fs/cgroup/$name ] || "
+         "mount -o remount,bind,rw /sys/fs/cgroup/$name; done; exec /lib/systemd/systemd"]
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                 "LANG": "C.UTF-8", "USER": "root"}
 
@@ -86,13 +90,12 @@ class Instance:
         """Switches it on; with wait, until systemd has started everything."""
         if self._process is not None:
             raise LabError(f"{self.id} is on already")
-        command = ["systemd-nspawn", "--quiet", "-D", self.root, "--boot", "--register=no", "--keep-unit",
+        command = ["systemd-nspawn", "--quiet", "-D", self.root, "--register=no", "--keep-unit",
                    f"--network-namespace-path=/run/netns/{self.namespace}", "-M", self.id,
                    "--capability=CAP_NET_ADMIN", "--rlimit=NOFILE=1024:524288",
-                   "--resolv-conf=off", "--timezone=off", "--link-journal=no"]
+                   "--resolv-conf=off", "--timezone=off", "--link-journal=no", *_INIT]
         self._process = self._run.spawn(command, self.id, log=self.folder / "console.log")
         self.leader = host.wait_for(self._find_leader, 10, f"{self.id} to start")
-        self._delegate_limits()
         if wait:
             self.wait_running()
         return self
@@ -112,16 +115,6 @@ class Instance:
         except (FileNotFoundError, ProcessLookupError, StopIteration):
             pass
         return None
-
-    def _delegate_limits(self):
-        """On a hybrid host nspawn gives the memory and pids hierarchies to the instance to read only, and MemoryMax= and
-        TasksMax= then do nothing without a word. They are its own part of the hierarchies, so it may write there."""
-        def done(name):
-            return host.run("nsenter", "-t", self.leader, "-m", "mount", "-o", "remount,bind,rw",
-                            f"/sys/fs/cgroup/{name}", check=False).returncode == 0 or not self.running
-        for root in host.cgroup_roots():
-            if root.name in ("memory", "pids"):
-                host.wait_for(lambda: done(root.name), 5, f"the {root.name} hierarchy of {self.id}", interval=0.01)
 
     @property
     def running(self):

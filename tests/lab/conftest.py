@@ -12,6 +12,20 @@ from rig.balancer import Balancer  # noqa: E402
 from rig.cloud import Cloud  # noqa: E402
 from rig.director import Director  # noqa: E402
 from rig.lab import Lab  # noqa: E402
+from rig.rootfs import find_package, is_outdated  # noqa: E402
+
+
+def pytest_sessionstart(session):
+    """Builds the programs once, before pytest-xdist's workers start."""
+    if not hasattr(session.config, "workerinput"):
+        desks.build()
+
+
+def pytest_terminal_summary(terminalreporter):
+    package = find_package()
+    if package and is_outdated(package):
+        terminalreporter.write_line(f"{package.name} on the instances is older than the sources: make package",
+                                    yellow=True)
 
 
 def _directed(item):

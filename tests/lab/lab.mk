@@ -2,9 +2,11 @@
 # make demo             the story of a launched instance, told by the lab with times
 # make explore          a shell on an instance with a cloud around it
 .PHONY: lab demo explore must-be-root
+# More than there are cores: most of the time a test waits.
+LAB_WORKERS ?= 3
 lab: must-be-root test-programs package
 	@tests/setup --venv
-	$(Q)build/venv/bin/python -m pytest -q tests/lab $(LAB)
+	$(Q)build/venv/bin/python -m pytest -q -n $(LAB_WORKERS) --dist loadfile tests/lab $(LAB)
 
 demo: must-be-root package
 	@tests/setup --venv

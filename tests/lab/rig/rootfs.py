@@ -14,6 +14,7 @@ from .host import LabError
 
 TOP = Path(__file__).resolve().parents[3]
 CACHE = Path(os.environ.get("MUSTER_LAB_CACHE", TOP / "build" / "lab"))
+SOURCES = ["agent", "artifacts", "debian", "hooks", "units"]  # of the package
 DEBIAN_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 
 # curl and strace are for the tests; the rest is what a small cloud image has.
@@ -158,6 +159,12 @@ def find_package():
         return Path(os.environ["MUSTER_DEB"]) if os.environ["MUSTER_DEB"] else None
     debs = [p for p in (TOP / "build").glob("muster_*.deb") if not p.name.startswith("muster-dbgsym")]
     return max(debs, key=lambda p: p.stat().st_mtime, default=None)
+
+
+def is_outdated(deb):
+    """Whether a source of the package has been changed since it was built."""
+    sources = (path for name in SOURCES for path in (TOP / name).rglob("*") if path.is_file())
+    return any(path.stat().st_mtime > deb.stat().st_mtime for path in sources)
 
 
 def layers(deb=None, say=print):

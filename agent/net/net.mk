@@ -30,12 +30,14 @@ UNIT_TESTS += \
         test-autoscaling \
         test-aws_call \
         test-aws_error \
+        test-aws_request \
         test-credential_chain \
         test-credentials \
         test-digest \
         test-endpoint \
         test-http \
         test-http-tls \
+        test-http_answer \
         test-http_date \
         test-imds \
         test-retry \

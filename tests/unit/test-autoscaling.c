@@ -128,6 +128,9 @@ static void test_refusals(void **state) {
                   AUTOSCALING_NO_ACTION, NULL },
                 { REFUSAL("ValidationError", "No active Lifecycle Action found with token bcd2f1b8"),
                   AUTOSCALING_NO_ACTION, NULL },
+                { REFUSAL("Strange", "No active Lifecycle Action found with token x"), -EREMOTEIO,
+                  "Auto Scaling RecordLifecycleActionHeartbeat: Strange: No active Lifecycle Action found with token x "
+                  "(status 400, request R7)" },
                 { REFUSAL("ValidationError", "Group g not found"), -EREMOTEIO,
                   "Auto Scaling RecordLifecycleActionHeartbeat: ValidationError: Group g not found (status 400, request R7)" },
                 { REFUSAL("AccessDenied", "User: x is not authorized"), -EACCES,

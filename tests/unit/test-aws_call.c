@@ -305,14 +305,21 @@ static void test_no_skew(void **state) {
         assert_true(aws_context_skew(setup->aws) == 0);
 }
 
+/* A server whose clock jumps about is not followed for ever. */
 static void test_skew_is_corrected_once(void **state) {
-        static const Answer answers[] = { { .status = 403, .body = ERROR_XML("RequestTimeTooSkewed", "") },
-                                          { .status = 403, .body = ERROR_XML("RequestTimeTooSkewed", "") } };
+        static const Answer answers[] = {
+                { .status = 403,
+                  .headers = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                  .body = ERROR_XML("RequestTimeTooSkewed", "") },
+                { .status = 403,
+                  .headers = "Date: Sun, 06 Nov 2044 08:49:37 GMT\r\n",
+                  .body = ERROR_XML("RequestTimeTooSkewed", "") },
+        };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
         Outcome outcome = {};
 
-        setup->clock_offset = (int64_t) (3600 * USEC_PER_SEC);
+        setup->server_has_date = false;
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, -EACCES);
         assert_int_equal(aws_call_attempts(call), 2);
@@ -342,6 +349,22 @@ static void test_other_region(void **state) {
         third = perform(setup, &elsewhere, malformed, 1, &outcomes[2]);
         assert_true(string_ends_with(setup->scopes[3], "/eu-central-1/s3/aws4_request"));
         assert_true(string_ends_with(setup->scopes[4], "/us-west-2/s3/aws4_request"));
+}
+
+static void test_redirected_twice(void **state) {
+        static const Answer answers[] = {
+                { .status = 301, .headers = EU_WEST, .body = ERROR_XML("PermanentRedirect", "") },
+                { .status = 301,
+                  .headers = "x-amz-bucket-region: us-west-2\r\n",
+                  .body = ERROR_XML("PermanentRedirect", "") },
+        };
+        Setup *setup = *state;
+        _cleanup_(aws_call_freep) AwsCall *call = NULL;
+        Outcome outcome = {};
+
+        call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
+        assert_int_equal(outcome.result, -EREMOTEIO);
+        assert_int_equal(aws_call_attempts(call), 2);
 }
 
 /* HEAD has no body to say it in. */
@@ -487,6 +510,23 @@ static void test_body_is_sent_again(void **state) {
         assert_string_equal(buffer_string(&setup->body), "world");
 }
 
+/* A put that curl sent twice, because the kept connection died under it, is known to have been sent twice. */
+static void test_resend_counts(void **state) {
+        static const Answer answers[] = { { .fault = TEST_FAULT_CLOSE } };
+        Setup *setup = *state;
+        _cleanup_(aws_call_freep) AwsCall *first = NULL, *second = NULL;
+        AwsRequest put = get_object;
+        Outcome outcomes[2] = {};
+
+        put.method = "PUT";
+        put.body = (HttpBody){ .data = "hello", .size = 5 };
+        first = perform(setup, &put, NULL, 0, &outcomes[0]);
+        assert_int_equal(aws_call_attempts(first), 1);
+        second = perform(setup, &put, answers, 1, &outcomes[1]);
+        assert_int_equal(outcomes[1].result, 0);
+        assert_int_equal(aws_call_attempts(second), 2);
+}
+
 static void test_free_while_running(void **state) {
         static const Answer answers[] = { { .status = 503, .headers = "x-amz-retry-after: 60000\r\n" } };
         Setup *setup = *state;
@@ -550,6 +590,7 @@ int main(void) {
                 TEST(test_no_skew),
                 TEST(test_skew_is_corrected_once),
                 TEST(test_other_region),
+                TEST(test_redirected_twice),
                 TEST(test_other_region_of_head),
                 TEST(test_region_is_looked_up),
                 TEST(test_region_stays_unknown),
@@ -559,6 +600,7 @@ int main(void) {
                 TEST(test_no_region),
                 TEST(test_broken_after_first_byte),
                 TEST(test_body_is_sent_again),
+                TEST(test_resend_counts),
                 TEST(test_free_while_running),
                 cmocka_unit_test(test_bad_options),
         };

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/base/utf8.h"
 #include "agent/net/aws_error.h"
 #include "tests/unit/test.h"
 
@@ -58,6 +59,19 @@ static void test_long_texts(_unused_ void **state) {
         assert_int_equal(strlen(error.message), AWS_ERROR_MESSAGE_MAX - 1);
 }
 
+/* A cut goes through a character now and then. */
+static void test_cut_character(_unused_ void **state) {
+        char body[AWS_ERROR_CODE_MAX * 2 + 64], text[AWS_ERROR_CODE_MAX * 2] = "x";
+        AwsError error;
+
+        for (size_t i = 1; i + 2 < sizeof(text); i += 2)
+                memcpy(text + i, "\xc3\xa9", 3);
+        snprintf(body, sizeof(body), "<Error><Code>%s</Code></Error>", text + 1);
+        aws_error_parse(body, strlen(body), &error);
+        assert_int_equal(strlen(error.code), AWS_ERROR_CODE_MAX - 1);
+        assert_true(utf8_is_valid(error.code));
+}
+
 static void test_in_body(_unused_ void **state) {
         static const char error[] = "<Error><Code>InternalError</Code></Error>",
                           list[] = "<ListBucketResult/>";
@@ -97,9 +111,8 @@ static void test_result(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parse),
-                cmocka_unit_test(test_long_texts),
-                cmocka_unit_test(test_in_body),
+                cmocka_unit_test(test_parse),         cmocka_unit_test(test_long_texts),
+                cmocka_unit_test(test_cut_character), cmocka_unit_test(test_in_body),
                 cmocka_unit_test(test_result),
         };
 

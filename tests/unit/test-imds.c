@@ -250,6 +250,15 @@ static void test_hop_limit(void **state) {
         assert_non_null(strstr(error.message, "hop limit"));
 }
 
+/* Whoever set a proxy for the machine did not mean the machine's own metadata. */
+static void test_no_proxy(void **state) {
+        Setup *setup = *state;
+
+        assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+        assert_int_equal(get(setup, "meta-data/instance-id", NULL, NULL), 0);
+        assert_int_equal(unsetenv("http_proxy"), 0);
+}
+
 static void test_environment(void **state) {
         Setup *setup = *state;
         char *disabled[] = { (char *) "AWS_EC2_METADATA_DISABLED=True", NULL };
@@ -281,7 +290,7 @@ int main(void) {
                 TEST(test_retries),      TEST(test_forbidden),
                 TEST(test_no_version_2), TEST(test_bad_token),
                 TEST(test_nobody_there), TEST(test_hop_limit),
-                TEST(test_environment),
+                TEST(test_no_proxy),     TEST(test_environment),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

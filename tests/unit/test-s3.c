@@ -360,7 +360,8 @@ static void test_list(void **state) {
         Setup *setup = *state;
         Listed listed = {};
 
-        list(setup, &(S3ListOptions){ .prefix = "a/", .delimiter = "/", .page_size = 5 }, &listed);
+        list(setup, &(S3ListOptions){ .prefix = "a/", .delimiter = "/", .start_after = "A", .page_size = 5 },
+             &listed);
         assert_int_equal(listed.outcome.result, S3_OK);
         assert_string_equal(buffer_string(&listed.text), "a  0\na+b/\xc3\xa9 x \"e2\" 7\np/  0 prefix\n");
         assert_int_equal(test_server_requests(setup->server), 2);

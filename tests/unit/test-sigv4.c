@@ -188,11 +188,42 @@ static void test_unsigned_headers(_unused_ void **state) {
         assert_string_equal(buffer_string(&canonical), "GET\n/\n\nhost:h\n\nhost\nz");
 }
 
+/* Repeated: headers keep their order, parameters are sorted by value. */
+static void test_repeated(_unused_ void **state) {
+        char *headers[] = { (char *) "B: 2", (char *) "a: z", (char *) "b:  1  x ", NULL };
+        SigV4Request request = {
+                .method = "GET",
+                .path = "/",
+                .query = "x=2&y&x=1&&x=10",
+                .headers = headers,
+                .payload_hash = "z",
+        };
+        _cleanup_buffer_ Buffer canonical = {};
+
+        assert_int_equal(sigv4_canonical_request(&request, &canonical), 0);
+        assert_string_equal(buffer_string(&canonical), "GET\n/\nx=1&x=10&x=2&y=\na:z\nb:2,1 x\n\na;b\nz");
+}
+
+static void test_bad(_unused_ void **state) {
+        char *headers[] = { (char *) "no colon", NULL }, *none[] = { NULL };
+        SigV4Request request = {
+                .method = "GET", .path = "/", .query = "x=%2", .headers = none, .payload_hash = "z"
+        };
+        _cleanup_buffer_ Buffer canonical = {};
+
+        assert_int_equal(sigv4_canonical_request(&request, &canonical), -EINVAL);
+        request.query = NULL;
+        request.headers = headers;
+        assert_int_equal(sigv4_canonical_request(&request, &canonical), -EINVAL);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_official_suite),
                 cmocka_unit_test(test_botocore),
                 cmocka_unit_test(test_unsigned_headers),
+                cmocka_unit_test(test_repeated),
+                cmocka_unit_test(test_bad),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

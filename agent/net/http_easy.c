@@ -44,9 +44,10 @@ static void set_constants(CURL *easy, const HttpEasyOptions *options) {
         SET(CURLOPT_SSL_VERIFYHOST, 2L);
         SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_SIZE);
-        SET(CURLOPT_CAPATH,
-            NULL); /* curl keeps a parsed bundle only where there is no folder of certificates as well */
         SET(CURLOPT_USERAGENT, options->user_agent);
+        /* With a folder of certificates beside the bundle (Debian's default) curl parses the bundle for every
+         * connection, and a bundle of one's own would not be the only one. */
+        SET(CURLOPT_CAPATH, NULL);
         if (options->ca_bundle)
                 SET(CURLOPT_CAINFO, options->ca_bundle);
 }

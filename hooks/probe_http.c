@@ -111,6 +111,7 @@ static int start(Probe *probe, Error *error) {
                                   .sink = on_body,
                                   .sink_userdata = attempt,
                                   .no_proxy = true,
+                                  .own_connection = true,
                           },
                           on_answer, attempt, &attempt->transfer, error);
 }

@@ -85,7 +85,8 @@ typedef struct HttpRequest {
         void *sink_userdata;
         HttpProgress progress;
         void *progress_userdata;
-        bool no_proxy; /* never through a proxy, whatever the environment says */
+        bool no_proxy;       /* never through a proxy, whatever the environment says */
+        bool own_connection; /* none that was kept, and not kept: for asking who answers there now */
 } HttpRequest;
 
 /* -EINVAL for a header with a line break in it and for a URL that is none. */

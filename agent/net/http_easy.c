@@ -63,6 +63,10 @@ static void set_request(CURL *easy, const HttpEasyOptions *options) {
         SET(CURLOPT_TIMEOUT_MS, timeout_msec(options->timeouts.total));
         SET(CURLOPT_LOW_SPEED_LIMIT, (long) HTTP_STALL_RATE);
         SET(CURLOPT_LOW_SPEED_TIME, MAX(timeout_msec(options->timeouts.stall) / 1000, 1L));
+        if (request->own_connection) {
+                SET(CURLOPT_FRESH_CONNECT, 1L);
+                SET(CURLOPT_FORBID_REUSE, 1L);
+        }
         if (request->no_proxy)
                 SET(CURLOPT_NOPROXY, "*");
         if (upload) {

@@ -129,6 +129,24 @@ static void test_get(void **state) {
         assert_null(strstr(setup->seen_headers, "Expect"));
 }
 
+static void test_own_connection(void **state) {
+        static const struct {
+                bool own;
+                unsigned connection;
+        } steps[] = { { false, 1 }, { true, 2 }, { false, 1 }, { true, 3 } };
+        Setup *setup = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+                _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
+                HttpRequest request = { .method = "GET", .url = "/a", .own_connection = steps[i].own };
+                Outcome outcome = {};
+
+                transfer = perform(setup, request, &outcome);
+                assert_int_equal(outcome.result, 0);
+                assert_int_equal(setup->connection, steps[i].connection);
+        }
+}
+
 typedef struct PathSeen {
         char *target;
 } PathSeen;
@@ -527,6 +545,7 @@ static void test_bad_ca_bundle(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_get),
+                TEST(test_own_connection),
                 TEST(test_path_as_is),
                 TEST(test_put),
                 TEST(test_put_file),

@@ -12,6 +12,7 @@ LIB_SRC += \
         agent/deployment.c \
         agent/engine.c \
         agent/environment.c \
+        agent/hook_logs.c \
         agent/identity.c \
         agent/launch.c \
         agent/launch_state.c \
@@ -33,4 +34,4 @@ LIB_SRC += \
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
-UNIT_TESTS += test-config test-decision test-deployment test-environment test-launch test-record
+UNIT_TESTS += test-config test-decision test-deployment test-environment test-hook_logs test-launch test-record

@@ -7,6 +7,7 @@
 #include "agent/base/strv.h"
 #include "agent/decision.h"
 #include "agent/engine.h"
+#include "agent/hook_logs.h"
 #include "agent/messages.h"
 #include "agent/placement.h"
 #include "agent/report.h"
@@ -29,6 +30,7 @@ struct App {
         char env_sha256[DIGEST_HEX_SIZE];
         Engine *engine;
         StoreClean *clean;
+        HookLogs *logs;
         Report *report;
         sd_event_source *retry;
         Decision decision;
@@ -275,6 +277,8 @@ static int open_app(App *app, Error *error) {
         if (r < 0)
                 return r;
         r = open_report(app, error);
+        if (r >= 0)
+                r = hook_logs_new(context->event, app->store->app_fd, HOOK_LOGS_INTERVAL, &app->logs, error);
         if (r < 0)
                 return r;
         r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, 0, on_retry, app);
@@ -337,6 +341,7 @@ App *app_free(App *app) {
         store_clean_free(app->clean);
         target_watch_free(app->watch);
         report_free(app->report);
+        hook_logs_free(app->logs);
         sd_event_source_unref(app->retry);
         strv_free(app->environment);
         record_deinit(&app->record);

@@ -1,5 +1,6 @@
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/hex.h"
@@ -60,6 +61,14 @@ struct Fetch {
 
 static uint64_t boottime(void) {
         return clock_boottime(&clock_system);
+}
+
+static uint64_t cpu_time(void) {
+        struct timespec ts;
+
+        if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts) < 0)
+                return 0;
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
 static void arm(Fetch *fetch) {
@@ -329,7 +338,7 @@ static int start_stream(Fetch *fetch) {
 static int start_streams(Fetch *fetch) {
         int r = 1;
 
-        fetch_pace_update(&fetch->pace, boottime(), count_receiving(fetch), remaining(fetch));
+        fetch_pace_update(&fetch->pace, boottime(), cpu_time(), count_receiving(fetch), remaining(fetch));
         if (boottime() < fetch->retry.not_before)
                 return 0;
         while (r > 0 && count_lasting(fetch) < fetch->pace.streams)

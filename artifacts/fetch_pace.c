@@ -5,7 +5,8 @@
 #define MEASURE_TIME (10 * USEC_PER_MSEC)      /* at least that long, and at least ... */
 #define MEASURE_BYTES (UINT64_C(512) << 10)    /* ... so many bytes, but not ... */
 #define MEASURE_TIME_MAX (150 * USEC_PER_MSEC) /* ... longer than that */
-#define WORTH_TIME (100 * USEC_PER_MSEC)       /* what is left must take longer for a try to pay */
+#define WORTH_TIME (50 * USEC_PER_MSEC)        /* what is left must take longer for a try to pay */
+#define BUSY_PERCENT 75U                       /* of the time on a processor: no stream more will help */
 #define PIECE_TIME_MAX (100 * USEC_PER_MSEC)   /* that a piece should take, but see fetch_pace.h */
 #define TRY_TIME (10 * USEC_PER_MSEC)          /* beyond two latencies: for all streams to come to speed */
 #define STRAGGLER_TIME (2 * USEC_PER_SEC)      /* no stream is called slow before */
@@ -47,7 +48,7 @@ static void end_try(FetchPace *pace, uint64_t now) {
 static void judge(FetchPace *pace, uint64_t now, uint64_t remaining) {
         if (pace->is_trying) {
                 end_try(pace, now);
-        } else if (pace->streams < FETCH_PACE_STREAMS_MAX && now >= pace->hold_until &&
+        } else if (pace->streams < FETCH_PACE_STREAMS_MAX && now >= pace->hold_until && !pace->is_busy &&
                    is_worth_it(pace, remaining)) {
                 pace->single_rate = pace->stream_rate;
                 pace->streams = FETCH_PACE_STREAMS_MAX;
@@ -64,7 +65,7 @@ static bool is_measurable(const FetchPace *pace, uint64_t now, unsigned receivin
         return pace->is_trying && now - pace->try_begin > TRY_TIME + 2 * pace->latency;
 }
 
-void fetch_pace_update(FetchPace *pace, uint64_t now, unsigned receiving, uint64_t remaining) {
+void fetch_pace_update(FetchPace *pace, uint64_t now, uint64_t cpu, unsigned receiving, uint64_t remaining) {
         uint64_t time, bytes;
 
         if (pace->begin == USEC_INFINITY) {
@@ -72,11 +73,13 @@ void fetch_pace_update(FetchPace *pace, uint64_t now, unsigned receiving, uint64
                         return;
                 pace->begin = now;
                 pace->begin_bytes = pace->received;
+                pace->begin_cpu = cpu;
         }
         time = now - pace->begin;
         bytes = pace->received - pace->begin_bytes;
         if (time < MEASURE_TIME || (bytes < MEASURE_BYTES && time < MEASURE_TIME_MAX))
                 return;
+        pace->is_busy = (cpu - pace->begin_cpu) * 100 >= time * BUSY_PERCENT;
         pace->rate = bytes * USEC_PER_SEC / time;
         pace->stream_rate = pace->rate / pace->streams;
         pace->begin = USEC_INFINITY;

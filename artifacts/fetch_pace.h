@@ -21,6 +21,8 @@ typedef struct FetchPace {
         uint64_t received; /* bytes */
         uint64_t begin;    /* of the present measurement; USEC_INFINITY: none is under way */
         uint64_t begin_bytes; /* received at its begin */
+        uint64_t begin_cpu;   /* used up at its begin */
+        bool is_busy;         /* in the last measurement the processor was what limited us */
         uint64_t rate;        /* bytes a second of the last measurement; 0: none yet */
         uint64_t stream_rate; /* of each stream in it */
         uint64_t single_rate; /* of a stream before more were tried */
@@ -37,9 +39,10 @@ void fetch_pace_first_byte(FetchPace *pace, uint64_t latency);
 /* Bytes have come. */
 void fetch_pace_received(FetchPace *pace, uint64_t bytes);
 
-/* Looks at NOW (boot time), with RECEIVING streams that have had their first byte and REMAINING bytes still to come; may
- * change pace->streams. To be called about as often as bytes come. */
-void fetch_pace_update(FetchPace *pace, uint64_t now, unsigned receiving, uint64_t remaining);
+/* Looks at NOW (boot time) and CPU (the time that the process has spent on a processor), with RECEIVING streams that have
+ * had their first byte and REMAINING bytes still to come; may change pace->streams. To be called about as often as bytes
+ * come. */
+void fetch_pace_update(FetchPace *pace, uint64_t now, uint64_t cpu, unsigned receiving, uint64_t remaining);
 
 /* How much the next request asks for, when WANTED bytes have not been asked for yet. */
 uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted);

@@ -3,6 +3,7 @@
 bench: all test-programs
 	@tests/setup
 	$(Q)tests/bench/bench.py $(BENCH)
+	$(Q)tests/bench/fetch_limited.py --driver $(OUT)/depot-driver
 
 TEST_PROGRAMS += receive-driver
 receive-driver_MAIN := tests/bench/receive-driver.c

@@ -16,6 +16,7 @@ typedef struct Network {
         uint64_t connection_rate; /* bytes a second, of each */
         uint64_t shared_rate;     /* of all together */
         uint64_t latency;         /* from a request to its first byte */
+        bool busy;                /* it is the processor that limits */
         unsigned receiving_max;   /* so many get bytes at the same time; 0: all */
 } Network;
 
@@ -99,7 +100,8 @@ static uint64_t tick(Run *run, const Network *network) {
                 }
                 remaining += c->left;
         }
-        fetch_pace_update(&run->pace, run->now, count_receiving(run), remaining);
+        fetch_pace_update(&run->pace, run->now, network->busy ? run->now : 0, count_receiving(run),
+                          remaining);
         return remaining;
 }
 
@@ -129,14 +131,38 @@ static void test_limited(_unused_ void **state) {
         assert_true(run.streams_max >= FETCH_PACE_STREAMS_MAX);
 }
 
-/* Not limited: it would take 60 ms, so nothing is tried. */
+/* Not limited, and soon there: nothing is tried. */
 static void test_unlimited(_unused_ void **state) {
         const Network network = { .connection_rate = 10000 * MB, .shared_rate = 1000 * MB, .latency = 1000 };
         Run run;
 
-        assert_true(run_network(&network, 60 * MB, &run) < 80);
+        assert_true(run_network(&network, 50 * MB, &run) < 70);
         assert_int_equal(run.pace.streams, 1);
         assert_in_range(run.streams_max, 1, 2);
+}
+
+/* Nor while the processor is what limits, however long it takes. */
+static void test_busy(_unused_ void **state) {
+        const Network network = {
+                .connection_rate = 10000 * MB, .shared_rate = 300 * MB, .latency = 1000, .busy = true
+        };
+        Run run;
+
+        (void) run_network(&network, 1000 * MB, &run);
+        assert_in_range(run.streams_max, 1, 2);
+}
+
+/* Even 16 MB are worth it where the connections are slow. */
+static void test_limited_little(_unused_ void **state) {
+        const Network network = { .connection_rate = 90 * MB,
+                                  .shared_rate = 10000 * MB,
+                                  .latency = 30 * USEC_PER_MSEC };
+        unsigned took, single = 30 + 16 * 1000 / 90;
+        Run run;
+
+        took = run_network(&network, 16 * MB, &run);
+        printf("16 MB: %u ms, a single one %u ms, %u requests\n", took, single, run.requests);
+        assert_true(took * 100 < single * 65);
 }
 
 /* A link that one connection fills: more are tried once, and then every other second. */
@@ -232,9 +258,9 @@ static void test_standstill(_unused_ void **state) {
 
         fetch_pace_init(&pace);
         for (uint64_t now = 0; now < 10 * USEC_PER_SEC; now += USEC_PER_MSEC)
-                fetch_pace_update(&pace, now, 1, MB);
+                fetch_pace_update(&pace, now, 0, 1, MB);
         assert_int_equal(pace.streams, 1);
-        fetch_pace_update(&pace, 11 * USEC_PER_SEC, 0, 0);
+        fetch_pace_update(&pace, 11 * USEC_PER_SEC, 0, 0, 0);
         assert_int_equal(pace.streams, 1);
 }
 
@@ -263,11 +289,18 @@ static void test_straggler(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_limited),           cmocka_unit_test(test_unlimited),
-                cmocka_unit_test(test_shared_link),       cmocka_unit_test(test_three_are_enough),
-                cmocka_unit_test(test_served_in_turn),    cmocka_unit_test(test_small),
-                cmocka_unit_test(test_latency_is_hidden), cmocka_unit_test(test_pieces),
-                cmocka_unit_test(test_standstill),        cmocka_unit_test(test_straggler),
+                cmocka_unit_test(test_limited),
+                cmocka_unit_test(test_unlimited),
+                cmocka_unit_test(test_busy),
+                cmocka_unit_test(test_limited_little),
+                cmocka_unit_test(test_shared_link),
+                cmocka_unit_test(test_three_are_enough),
+                cmocka_unit_test(test_served_in_turn),
+                cmocka_unit_test(test_small),
+                cmocka_unit_test(test_latency_is_hidden),
+                cmocka_unit_test(test_pieces),
+                cmocka_unit_test(test_standstill),
+                cmocka_unit_test(test_straggler),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,6 +143,15 @@ def test_fetch(depot, artifact):
     assert int(said["received"]) == len(artifact) and said["failures"] == "0"
 
 
+def test_fetch_memory(depot, cloud, bucket):
+    """60 MB over TLS, the CA bundle and all: under 64 MiB of memory, as artifacts/fetch.h says."""
+    content = random.Random(3).randbytes(60_000_000)
+    cloud.client("s3").put_object(Bucket=bucket, Key=f"{PREFIX}/large", Body=content)
+    said = depot.fetch("large", content)
+    assert said["result"] == 0 and said["written_bytes"] == content
+    assert int(said["memory"]) < 64 * 1024  # KiB
+
+
 def test_fetch_goes_on_after_every_fault(depot, cloud, artifact):
     with cloud.fault(faults.truncated(700_000), times=2, path="artifact"), \
             cloud.fault(faults.reset(), times=2, path="artifact"), \

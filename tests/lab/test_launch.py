@@ -34,6 +34,7 @@ def launch(director, muster, heartbeat=60, desired=1, **options):
     director.create_group(GROUP, muster.template(GROUP, **options), [Hook("muster", heartbeat=heartbeat)],
                           desired=desired)
     director.wait_event("pending_wait", count=desired)
+    wait_for(lambda: len(director.instances) == desired, 60, "the instances to be there")
     return list(director.instances)
 
 

@@ -130,10 +130,16 @@ class Instance:
         return self
 
     def power_off(self, timeout=60):
-        """An orderly shutdown, as EC2 asks for one."""
-        if self.running:
+        """An orderly shutdown, as EC2 asks for one. Asked for again and again: an instance that has only just been switched
+        on does not hear it yet."""
+        deadline = time.monotonic() + timeout
+        while self.running and time.monotonic() < deadline:
             os.kill(self.leader, signal.SIGRTMIN + 4)
-        self._gone(timeout)
+            try:
+                self._process.wait(2)
+            except subprocess.TimeoutExpired:
+                pass
+        self._gone(1)
 
     def reboot(self):
         """An orderly shutdown, and the next boot."""

@@ -1,7 +1,7 @@
 #pragma once
 
 /* AWS credentials and where they come from, in this order: the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
- * AWS_SESSION_TOKEN), the instance's role through IMDS. The sources are rows of one table.
+ * AWS_SESSION_TOKEN), the instance's role through IMDS (credential_lookup.h walks through these places; here they are kept).
  *
  * Credentials that end are renewed ahead of that, while the old ones go on being used. Those of an instance are used
  * even past their end where IMDS has no newer ones or does not answer ("static stability" of the AWS SDKs): the service

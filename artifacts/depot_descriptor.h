@@ -1,8 +1,8 @@
 #pragma once
 
-/* An open file as a depot that holds one value: every key is the file's content, and ranges of it are all that can be
- * asked for. With it what is handed over on the instance (an archive to deploy locally) comes in the same way as what
- * is fetched. */
+/* An open file as a depot that holds one value: every key is the file's content, and ranges of it are all
+ * that can be asked for. With it what is handed over on the instance (an archive to deploy locally) comes in
+ * the same way as what is fetched. */
 
 #include "artifacts/depot.h"
 

@@ -196,7 +196,8 @@ static int check_range(DepotOp *op) {
                                (uintmax_t) op->delivered, (uintmax_t) op->request.size);
 }
 
-/* What keeps a value from coming is this machine, its network or what it may do; what is too large or too short is not. */
+/* What keeps a value from coming is this machine, its network or what it may do; what is too large or too
+ * short is not. */
 static void blame(DepotOp *op, int result) {
         if (op->error.fault == FAULT_UNKNOWN && result != -E2BIG && result != -ERANGE)
                 error_blame(&op->error, FAULT_HOST);

@@ -1,7 +1,7 @@
 #pragma once
 
-/* What depot.c and the kinds of depot have in common: the operation, and the functions that a kind provides. Included
- * by nobody else. */
+/* What depot.c and the kinds of depot have in common: the operation, and the functions that a kind provides.
+ * Included by nobody else. */
 
 #include <stdbool.h>
 
@@ -74,11 +74,12 @@ const char *depot_key_problem(const char *key);
 int depot_op_start(Depot *depot, const DepotRequest *request, DepotDone done, void *userdata, DepotOp **ret,
                    Error *error);
 
-/* The operation has ended with RESULT (a range that is not complete is made a failure here); the sentence of op->error gets the URI put before it. Releases op->work and calls DONE
- * last: OP may be gone afterwards. */
+/* The operation has ended with RESULT (a range that is not complete is made a failure here); the sentence of
+ * op->error gets the URI put before it. Releases op->work and calls DONE last: OP may be gone afterwards. */
 void depot_op_finish(DepotOp *op, int result);
 
-/* Adds SIZE bytes to a range: to the sink or to the reply's body. -EBADMSG if those are more than were asked for. */
+/* Adds SIZE bytes to a range: to the sink or to the reply's body. -EBADMSG if those are more than were asked
+ * for. */
 int depot_op_deliver(DepotOp *op, const void *data, size_t size);
 
 /* Adds an entry. ETAG may be NULL. -E2BIG beyond DEPOT_LIST_MAX, -ENOMEM. */

@@ -12,8 +12,9 @@
 #include "artifacts/fetch_pace.h"
 #include "artifacts/fetch_retry.h"
 
-/* Everything is decided in one place, pump(), which runs in a turn of the event loop of its own after something has
- * happened: it writes, asks for more, and ends the fetch. The callbacks of the depot only take in what came. */
+/* Everything is decided in one place, pump(), which runs in a turn of the event loop of its own after
+ * something has happened: it writes, asks for more, and ends the fetch. The callbacks of the depot only take
+ * in what came. */
 
 #define WRITE_TURN (8U << 20) /* bytes written in one turn of the event loop */
 #define WATCH_INTERVAL (500 * USEC_PER_MSEC)
@@ -346,7 +347,7 @@ static int start_streams(Fetch *fetch) {
         return MIN(r, 0);
 }
 
-/* A stream that crawls holds all others up, since chunks are written in order: another connection takes over. */
+/* A stream that crawls holds all others up, since chunks are written in order: another one takes over. */
 static void cut_if_straggling(Fetch *fetch, Stream *stream) {
         uint64_t left = chunk_range_length(fetch->window, &stream->range);
 

@@ -1,21 +1,23 @@
 #pragma once
 
-/* Brings an artifact from a depot into a descriptor: in ranges, several at a time where that is faster, each chunk
- * checked against the digests of the signed release before any byte of it is written, written in order and without
- * gaps. So whoever reads the descriptor sees nothing that was not signed.
+/* Brings an artifact from a depot into a descriptor: in ranges, several at a time where that is faster, each
+ * chunk checked against the digests of the signed release before any byte of it is written, written in order
+ * and without gaps. So whoever reads the descriptor sees nothing that was not signed.
  *
- * A transfer that breaks, stalls or ends early is taken up again at the chunk it was in, after a pause that grows, until
- * FETCH_FAILURES_MAX failures in a row brought nothing new. A chunk with another digest is asked for once more; if it
- * is wrong again, what was published is wrong, and the fetch fails with FAULT_RELEASE, naming chunk and key.
+ * A transfer that breaks, stalls or ends early is taken up again at the chunk it was in, after a pause that
+ * grows, until FETCH_FAILURES_MAX failures in a row brought nothing new. A chunk with another digest is asked
+ * for once more; if it is wrong again, what was published is wrong, and the fetch fails with FAULT_RELEASE,
+ * naming chunk and key.
  *
  * A transfer that is far slower than the others were gives way to a new one.
  *
- * What has been received and not yet been written is held in memory: FETCH_MEMORY_MAX bytes at most, taken as they are
- * needed and given back at the end. With the process that holds them they stay under 64 MiB. Writing waits for its
- * reader: then nothing more is asked for than fits. */
+ * What has been received and not yet been written is held in memory: FETCH_MEMORY_MAX bytes at most, taken as
+ * they are needed and given back at the end. With the process that holds them they stay under 64 MiB. Writing
+ * waits for its reader: then nothing more is asked for than fits. */
 
 #include <systemd/sd-event.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/net/digest.h"
 #include "artifacts/depot.h"
@@ -50,9 +52,10 @@ typedef void (*FetchDone)(Fetch *fetch, int result, const Error *error, void *us
 /* So many of TOTAL bytes are verified and written. Must not free the fetch. */
 typedef void (*FetchProgress)(Fetch *fetch, uint64_t written, uint64_t total, void *userdata);
 
-/* FD is a pipe or socket, which is made non-blocking, or a regular file; it is duplicated, and the duplicate closed before
- * DONE is called. The program must ignore SIGPIPE. DEPOT must outlive the fetch. PROGRESS may be NULL. -EINVAL for an
- * artifact that contradicts itself. DONE is called from the event loop, once, and may free the fetch. */
+/* FD is a pipe or socket, which is made non-blocking, or a regular file; it is duplicated, and the duplicate
+ * closed before DONE is called. The program must ignore SIGPIPE. DEPOT must outlive the fetch. PROGRESS may
+ * be NULL. -EINVAL for an artifact that contradicts itself. DONE is called from the event loop, once, and may
+ * free the fetch. */
 int fetch_start(Depot *depot, const char *key, const FetchArtifact *artifact, int fd, FetchProgress progress,
                 FetchDone done, void *userdata, Fetch **ret, Error *error);
 

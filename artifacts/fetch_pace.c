@@ -57,8 +57,8 @@ static void judge(FetchPace *pace, uint64_t now, uint64_t remaining) {
         }
 }
 
-/* All streams that are wanted have come to speed; or they have had the time for it, and something else is in the way: the
- * link, the processor, the reader. */
+/* All streams that are wanted have come to speed; or they have had the time for it, and something else is in
+ * the way: the link, the processor, the reader. */
 static bool is_measurable(const FetchPace *pace, uint64_t now, unsigned receiving) {
         if (receiving >= pace->streams)
                 return true;
@@ -100,8 +100,8 @@ static uint64_t largest_piece(const FetchPace *pace) {
         return MIN(limit, MAX(bytes_in(pace, PIECE_TIME_MAX), (uint64_t) FETCH_PACE_PIECE_MIN));
 }
 
-/* A fair share of what is left, so that all streams end together; but what takes less time than the latency is not
- * worth a request. */
+/* A fair share of what is left, so that all streams end together; but what takes less time than the latency
+ * is not worth a request. */
 uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted) {
         uint64_t largest = largest_piece(pace), smallest = FETCH_PACE_PIECE_MIN;
 

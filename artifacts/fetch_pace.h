@@ -1,11 +1,12 @@
 #pragma once
 
-/* How many ranges of an artifact to receive at the same time, and how large. Measures and decides; knows no network and
- * no clock.
+/* How many ranges of an artifact to receive at the same time, and how large. Measures and decides; knows no
+ * network and no clock.
  *
- * Where connections are not limited, one is best: more only cost CPU. Where each one is (as those to S3 are), n of them
- * are n times as fast. So one is measured; if what is left would take it long, many are tried, and as many of them kept
- * as bring something. A range is asked for before another one ends, so that its latency does not count. */
+ * Where connections are not limited, one is best: more only cost CPU. Where each one is (as those to S3 are),
+ * n of them are n times as fast. So one is measured; if what is left would take it long, many are tried, and
+ * as many of them kept as bring something. A range is asked for before another one ends, so that its latency
+ * does not count. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,19 +40,20 @@ void fetch_pace_first_byte(FetchPace *pace, uint64_t latency);
 /* Bytes have come. */
 void fetch_pace_received(FetchPace *pace, uint64_t bytes);
 
-/* Looks at NOW (boot time) and CPU (the time that the process has spent on a processor), with RECEIVING streams that have
- * had their first byte and REMAINING bytes still to come; may change pace->streams. To be called about as often as bytes
- * come. */
+/* Looks at NOW (boot time) and CPU (the time that the process has spent on a processor), with RECEIVING
+ * streams that have had their first byte and REMAINING bytes still to come; may change pace->streams. To be
+ * called about as often as bytes come. */
 void fetch_pace_update(FetchPace *pace, uint64_t now, uint64_t cpu, unsigned receiving, uint64_t remaining);
 
 /* How much the next request asks for, when WANTED bytes have not been asked for yet. */
 uint64_t fetch_pace_piece(const FetchPace *pace, uint64_t wanted);
 
-/* A range with that much left is so near its end that its successor must be asked for already, to be there in time. */
+/* A range with that much left is so near its end that its successor must be asked for already, to be there in
+ * time. */
 bool fetch_pace_is_ending(const FetchPace *pace, uint64_t left);
 
-/* A stream that has brought RECEIVED of its bytes in AGE and has LEFT more to bring is so much slower than the others are, or were,
- * that another one in its place would be done long before it. CUT is how many have been cut off for that without
- * anything gained: each makes us wait twice as long for the next. */
+/* A stream that has brought RECEIVED of its bytes in AGE and has LEFT more to bring is so much slower than
+ * the others are, or were, that another one in its place would be done long before it. CUT is how many have
+ * been cut off for that without anything gained: each makes us wait twice as long for the next. */
 bool fetch_pace_is_straggling(const FetchPace *pace, uint64_t age, uint64_t received, uint64_t left,
                               unsigned cut);

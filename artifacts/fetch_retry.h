@@ -2,8 +2,8 @@
 
 /* When a fetch tries again, after how long, and when it gives up. Knows no network and no clock.
  *
- * Failures count in a row: what brings something new starts the count again. Transfers that run side by side break
- * together, so those that fail before the next attempt is due are one failure. */
+ * Failures count in a row: what brings something new starts the count again. Transfers that run side by side
+ * break together, so those that fail before the next attempt is due are one failure. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,12 +19,12 @@ typedef struct FetchRetry {
 
 void fetch_retry_init(FetchRetry *retry, unsigned failures_max, uint64_t backoff_first);
 
-/* Whether another attempt may meet something else than RESULT, a negative errno of a depot: yes if the connection broke or the
- * service was busy, no if something is missing or forbidden. */
+/* Whether another attempt may meet something else than RESULT, a negative errno of a depot: yes if the
+ * connection broke or the service was busy, no if something is missing or forbidden. */
 bool fetch_retry_is_of_use(int result);
 
-/* A transfer failed at NOW. True: there is to be another attempt, at not_before; false: that was the last. RANDOM spreads a
- * fleet. */
+/* A transfer failed at NOW. True: there is to be another attempt, at not_before; false: that was the last.
+ * RANDOM spreads a fleet. */
 bool fetch_retry_failed(FetchRetry *retry, uint64_t now, uint32_t random);
 
 /* Something new has come. */

@@ -1,8 +1,8 @@
 #pragma once
 
-/* A file that comes into being whole: written under a hidden temporary name, synced, and only then given its own name
- * by one rename. Its writer holds a lock (flock(2)) on it meanwhile, so that what a crash leaves behind can be told
- * from what is still being written. */
+/* A file that comes into being whole: written under a hidden temporary name, synced, and only then given its
+ * own name by one rename. Its writer holds a lock (flock(2)) on it meanwhile, so that what a crash leaves
+ * behind can be told from what is still being written. */
 
 #include <stdbool.h>
 
@@ -26,8 +26,8 @@ int file_writer_open(FileWriter *writer, int folder);
 /* Syncs the content. */
 int file_writer_sync(FileWriter *writer);
 
-/* Gives the file its NAME, instead of the file that has that name, and makes that durable. With CREATE there must be no such
- * file yet: -EEXIST, of all who try at the same time exactly one succeeds. */
+/* Gives the file its NAME, instead of the file that has that name, and makes that durable. With CREATE there
+ * must be no such file yet: -EEXIST, of all who try at the same time exactly one succeeds. */
 int file_writer_commit(FileWriter *writer, const char *name, bool create);
 
 /* Removes the temporary file unless it was committed. */

@@ -11,9 +11,10 @@
  *   apps/<app>/groups/<group>/rollouts/<id>/<kind>/<instance>.json    create-once mark of one instance
  *   apps/<app>/groups/<group>/instances/<instance>.json  instance report
  *
- * Functions that make a key write it to RET and return 0, or -EINVAL with a sentence that names the part that is
- * no valid name; then RET is untouched. No part can hold a slash or begin with a dot, so that no name, wherever it
- * came from, can lead to another key. Those that make a prefix for depot_list_start() end it with a slash. */
+ * Functions that make a key write it to RET and return 0, or -EINVAL with a sentence that names the part that
+ * is no valid name; then RET is untouched. No part can hold a slash or begin with a dot, so that no name,
+ * wherever it came from, can lead to another key. Those that make a prefix for depot_list_start() end it with
+ * a slash. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,8 +25,8 @@
 /* Enough for every key with names at their longest, with the zero byte. */
 #define LAYOUT_KEY_MAX 512
 
-/* Instance names: on AWS the caller's aws:userid ("AROAEXAMPLE:i-0123456789abcdef0"), elsewhere a host name. 1 to 128
- * characters of [A-Za-z0-9._:@=,+-], the first one a letter or a digit. */
+/* Instance names: on AWS the caller's aws:userid ("AROAEXAMPLE:i-0123456789abcdef0"), elsewhere a host name.
+ * 1 to 128 characters of [A-Za-z0-9._:@=,+-], the first one a letter or a digit. */
 #define LAYOUT_INSTANCE_MAX 128
 bool layout_instance_is_valid(const char *instance);
 
@@ -59,8 +60,8 @@ int layout_marks(const char *app, const char *group, const char *rollout, const 
                  char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_instances(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error);
 
-/* What the document at PREFIX (one of the prefixes above) is named after: the version of a release, the id of a
- * rollout or an instance, the number of a root. KEY must be PREFIX, one component and ".json"; -EINVAL for
+/* What the document at PREFIX (one of the prefixes above) is named after: the version of a release, the id of
+ * a rollout or an instance, the number of a root. KEY must be PREFIX, one component and ".json"; -EINVAL for
  * anything else, such as a foreign file in the depot. */
 int layout_document_name(const char *key, const char *prefix, char ret[static LAYOUT_KEY_MAX]);
 

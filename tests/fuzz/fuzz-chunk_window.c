@@ -1,4 +1,5 @@
-/* Transfers that come, break and lie in any order: what leaves the window is the artifact, in order, and no memory is lost. */
+/* Transfers that come, break and lie in any order: what leaves the window is the artifact, in order, and no
+ * memory is lost. */
 
 #include <assert.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* Does one thing with a depot and says on standard error, in "name=value" lines, what came of it; what is read goes to
- * standard output. The hands of tests/lab/test_depot.py and tests/bench/fetch_limited.py.
+/* Does one thing with a depot and says on standard error, in "name=value" lines, what came of it; what is
+ * read goes to standard output. The hands of tests/lab/test_depot.py and tests/bench/fetch_limited.py.
  *
  *     depot-driver get URI KEY [ETAG]
  *     depot-driver put URI KEY FILE always|create|match [ETAG]         from memory
@@ -8,8 +8,8 @@
  *     depot-driver delete URI KEY
  *     depot-driver fetch URI KEY DESCRIPTION
  *
- * DESCRIPTION is a file: size, chunk size and SHA-256 of the whole in the first line, then one line with the SHA-256 of
- * each chunk. */
+ * DESCRIPTION is a file: size, chunk size and SHA-256 of the whole in the first line, then one line with the
+ * SHA-256 of each chunk. */
 
 #include <fcntl.h>
 #include <signal.h>
@@ -127,7 +127,8 @@ static int do_delete(Driver *driver) {
         return finish(r, op, &error);
 }
 
-/* The most memory that this process ever had, in KiB. (What the kernel tells a parent counts its own as well.) */
+/* The most memory that this process ever had, in KiB. (What the kernel tells a parent counts its own as
+ * well.) */
 static uint64_t peak_memory(void) {
         _cleanup_buffer_ Buffer status = {};
         const char *line;

@@ -1,7 +1,7 @@
 #pragma once
 
-/* What every kind of depot promises (artifacts/depot.h), as tests that are run on each kind; and the ways of the command
- * line, start and wait, in one call. */
+/* What every kind of depot promises (artifacts/depot.h), as tests that are run on each kind; and the ways of
+ * the command line, start and wait, in one call. */
 
 #include "artifacts/depot.h"
 #include "tests/unit/test.h"

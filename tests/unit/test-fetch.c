@@ -111,7 +111,8 @@ static void start(Fixture *f, Depot *depot, int fd, Fetch **ret) {
         fetch_set_patience(*ret, 4, 2 * USEC_PER_MSEC);
 }
 
-/* Into a file, until it ends. What was written must be right as far as it goes, which is at most AT_MOST bytes. */
+/* Into a file, until it ends. What was written must be right as far as it goes, which is at most AT_MOST
+ * bytes. */
 static void fetch_file(Fixture *f, Depot *depot, size_t at_most) {
         _cleanup_close_ int fd = memfd_create("out", MFD_CLOEXEC);
         Fetch *fetch;
@@ -510,7 +511,8 @@ static void test_does_not_insist(void **state) {
         assert_int_equal(fake.requests, 1);
 }
 
-/* A transfer that brings something before it breaks, after two that bring nothing: never four in a row for nothing. */
+/* A transfer that brings something before it breaks, after two that bring nothing: never four in a row for
+ * nothing. */
 static uint64_t rarely(Fake *fake, _unused_ const DepotRequest *request, int *ret_result) {
         *ret_result = -ETIMEDOUT;
         return fake->requests % 3 == 0 ? 40 * CHUNK : 100;
@@ -577,7 +579,8 @@ static void test_replaced_always(void **state) {
         assert_true(f->result < 0);
 }
 
-/* A connection that says nothing any more, where others had been fast: it does not hold the others up for long. */
+/* A connection that says nothing any more, where others had been fast: it does not hold the others up for
+ * long. */
 static void test_straggler(void **state) {
         Fixture *f = *state;
         Fake fake = fake_depot(f, NULL);

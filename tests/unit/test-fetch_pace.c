@@ -5,8 +5,8 @@
 #include "artifacts/fetch_pace.h"
 #include "tests/unit/test.h"
 
-/* A network that exists only here: connections of a limited rate each, behind a link that they share. It runs in ticks
- * of a millisecond and asks the pace what a fetch would. */
+/* A network that exists only here: connections of a limited rate each, behind a link that they share. It runs
+ * in ticks of a millisecond and asks the pace what a fetch would. */
 
 #define TICK USEC_PER_MSEC
 #define CONNECTIONS 14U

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -29,7 +30,7 @@ void artifact_digest_deinit(ArtifactDigest *digest) {
 uint64_t artifact_chunk_size(uint64_t size) {
         uint64_t chunk_size = ARTIFACT_CHUNK_SIZE_MIN;
 
-        while (size / chunk_size >= ARTIFACT_CHUNKS_MAX && chunk_size < UINT64_MAX / 2)
+        while (size > chunk_size * ARTIFACT_CHUNKS_MAX && chunk_size < ARTIFACT_CHUNK_SIZE_MAX)
                 chunk_size *= 2;
         return chunk_size;
 }
@@ -78,8 +79,9 @@ static int measure(int fd, uint64_t chunk_size, ArtifactDigest *ret, Error *erro
         ret->chunk_size = chunk_size > 0 ? chunk_size : artifact_chunk_size(ret->size);
         count = (ret->size - 1) / ret->chunk_size + 1;
         if (count > ARTIFACT_CHUNKS_MAX)
-                return error_set_fault(error, -E2BIG, FAULT_INPUT, "the artifact has more than %u chunks",
-                                       ARTIFACT_CHUNKS_MAX);
+                return error_set_fault(error, -E2BIG, FAULT_INPUT,
+                                       "the artifact is too large: more than %u chunks of %" PRIu64 " MiB",
+                                       ARTIFACT_CHUNKS_MAX, ret->chunk_size >> 20);
         ret->chunk_count = (size_t) count;
         ret->chunks = calloc(ret->chunk_count, sizeof(*ret->chunks));
         return ret->chunks ? 0 : error_oom(error);

@@ -11,6 +11,7 @@
 
 #define ARTIFACT_CHUNKS_MAX 4096U
 #define ARTIFACT_CHUNK_SIZE_MIN (UINT64_C(1) << 20)
+#define ARTIFACT_CHUNK_SIZE_MAX (UINT64_C(16) << 20) /* so an artifact has at most 64 GiB */
 
 typedef struct ArtifactDigest {
         uint64_t size;
@@ -23,7 +24,7 @@ typedef struct ArtifactDigest {
 void artifact_digest_deinit(ArtifactDigest *digest);
 #define _cleanup_artifact_digest_ _cleanup_(artifact_digest_deinit)
 
-/* 1 MiB, doubled until ARTIFACT_CHUNKS_MAX chunks cover the artifact. */
+/* ARTIFACT_CHUNK_SIZE_MIN, doubled until ARTIFACT_CHUNKS_MAX chunks cover the artifact or it is the largest. */
 uint64_t artifact_chunk_size(uint64_t size);
 
 /* Reads the file FD from its beginning to its end, without moving its position. CHUNK_SIZE 0: artifact_chunk_size(). */

@@ -1,6 +1,7 @@
 /* receive-driver ARCHIVE KEY ENTRIES BYTES STATE-DIR: what musterd does with an artifact, without systemd: fetches KEY from the
  * depot s3://bucket in chunks checked against those of the file ARCHIVE, feeds muster-unpack, and commits what it left.
- * Says "ready", waits for a line, works, says "done". */
+ * Says "ready", waits for a line, works, and says "done" and how many seconds it took to have everything fetched, unpacked,
+ * committed. */
 
 #include <fcntl.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/hex.h"
 #include "agent/base/parse.h"
@@ -33,8 +35,12 @@ typedef struct Driver {
         char program[4096];
         Fetch *fetch;
         StoreCommit *commit;
-        int result;
+        uint64_t started, fetched, unpacked;
 } Driver;
+
+static double seconds_since(uint64_t then, uint64_t now) {
+        return (double) (now - then) / USEC_PER_SEC;
+}
 
 static _Noreturn void give_up(const char *what, const Error *error) {
         (void) fprintf(stderr, "receive-driver: %s: %s\n", what, error ? error->message : strerror(errno));
@@ -62,6 +68,7 @@ static int on_unpacked(_unused_ sd_event_source *source, const siginfo_t *si, vo
         };
         Error error = {};
 
+        driver->unpacked = clock_boottime(&clock_system);
         if (si->si_code != CLD_EXITED || si->si_status != 0)
                 give_up("muster-unpack", NULL);
         if (store_commit_start(driver->store, driver->event, driver->staging, &release, on_committed, driver,
@@ -70,7 +77,10 @@ static int on_unpacked(_unused_ sd_event_source *source, const siginfo_t *si, vo
         return 0;
 }
 
-static void on_fetched(_unused_ Fetch *fetch, int result, const Error *error, _unused_ void *userdata) {
+static void on_fetched(_unused_ Fetch *fetch, int result, const Error *error, void *userdata) {
+        Driver *driver = userdata;
+
+        driver->fetched = clock_boottime(&clock_system);
         if (result < 0)
                 give_up("fetch", error);
 }
@@ -158,9 +168,12 @@ int main(int argc, char **argv) {
         (void) fflush(stdout);
         if (getchar() != '\n')
                 return EXIT_FAILURE;
+        driver.started = clock_boottime(&clock_system);
         start(&driver);
         if (sd_event_loop(driver.event) < 0)
                 return EXIT_FAILURE;
-        (void) puts("done");
+        (void) printf("done %.3f %.3f %.3f\n", seconds_since(driver.started, driver.fetched),
+                      seconds_since(driver.started, driver.unpacked),
+                      seconds_since(driver.started, clock_boottime(&clock_system)));
         return EXIT_SUCCESS;
 }

@@ -121,7 +121,9 @@ static int take_processes(_unused_ const char *argument) {
 
 static int take_files(_unused_ const char *argument) {
         for (unsigned i = 1; i <= 100000; i++) {
-                if (open(".", O_RDONLY | O_CLOEXEC) < 0)
+                int fd = open(".", O_RDONLY | O_CLOEXEC); /* stays open */
+
+                if (fd < 0)
                         return errno;
                 printf("%u\n", i);
         }

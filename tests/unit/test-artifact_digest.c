@@ -67,9 +67,9 @@ static void test_chunk_size(_unused_ void **state) {
 
         assert_int_equal(artifact_chunk_size(0), mib);
         assert_int_equal(artifact_chunk_size(4095 * mib), mib);
-        assert_int_equal(artifact_chunk_size(4096 * mib), 2 * mib);
+        assert_int_equal(artifact_chunk_size(4096 * mib), mib);
         assert_int_equal(artifact_chunk_size(4096 * mib + 1), 2 * mib);
-        assert_int_equal(artifact_chunk_size(UINT64_C(1) << 40), 512 * mib);
+        assert_int_equal(artifact_chunk_size(UINT64_C(1) << 40), 16 * mib);
 }
 
 #define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, test_folder_setup, test_folder_teardown)

@@ -10,6 +10,7 @@ LIB_SRC += \
         agent/config_aws.c \
         agent/decision.c \
         agent/deployment.c \
+        agent/deployment_id.c \
         agent/engine.c \
         agent/environment.c \
         agent/hook_logs.c \
@@ -34,4 +35,4 @@ LIB_SRC += \
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
-UNIT_TESTS += test-config test-decision test-deployment test-environment test-hook_logs test-launch test-record
+UNIT_TESTS += test-config test-decision test-deployment test-deployment_id test-environment test-hook_logs test-launch test-record

@@ -3,7 +3,9 @@
 
 #include "agent/base/log.h"
 #include "agent/base/parse.h"
+#include "agent/base/random.h"
 #include "agent/base/strv.h"
+#include "agent/deployment_id.h"
 #include "agent/engine_step.h"
 #include "agent/messages.h"
 
@@ -237,19 +239,12 @@ static int take_local(Engine *engine, const EngineOrder *order, Error *error) {
         return engine->archive_fd < 0 ? error_set_errno(error, -errno, "cannot keep the archive open") : 0;
 }
 
-/* Ids sort by time: "d-20261121T090000Z-3f2a". */
 static int new_id(const EngineContext *context, char **ret) {
-        char time[TIME_TEXT_MAX], compact[TIME_TEXT_MAX], *p = compact;
-        unsigned short random = 0;
+        char id[DEPLOYMENT_ID_SIZE];
 
-        format_time(clock_realtime(context->clock), time);
-        for (const char *c = time; *c; c++)
-                if (*c != '-' && *c != ':')
-                        *p++ = *c;
-        *p = '\0';
-        if (getentropy(&random, sizeof(random)) < 0)
-                return -errno;
-        return asprintf(ret, "d-%s-%04x", compact, random) < 0 ? -ENOMEM : 0;
+        deployment_id_make(clock_realtime(context->clock), context->record->deployment.id,
+                           (uint16_t) random_u64(), id);
+        return string_set(ret, id);
 }
 
 static int new_deployment(const EngineContext *context, const EngineOrder *order, Deployment *ret) {

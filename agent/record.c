@@ -381,7 +381,7 @@ static void free_entries(struct dirent **entries, int n) {
         free(entries);
 }
 
-/* The names of the history's files, oldest first: ids begin with the time. */
+/* The names of the history's files, oldest first: ids sort that way (deployment_id.h). */
 static int list_history(int app_fd, struct dirent ***ret) {
         int n = scandirat(app_fd, HISTORY_FOLDER, ret, is_history, alphasort);
 

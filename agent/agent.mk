@@ -11,6 +11,7 @@ LIB_SRC += \
         agent/decision.c \
         agent/deployment.c \
         agent/deployment_id.c \
+        agent/deployment_json.c \
         agent/engine.c \
         agent/environment.c \
         agent/hook_logs.c \
@@ -20,6 +21,7 @@ LIB_SRC += \
         agent/placement.c \
         agent/receive.c \
         agent/record.c \
+        agent/record_history.c \
         agent/recover.c \
         agent/report.c \
         agent/root_update.c \

@@ -8,6 +8,7 @@
 #include "agent/deployment_id.h"
 #include "agent/engine_step.h"
 #include "agent/messages.h"
+#include "agent/record_history.h"
 
 static const StepFunction functions[STEP_COUNT] = {
         [STEP_VERIFY] = step_verify,

@@ -3,7 +3,7 @@
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/hook_logs.h"
-#include "agent/record.h"
+#include "agent/record_history.h"
 #include "hooks/output.h"
 
 struct HookLogs {

@@ -3,11 +3,7 @@
 /* The deploy record: everything the agent must not forget about one app, in <state_dir>/apps/<app>/record.json. Only
  * musterd writes it, by temporary file, fsync, rename and fsync of the folder, before and after every step of a
  * deployment; so after a crash it holds the state before or after that step, never a mixture. A finished deployment is
- * also kept as history/<id>.json, of which the newest RECORD_HISTORY_MAX stay.
- *
- * Times are microseconds since 1970 in memory and RFC 3339 in the files. */
-
-#include <jansson.h>
+ * also kept in the history (record_history.h). */
 
 #include "agent/base/buffer.h"
 #include "agent/deployment.h"
@@ -15,8 +11,6 @@
 #define RECORD_SCHEMA 1U
 #define RECORD_SIZE_MAX (1024U * 1024U)
 #define RECORD_FAILURES_MAX 16U
-#define RECORD_HISTORY_MAX 50U
-#define RECORD_LOGS_FOLDER "logs" /* a folder of it for each deployment: what its hooks wrote */
 
 /* A release that failed here, by its digest and the serial of the target that asked for it. */
 typedef struct Failure {
@@ -61,19 +55,9 @@ int record_parse(const char *text, size_t size, Record *ret, Error *error);
 int record_load(int app_fd, Record *ret, Error *error);
 int record_save(int app_fd, const Record *record, Error *error);
 
-/* Keeps the last deployment as history/<id>.json and removes the oldest ones, with what their hooks wrote. */
-int record_keep_history(int app_fd, const Deployment *deployment, Error *error);
-
-/* The newest LIMIT deployments, newest first, as a JSON array. */
-int record_read_history(int app_fd, size_t limit, json_t **ret, Error *error);
-
 /* Notes or counts up a failure. -ENOMEM. */
 int record_add_failure(Record *record, const Deployment *deployment);
 const Failure *record_find_failure(const Record *record, const char *sha256, uint64_t serial);
 
 /* Takes what a deployment that succeeded changes: good, previous, failures of that release. -ENOMEM. */
 int record_commit(Record *record, uint64_t at);
-
-/* One deployment as JSON, for the files and the bus. -ENOMEM. */
-int deployment_to_json(const Deployment *deployment, json_t **ret);
-int deployment_from_json(json_t *json, Deployment *ret, Error *error);

@@ -6,6 +6,7 @@
 #include "agent/base/strv.h"
 #include "agent/engine_step.h"
 #include "agent/environment.h"
+#include "agent/record_history.h"
 
 #define LOGS_MODE 0700
 

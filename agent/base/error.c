@@ -47,6 +47,15 @@ const char *error_fault_to_string(ErrorFault fault) {
         return (size_t) fault < ELEMENTSOF(names) ? names[fault] : "unknown";
 }
 
+int error_fault_from_string(const char *text, ErrorFault *ret) {
+        for (ErrorFault fault = FAULT_UNKNOWN; fault <= FAULT_INPUT; fault++)
+                if (strcmp(error_fault_to_string(fault), text) == 0) {
+                        *ret = fault;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
 int error_set(Error *error, int r, const char *format, ...) {
         if (error) {
                 va_list arguments;

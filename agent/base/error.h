@@ -49,3 +49,4 @@ ErrorFault error_fault_of(int r);
 
 /* "host", "release", "input", "unknown" */
 const char *error_fault_to_string(ErrorFault fault);
+int error_fault_from_string(const char *text, ErrorFault *ret);

@@ -10,6 +10,7 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/record.h"
+#include "agent/record_history.h"
 
 #define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -59,10 +59,12 @@ typedef struct Target {
         uint64_t release_floor; /* releases created before this time do not run; 0: there is no floor */
         TargetRelease stable;
         TargetRelease candidate; /* with a rollout, or not at all */
+        TargetRelease previous;  /* what was stable before: where a rollback goes; perhaps none */
         TargetRollout rollout;
         TargetShare max_parallel; /* both 0: not limited */
         bool urgent;
         bool pinned;
+        char *reason;            /* of the pin */
         DocumentEnvironment env; /* over the release's; sorted by name */
         SCHEMA_LIST(TargetFreeze) freeze;
         char sha256[DIGEST_HEX_SIZE]; /* of the payload it was parsed from; "" for one that was made here */

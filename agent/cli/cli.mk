@@ -15,6 +15,7 @@ LIB_SRC += \
         agent/cli/new_file.c \
         agent/cli/option.c \
         agent/cli/output.c \
+        agent/cli/pin_command.c \
         agent/cli/progress.c \
         agent/cli/publish_command.c \
         agent/cli/release_source.c \
@@ -22,6 +23,7 @@ LIB_SRC += \
         agent/cli/show_command.c \
         agent/cli/suggest.c \
         agent/cli/table.c \
+        agent/cli/target_change.c \
         agent/cli/target_command.c \
         agent/cli/target_edit.c \
         agent/cli/verbs.c \

@@ -198,9 +198,12 @@ static void print_target(const Cli *cli, const Target *target, const char *fresh
         format_time(target->issued, issued);
         fprintf(cli->out, "%s%s in %s%s, serial %llu, issued %s%s\n", cli->out_style.strong, target->app,
                 target->group, cli->out_style.off, (unsigned long long) target->serial, issued,
-                target->pinned ? ", pinned" : "");
+                target->pinned && target->urgent ? ", urgent" : "");
+        if (target->pinned)
+                fprintf(cli->out, "%-10s %s\n", "pinned", target->reason ?: "for no reason that was given");
         print_target_release(cli->out, "stable", &target->stable);
         print_target_release(cli->out, "candidate", &target->candidate);
+        print_target_release(cli->out, "previous", &target->previous);
         if (target->rollout.id)
                 fprintf(cli->out, "%-10s %s\n", "rollout", target->rollout.id);
         print_freezes(cli->out, target);

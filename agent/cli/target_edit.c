@@ -32,10 +32,49 @@ static int edit_environment(json_t *target, char *const *set, char *const *unset
         return 0;
 }
 
+static bool is_release(const json_t *release, const char *sha256) {
+        return string_equal(json_string_value(json_object_get(release, "release_sha256")), sha256);
+}
+
+static bool was_pinned(const json_t *target) {
+        return json_is_true(json_object_get(target, "pinned"));
+}
+
+static int edit_previous(json_t *target, const TargetEdit *edit) {
+        json_t *stable = json_object_get(target, "stable");
+
+        if (was_pinned(target) && !edit->pinned)
+                (void) json_object_del(target, "previous");
+        else if (stable && !is_release(stable, edit->release_sha256))
+                return json_object_set(target, "previous", stable);
+        return 0;
+}
+
+static int edit_pin(json_t *target, const TargetEdit *edit, Error *error) {
+        json_t *reason;
+
+        if (was_pinned(target) || edit->pinned)
+                (void) json_object_del(target, "urgent");
+        (void) json_object_del(target, "pinned");
+        (void) json_object_del(target, "reason");
+        if (!edit->pinned)
+                return 0;
+        reason = json_string(edit->reason);
+        if (!reason)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT, "the reason: expected UTF-8 text");
+        if (json_object_set_new(target, "reason", reason) < 0 ||
+            json_object_set_new(target, "pinned", json_true()) < 0 ||
+            (edit->urgent && json_object_set_new(target, "urgent", json_true()) < 0))
+                return error_oom(error);
+        return 0;
+}
+
 static int edit_members(json_t *target, const TargetEdit *edit) {
         json_auto_t *members = NULL;
         char issued[TIME_TEXT_MAX];
 
+        if (edit_previous(target, edit) < 0)
+                return -ENOMEM;
         format_time(edit->issued, issued);
         members = json_pack("{s:s, s:s, s:I, s:s, s:{s:s, s:s}}", "app", edit->app, "group", edit->group,
                             "serial", (json_int_t) edit->serial, "issued", issued, "stable", "version",
@@ -76,7 +115,9 @@ int target_edit(const TargetEdit *edit, const void *old, size_t old_size, char *
                 return r;
         if (edit_members(target, edit) < 0)
                 return error_oom(error);
-        r = edit_environment(target, edit->set, edit->unset, error);
+        r = edit_pin(target, edit, error);
+        if (r >= 0)
+                r = edit_environment(target, edit->set, edit->unset, error);
         if (r < 0)
                 return r;
         if (json_write(target, &text, &size) < 0)

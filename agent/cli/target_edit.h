@@ -9,6 +9,8 @@
 
 #include "agent/base/error.h"
 
+/* A stable release that is replaced is the previous one from then on. A target that is not pinned any more has none: what
+ * a pin took the group away from is no release to go back to. */
 typedef struct TargetEdit {
         const char *app;
         const char *group;
@@ -16,6 +18,9 @@ typedef struct TargetEdit {
         uint64_t issued;
         const char *version; /* the stable release from now on; a candidate and its rollout go */
         const char *release_sha256;
+        bool pinned; /* and then urgent, with a reason; both go with the pin */
+        bool urgent;
+        const char *reason;
         char *const *set;   /* "NAME=value", or NULL */
         char *const *unset; /* names, or NULL */
 } TargetEdit;

@@ -2,6 +2,7 @@
 #include "agent/cli/deploy_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
+#include "agent/cli/pin_command.h"
 #include "agent/cli/publish_command.h"
 #include "agent/cli/root_command.h"
 #include "agent/cli/show_command.h"
@@ -22,6 +23,9 @@ const Command command_root = {
                         &command_target,
                         &command_show,
                         &command_verify,
+                        &command_pin,
+                        &command_unpin,
+                        &command_rollback,
                         &command_status,
                         &command_history,
                         &command_deploy,

@@ -44,6 +44,10 @@ static void test_first(_unused_ void **state) {
                                                                                                    SHA) "}");
 }
 
+#define PREVIOUS(version, sha) "\"previous\":{\"release_sha256\":\"" sha "\",\"version\":\"" version "\"},"
+#define OLD_TIMES "\"group\":\"prod\",\"issued\":\"2025-01-01T00:00:00Z\","
+#define NEW_TIMES "\"group\":\"prod\",\"issued\":\"2026-01-01T00:00:00Z\","
+
 /* The candidate and its rollout go; what this version does not know stays. */
 static void test_keeps_the_rest(_unused_ void **state) {
         check(&plain,
@@ -53,7 +57,49 @@ static void test_keeps_the_rest(_unused_ void **state) {
                     "\"rollout\":{\"id\":\"r-1\",\"stages\":[{\"percent\":100}]},\"serial\":17," STABLE(
                             "1.4.1", OTHER) "}",
               BEGIN "\"env\":{\"A\":\"1\"},\"group\":\"prod\",\"issued\":\"2026-01-01T00:00:00Z\","
-                    "\"max_parallel\":\"25%\",\"novelty\":[1,2],\"serial\":18," STABLE("1.4.2", SHA) "}");
+                    "\"max_parallel\":\"25%\",\"novelty\":[1,2]," PREVIOUS(
+                            "1.4.1", OTHER) "\"serial\":18," STABLE("1.4.2", SHA) "}");
+}
+
+/* The stable release of before is the previous one; other edits keep it. */
+static void test_previous(_unused_ void **state) {
+        TargetEdit edit = plain;
+
+        check(&edit, BEGIN OLD_TIMES PREVIOUS("1.4.0", OTHER) "\"serial\":17," STABLE("1.4.2", SHA) "}",
+              BEGIN NEW_TIMES PREVIOUS("1.4.0", OTHER) "\"serial\":18," STABLE("1.4.2", SHA) "}");
+        edit.version = "1.4.0";
+        edit.release_sha256 = OTHER;
+        check(&edit, BEGIN OLD_TIMES PREVIOUS("1.4.0", OTHER) "\"serial\":17," STABLE("1.4.2", SHA) "}",
+              BEGIN NEW_TIMES PREVIOUS("1.4.2", SHA) "\"serial\":18," STABLE("1.4.0", OTHER) "}");
+}
+
+static void test_pin(_unused_ void **state) {
+        TargetEdit edit = plain;
+
+        edit.pinned = true;
+        edit.reason = "it \"loses\" orders";
+        check(&edit, BEGIN OLD_TIMES "\"serial\":17," STABLE("1.4.1", OTHER) ",\"urgent\":true}",
+              BEGIN NEW_TIMES "\"pinned\":true," PREVIOUS(
+                      "1.4.1",
+                      OTHER) "\"reason\":\"it \\\"loses\\\" orders\",\"serial\":18," STABLE("1.4.2",
+                                                                                            SHA) "}");
+        edit.urgent = true;
+        check(&edit,
+              BEGIN OLD_TIMES "\"pinned\":true,\"reason\":\"old\",\"serial\":17," STABLE("1.4.2", SHA) "}",
+              BEGIN NEW_TIMES "\"pinned\":true,\"reason\":\"it \\\"loses\\\" orders\",\"serial\":18," STABLE(
+                      "1.4.2", SHA) ",\"urgent\":true}");
+        edit.reason = "bad \xff byte";
+        refuse(&edit, NULL, -EINVAL, "the reason: expected UTF-8 text");
+        edit.reason = "two\nlines";
+        refuse(&edit, NULL, -EBADMSG, "reason");
+}
+
+/* What the pin took the group away from is nothing to go back to. */
+static void test_unpin(_unused_ void **state) {
+        static const char pinned[] = BEGIN OLD_TIMES "\"pinned\":true," PREVIOUS(
+                "1.4.9", OTHER) "\"reason\":\"bad\",\"serial\":17," STABLE("1.4.2", SHA) ",\"urgent\":true}";
+
+        check(&plain, pinned, BEGIN NEW_TIMES "\"serial\":18," STABLE("1.4.2", SHA) "}");
 }
 
 static void test_environment(_unused_ void **state) {
@@ -63,7 +109,7 @@ static void test_environment(_unused_ void **state) {
         edit.unset = (char *[]){ "OLD", "NEVER_WAS", NULL };
         check(&edit,
               BEGIN "\"env\":{\"A\":\"1\",\"KEPT\":\"2\",\"OLD\":\"3\"},\"group\":\"prod\","
-                    "\"issued\":\"2025-01-01T00:00:00Z\",\"serial\":17," STABLE("1.4.1", OTHER) "}",
+                    "\"issued\":\"2025-01-01T00:00:00Z\",\"serial\":17," STABLE("1.4.2", SHA) "}",
               BEGIN "\"env\":{\"A\":\"\",\"B\":\"x=y\",\"C\":\"\xc3\xa4\",\"KEPT\":\"2\"},\"group\":\"prod\","
                     "\"issued\":\"2026-01-01T00:00:00Z\",\"serial\":18," STABLE("1.4.2", SHA) "}");
 
@@ -71,7 +117,7 @@ static void test_environment(_unused_ void **state) {
         check(&edit,
               BEGIN
               "\"env\":{\"OLD\":\"3\"},\"group\":\"prod\",\"issued\":\"2025-01-01T00:00:00Z\",\"serial\":17," STABLE(
-                      "1.4.1", OTHER) "}",
+                      "1.4.2", SHA) "}",
               BEGIN "\"group\":\"prod\",\"issued\":\"2026-01-01T00:00:00Z\",\"serial\":18," STABLE("1.4.2",
                                                                                                    SHA) "}");
 }
@@ -107,9 +153,10 @@ static void test_says_the_same(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_first),         cmocka_unit_test(test_keeps_the_rest),
-                cmocka_unit_test(test_environment),   cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_says_the_same),
+                cmocka_unit_test(test_first),    cmocka_unit_test(test_keeps_the_rest),
+                cmocka_unit_test(test_previous), cmocka_unit_test(test_pin),
+                cmocka_unit_test(test_unpin),    cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_refused),  cmocka_unit_test(test_says_the_same),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

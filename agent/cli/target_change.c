@@ -1,0 +1,266 @@
+#include <string.h>
+
+#include "agent/cli/key_source.h"
+#include "agent/cli/output.h"
+#include "agent/cli/target_change.h"
+#include "artifacts/layout.h"
+
+void target_change_deinit(TargetChange *change) {
+        depot_access_deinit(&change->access);
+        trust_root_free(change->root);
+        key_free(change->key);
+        stored_document_deinit(&change->stored);
+        free(change->payload);
+        target_free(change->present);
+        release_free(change->release);
+        target_free(change->next);
+}
+
+int target_change_open(TargetChange *change, Cli *cli, const TargetValues *values, Error *error) {
+        int r;
+
+        *change = (TargetChange){ .cli = cli, .values = values, .now = clock_realtime(cli->clock) };
+        r = trust_root_read(values->root, &change->root, error);
+        return r < 0 ? r : depot_access_open(&values->depot, &change->access, error);
+}
+
+int target_change_take_key(TargetChange *change, Error *error) {
+        return key_source_private(change->values->key, TARGET_KEY_VARIABLE, "key", &change->key, error);
+}
+
+/* Freshness */
+
+static bool has_freshness_key(const TargetValues *values) {
+        const char *text = getenv(FRESHNESS_KEY_VARIABLE);
+
+        return values->freshness_key || (text && *text);
+}
+
+static bool root_asks_for_freshness(const TrustRoot *root) {
+        uint64_t threshold;
+        size_t n;
+
+        (void) trust_root_keys(root, TRUST_ROLE_FRESHNESS, &n, &threshold);
+        return n > 0;
+}
+
+static int sign_freshness(const TargetChange *change, const Target *target, char **ret, size_t *ret_size,
+                          Error *error) {
+        const TargetValues *values = change->values;
+        _cleanup_freshness_ Freshness *check = NULL;
+        _cleanup_key_ Key *key = NULL;
+        _cleanup_free_ char *payload = NULL;
+        Freshness freshness = { .app = target->app,
+                                .group = target->group,
+                                .serial = target->serial,
+                                .issued = change->now,
+                                .expires = usec_add(change->now, values->fresh_for.value) };
+        size_t size;
+        int r;
+
+        memcpy(freshness.target_sha256, target->sha256, sizeof(freshness.target_sha256));
+        r = key_source_private(values->freshness_key, FRESHNESS_KEY_VARIABLE, "freshness-key", &key, error);
+        if (r >= 0)
+                r = freshness_to_json(&freshness, &payload, &size, error);
+        if (r >= 0)
+                r = dsse_sign(FRESHNESS_TYPE, payload, size, &key, 1, ret, ret_size, error);
+        if (r < 0)
+                return r;
+        return freshness_open(change->root, *ret, *ret_size, change->now, target->app, target->group, &check,
+                              error);
+}
+
+void target_change_fresh_until(const TargetChange *change, char ret[static TIME_TEXT_MAX]) {
+        format_time(usec_add(change->now, change->values->fresh_for.value), ret);
+}
+
+int target_change_refresh(const TargetChange *change, const Target *target, Error *error) {
+        _cleanup_free_ char *envelope = NULL;
+        char key[LAYOUT_KEY_MAX], until[TIME_TEXT_MAX];
+        size_t size;
+        int r;
+
+        r = sign_freshness(change, target, &envelope, &size, error);
+        if (r >= 0)
+                r = layout_freshness(target->app, target->group, key, error);
+        if (r >= 0)
+                r = depot_access_put(&change->access, key, envelope, size, DEPOT_ALWAYS, NULL, error);
+        if (r < 0)
+                return r;
+        target_change_fresh_until(change, until);
+        cli_say(change->cli, "fresh until %s", until);
+        return 0;
+}
+
+/* Reading */
+
+/* With --force a target that the trust root does not accept (its key was withdrawn) is taken for what it says. */
+static int open_present(TargetChange *change, Error *error) {
+        const TargetValues *values = change->values;
+        const StoredDocument *stored = &change->stored;
+        int r;
+
+        r = documents_payload("target", stored, &change->payload, &change->payload_size, error);
+        if (r >= 0)
+                r = target_open(change->root, stored->envelope, stored->size, change->now, values->app,
+                                values->group, &change->present, error);
+        if (r < 0 && values->force && change->payload)
+                r = target_parse(change->payload, change->payload_size, &change->present, error);
+        return r;
+}
+
+int target_change_read(TargetChange *change, Error *error) {
+        const TargetValues *values = change->values;
+        uint64_t serial;
+        int r;
+
+        r = documents_read_target(&change->access, values->app, values->group, &change->stored, error);
+        if (r >= 0 && change->stored.envelope)
+                r = open_present(change, error);
+        if (r < 0)
+                return r;
+        serial = change->present ? change->present->serial : 0;
+        if (values->expect_serial.given && values->expect_serial.value != serial)
+                return error_set_fault(error, -ESTALE, FAULT_INPUT,
+                                       "the target of %s in %s has serial %llu, not %llu as expected",
+                                       values->app, values->group, (unsigned long long) serial,
+                                       (unsigned long long) values->expect_serial.value);
+        return 0;
+}
+
+int target_change_read_present(TargetChange *change, Error *error) {
+        int r = target_change_read(change, error);
+
+        if (r < 0 || change->present)
+                return r;
+        return documents_no_target(&change->access, change->values->app, change->values->group, error);
+}
+
+int target_change_get_release(TargetChange *change, const char *version, const char *sha256, Error *error) {
+        return documents_get_release(&change->access, change->root, change->now, change->values->app, version,
+                                     sha256, &change->release, error);
+}
+
+/* Writing */
+
+static TargetEdit fill_in(const TargetChange *change, const TargetEdit *given) {
+        TargetEdit edit = *given;
+
+        edit.app = change->values->app;
+        edit.group = change->values->group;
+        edit.serial = change->present ? change->present->serial + 1 : 1;
+        edit.issued = change->now;
+        if (change->release) {
+                edit.version = change->release->version;
+                edit.release_sha256 = change->release->sha256;
+        }
+        return edit;
+}
+
+/* RET_PAYLOAD is what is to be signed. */
+static int make_next(TargetChange *change, const TargetEdit *given, char **ret_payload, size_t *ret_size,
+                     Error *error) {
+        const TargetEdit edit = fill_in(change, given);
+        int r;
+
+        r = target_edit(&edit, change->payload, change->payload_size, ret_payload, ret_size, error);
+        if (r >= 0)
+                r = target_parse(*ret_payload, *ret_size, &change->next, error);
+        if (r >= 0 && change->present)
+                r = target_check_successor(change->present, change->next, error);
+        if (r >= 0 && change->release)
+                r = target_check_release(change->next, change->release, error);
+        return r;
+}
+
+/* Signs and makes sure that the instances will believe it: the key may be another role's. */
+static int sign_next(const TargetChange *change, const char *payload, size_t size, char **ret,
+                     size_t *ret_size, Error *error) {
+        const TargetValues *values = change->values;
+        _cleanup_target_ Target *check = NULL;
+        Key *const keys[] = { change->key };
+        int r;
+
+        r = dsse_sign(TARGET_TYPE, payload, size, keys, ELEMENTSOF(keys), ret, ret_size, error);
+        if (r < 0)
+                return r;
+        r = target_open(change->root, *ret, *ret_size, change->now, values->app, values->group, &check,
+                        error);
+        if (r < 0)
+                error_prefix(error, "signed with key %.12s", key_id(change->key));
+        return r;
+}
+
+static int put_next(const TargetChange *change, const char *envelope, size_t size, Error *error) {
+        const TargetValues *values = change->values;
+        char key[LAYOUT_KEY_MAX];
+        int r;
+
+        r = layout_target(values->app, values->group, key, error);
+        if (r >= 0)
+                r = depot_access_put(&change->access, key, envelope, size,
+                                     change->payload ? DEPOT_MATCH : DEPOT_CREATE, change->stored.etag,
+                                     error);
+        if (r > 0)
+                return error_set_fault(
+                        error, -ESTALE, FAULT_INPUT,
+                        "somebody else set the target of %s in %s meanwhile: look at it and try again",
+                        values->app, values->group);
+        return r;
+}
+
+static int sign_and_put(const TargetChange *change, const char *payload, size_t payload_size, Error *error) {
+        _cleanup_free_ char *envelope = NULL;
+        size_t size;
+        int r;
+
+        r = sign_next(change, payload, payload_size, &envelope, &size, error);
+        return r < 0 ? r : put_next(change, envelope, size, error);
+}
+
+int target_change_write(TargetChange *change, const TargetEdit *edit, Error *error) {
+        _cleanup_free_ char *payload = NULL;
+        size_t size;
+        int r;
+
+        r = make_next(change, edit, &payload, &size, error);
+        if (r < 0)
+                return r;
+        change->changed = !change->payload ||
+                          !target_says_the_same(change->payload, change->payload_size, payload, size);
+        if (!change->changed) {
+                target_free(change->next);
+                change->next = TAKE_PTR(change->present);
+                return 0;
+        }
+        return sign_and_put(change, payload, size, error);
+}
+
+static json_t *describe(const TargetChange *change) {
+        const Target *target = change->next;
+
+        return json_pack("{s:s, s:s, s:I, s:s, s:s, s:b, s:b, s:b, s:s*, s:s*}", "app", target->app, "group",
+                         target->group, "serial", (json_int_t) target->serial, "version",
+                         target->stable.version, "sha256", target->sha256, "pinned", target->pinned, "urgent",
+                         target->urgent, "changed", change->changed, "reason", target->reason, "previous",
+                         target->previous.version);
+}
+
+int target_change_tell(const TargetChange *change, const char *how, Error *error) {
+        const TargetValues *values = change->values;
+        const Target *target = change->next;
+        Cli *cli = change->cli;
+        int r = 0;
+
+        if (cli->json)
+                r = output_json(cli, describe(change), error);
+        else
+                cli_say(cli, "%s in %s: %s %s (serial %llu)", target->app, target->group, how,
+                        target->stable.version, (unsigned long long) target->serial);
+        if (r < 0 || has_freshness_key(values))
+                return r < 0 ? r : target_change_refresh(change, target, error);
+        if (change->changed && root_asks_for_freshness(change->root))
+                cli_say(cli, "instances wait for: muster target refresh --app %s --group %s", target->app,
+                        target->group);
+        return 0;
+}

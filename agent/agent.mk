@@ -37,4 +37,4 @@ LIB_SRC += \
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
-UNIT_TESTS += test-config test-decision test-deployment test-deployment_id test-environment test-hook_logs test-launch test-record
+UNIT_TESTS += test-config test-decision test-deployment test-deployment_id test-environment test-hook_logs test-launch test-record test-target_watch

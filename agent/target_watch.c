@@ -129,27 +129,43 @@ static void check_freshness(TargetWatch *watch) {
 }
 
 /* Durably, before anything is done about it. */
-static int accept(TargetWatch *watch, Target *target, Error *error) {
+static int note_target(TargetWatch *watch, const Target *target, Error *error) {
         const TargetWatchContext *context = &watch->context;
         const LogFields fields = { .app = context->app,
                                    .version = target->stable.version,
                                    .instance = context->instance };
         Record *record = context->record;
-        bool news = target->serial != record->serial || !record->target_sha256[0];
+        uint64_t serial_before = record->serial;
+        char sha256_before[DIGEST_HEX_SIZE];
+        int r;
+
+        memcpy(sha256_before, record->target_sha256, sizeof(sha256_before));
+        record->serial = target->serial;
+        memcpy(record->target_sha256, target->sha256, sizeof(record->target_sha256));
+        r = record_save(context->app_fd, record, error);
+        if (r < 0) {
+                /* not noted: the next look tries again */
+                record->serial = serial_before;
+                memcpy(record->target_sha256, sha256_before, sizeof(sha256_before));
+                return r;
+        }
+        log_message(LOG_INFO, MESSAGE_TARGET_ACCEPTED, &fields, "target %llu of group %s: release %s",
+                    (unsigned long long) target->serial, context->group, target->stable.version);
+        return 0;
+}
+
+static int accept(TargetWatch *watch, Target *target, Error *error) {
+        const Record *record = watch->context.record;
+        bool news;
         int r;
 
         r = decision_accept_target(record, target->serial, target->sha256, error);
         if (r < 0)
                 return r;
-        if (news) {
-                record->serial = target->serial;
-                memcpy(record->target_sha256, target->sha256, sizeof(record->target_sha256));
-                r = record_save(context->app_fd, record, error);
-                if (r < 0)
-                        return r;
-                log_message(LOG_INFO, MESSAGE_TARGET_ACCEPTED, &fields, "target %llu of group %s: release %s",
-                            (unsigned long long) target->serial, context->group, target->stable.version);
-        }
+        news = target->serial != record->serial || !record->target_sha256[0];
+        r = news ? note_target(watch, target, error) : 0;
+        if (r < 0)
+                return r;
         target_free(watch->target);
         watch->target = target;
         return 0;

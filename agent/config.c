@@ -34,6 +34,9 @@ static const char *const addressing_choices[] = { "auto", "path", "virtual", NUL
 #define A_URL "a URL such as https://host:port"
 #define A_BOOLEAN "yes or no"
 
+#define SECTIONS "agent, aws, launch or app NAME"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text with it */
+
 #define AGENT(name, type, text, expected, help)                                                              \
         { { "agent", #name, text, expected, help }, type, offsetof(Config, name), NULL }
 #define AWS(name, type, text, expected, help)                                                                \
@@ -227,28 +230,6 @@ static int refuse_memory(Parser *parser) {
         return 0;
 }
 
-/* inih asks for line after line, as of fgets(3). */
-static char *read_line(char *ret, int size, void *stream) {
-        Parser *parser = stream;
-        size_t n = strcspn(parser->next, "\n");
-
-        if (!*parser->next || parser->result < 0)
-                return NULL;
-        parser->line++;
-        if (n > CONFIG_LINE_MAX || n + 2 > (size_t) size) {
-                refuse(parser, "line too long", "", "at most 180 characters");
-                return NULL;
-        }
-        memcpy(ret, parser->next, n);
-        ret[n] = '\0';
-        parser->next += n + (parser->next[n] == '\n');
-        if (ret[strspn(ret, " \t")] == '[' && !strchr(ret, ']')) {
-                refuse(parser, "section without its ']':", ret, NULL);
-                return NULL;
-        }
-        return ret;
-}
-
 static AppConfig *add_app(Config *config, const char *name) {
         AppConfig *grown;
 
@@ -266,13 +247,6 @@ static AppConfig *add_app(Config *config, const char *name) {
         return set_defaults(&grown[config->n_apps - 1], true) < 0 ? NULL : &grown[config->n_apps - 1];
 }
 
-static const KeyRow *find_row(const char *section, const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (strcmp(rows[i].key.section, section) == 0 && strcmp(rows[i].key.name, name) == 0)
-                        return &rows[i];
-        return NULL;
-}
-
 static bool section_exists(const char *section) {
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
                 if (strcmp(rows[i].key.section, section) == 0)
@@ -280,21 +254,78 @@ static bool section_exists(const char *section) {
         return false;
 }
 
+#define APP_SECTION "app "
+
+static const char *app_of_section(const char *section) {
+        return section + strlen(APP_SECTION) + strspn(section + strlen(APP_SECTION), " \t");
+}
+
+static int open_app(Parser *parser, const char *name) {
+        if (!name_is_valid(name))
+                return refuse(parser, "bad app name", name, "letters, digits, '.', '_' and '-'");
+        return add_app(parser->config, name) ? 1 : refuse_memory(parser);
+}
+
+/* inih makes nothing known of a section without keys, but [app NAME] alone is a whole app with its defaults, and what
+ * is misspelt must not pass. LINE begins with "[". */
+static int open_section(Parser *parser, const char *line) {
+        const char *end = strchr(line, ']');
+        _cleanup_free_ char *section = NULL;
+
+        if (!end)
+                return refuse(parser, "section without its ']':", line, NULL);
+        section = strndup(line + 1, (size_t) (end - line) - 1);
+        if (!section)
+                return refuse_memory(parser);
+        end += 1 + strspn(end + 1, " \t\r");
+        if (*end && !strchr(";#", *end))
+                return refuse(parser, "behind a section there is", end, "nothing");
+        if (string_starts_with(section, APP_SECTION))
+                return open_app(parser, app_of_section(section));
+        if (strcmp(section, "app") == 0 || !section_exists(section))
+                return refuse(parser, "unknown section", section, SECTIONS);
+        return 1;
+}
+
+/* inih asks for line after line, as of fgets(3). What indents a line is left out: to inih it would go on with the
+ * value of the line before. */
+static char *read_line(char *ret, int size, void *stream) {
+        Parser *parser = stream;
+        size_t indent = strspn(parser->next, " \t");
+        size_t n = strcspn(parser->next, "\n");
+
+        if (!*parser->next || parser->result < 0)
+                return NULL;
+        parser->line++;
+        if (n > CONFIG_LINE_MAX || n + 2 > (size_t) size) {
+                refuse(parser, "line too long", "", "at most 180 characters");
+                return NULL;
+        }
+        memcpy(ret, parser->next + indent, n - indent);
+        ret[n - indent] = '\0';
+        parser->next += n + (parser->next[n] == '\n');
+        return *ret == '[' && open_section(parser, ret) <= 0 ? NULL : ret;
+}
+
+static const KeyRow *find_row(const char *section, const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                if (strcmp(rows[i].key.section, section) == 0 && strcmp(rows[i].key.name, name) == 0)
+                        return &rows[i];
+        return NULL;
+}
+
 static int set_key(Parser *parser, const char *section, const char *name, const char *value) {
-        bool app = string_starts_with(section, "app ");
+        bool app = string_starts_with(section, APP_SECTION);
         const KeyRow *row = find_row(app ? "app" : section, name);
         void *object = parser->config;
         int r;
 
-        if (!row || (!app && strcmp(section, "app") == 0))
-                return refuse(parser, app || section_exists(section) ? "unknown key" : "unknown section",
-                              app || section_exists(section) ? name : section, NULL);
+        if (!*section)
+                return refuse(parser, "a key before any section:", name, NULL);
+        if (!row)
+                return refuse(parser, "unknown key", name, NULL);
         if (app) {
-                const char *app_name = section + 4 + strspn(section + 4, " \t");
-
-                if (!name_is_valid(app_name))
-                        return refuse(parser, "bad app name", app_name, "letters, digits, '.', '_' and '-'");
-                object = add_app(parser->config, app_name);
+                object = add_app(parser->config, app_of_section(section));
                 if (!object)
                         return refuse_memory(parser);
         }
@@ -329,35 +360,18 @@ static int on_key(void *userdata, const char *section, const char *name, const c
         return set_key(parser, section, name, value);
 }
 
-/* inih makes nothing known of a section without keys; [app NAME] alone is a whole app with its defaults. */
-static int find_empty_apps(Parser *parser, const char *text) {
-        parser->line = 0;
-        for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-                char name[CONFIG_LINE_MAX];
-
-                parser->line++;
-                if (sscanf(line, " [app %179[^]\n]]", name) != 1)
-                        continue;
-                if (!name_is_valid(name))
-                        return refuse(parser, "bad app name", name, "letters, digits, '.', '_' and '-'");
-                if (!add_app(parser->config, name))
-                        return refuse_memory(parser);
-        }
-        return 0;
-}
-
 int config_parse(Config *config, const char *file, const char *text, Error *error) {
         Parser parser = { .config = config, .file = file, .next = text, .error = error };
         int line;
 
+        if (string_starts_with(text, BYTE_ORDER_MARK))
+                parser.next += strlen(BYTE_ORDER_MARK);
         line = ini_parse_stream(read_line, &parser, on_key, &parser);
         if (parser.result == 0 && line > 0)
                 parser.result = error_set_fault(error, -EINVAL, FAULT_INPUT,
                                                 "%s:%d: expected [SECTION] or KEY = VALUE", file, line);
         if (parser.result == 0 && line < 0)
                 parser.result = error_oom(error);
-        if (parser.result == 0)
-                (void) find_empty_apps(&parser, text);
         strv_free(parser.seen);
         return parser.result;
 }
@@ -367,12 +381,21 @@ static bool group_is_valid(const char *group) {
                name_is_valid(group);
 }
 
+static bool depot_is_valid(const char *uri) {
+        _cleanup_free_ char *bucket = NULL;
+
+        if (!string_starts_with(uri, "s3://"))
+                return string_starts_with(uri, "file:///");
+        bucket = strndup(uri + strlen("s3://"), strcspn(uri + strlen("s3://"), "/"));
+        return bucket && s3_bucket_is_valid(bucket);
+}
+
 int config_check(const Config *config, Error *error) {
         if (config->n_apps > CONFIG_APPS_MAX)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT, "more than %u apps", CONFIG_APPS_MAX);
         if (!config->depot)
                 return 0;
-        if (!string_starts_with(config->depot, "s3://") && !string_starts_with(config->depot, "file:///"))
+        if (!depot_is_valid(config->depot))
                 return error_set_fault(
                         error, -EINVAL, FAULT_INPUT,
                         "[agent] depot is '%s', expected s3://BUCKET[/PREFIX] or file:///FOLDER",

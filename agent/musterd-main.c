@@ -6,6 +6,7 @@
 
 #include "agent/agent.h"
 #include "agent/base/log.h"
+#include "agent/base/utf8.h"
 #include "agent/config.h"
 #include "agent/recover.h"
 
@@ -35,6 +36,7 @@ static int check_config(const char *path) {
         Error error = {};
 
         if (config_load(path, &config, &error) < 0) {
+                utf8_make_printable(error.message, strlen(error.message));
                 fprintf(stderr, "musterd: %s\n", error.message);
                 return EXIT_BAD_INPUT;
         }

@@ -80,6 +80,11 @@ int error_set_fault(Error *error, int r, ErrorFault fault, const char *format, .
         return r;
 }
 
+/* E2BIG comes from limits of ours here, whatever else it was made for. */
+static const char *errno_text(int r) {
+        return abs(r) == E2BIG ? "it is larger than expected" : strerror(abs(r));
+}
+
 int error_set_errno(Error *error, int r, const char *format, ...) {
         if (error) {
                 va_list arguments;
@@ -89,7 +94,7 @@ int error_set_errno(Error *error, int r, const char *format, ...) {
                 format_message(error, format, arguments);
                 va_end(arguments);
                 n = strlen(error->message);
-                snprintf(error->message + n, sizeof(error->message) - n, ": %s", strerror(r < 0 ? -r : r));
+                snprintf(error->message + n, sizeof(error->message) - n, ": %s", errno_text(r));
                 error->fault = error_fault_of(r);
         }
         return r;

@@ -57,20 +57,29 @@ static void test_bad_input(_unused_ void **state) {
                 const char *text, *message;
         } cases[] = {
                 { "[agent]\ndepott = x\n", "muster.conf:2: unknown key 'depott'" },
-                { "[agnet]\ndepot = x\n", "muster.conf:2: unknown section 'agnet'" },
-                { "depot = x\n", "muster.conf:1: unknown section ''" },
+                { "[agnet]\ndepot = x\n",
+                  "muster.conf:1: unknown section 'agnet', expected agent, aws, launch or app NAME" },
+                { "[App api]\n",
+                  "muster.conf:1: unknown section 'App api', expected agent, aws, launch or app NAME" },
+                { "[apps api]\n",
+                  "muster.conf:1: unknown section 'apps api', expected agent, aws, launch or app NAME" },
+                { "\n\n[app]\n",
+                  "muster.conf:3: unknown section 'app', expected agent, aws, launch or app NAME" },
+                { "[agent] depot = x\n",
+                  "muster.conf:1: behind a section there is 'depot = x', expected nothing" },
+                { "depot = x\n", "muster.conf:1: a key before any section: 'depot'" },
                 { "[agent]\npoll_interval = soon\n",
                   "muster.conf:2: bad value of poll_interval: 'soon', expected a duration such as 60s or 5m" },
                 { "[agent]\nstate_dir = here\n",
                   "muster.conf:2: bad value of state_dir: 'here', expected an absolute path" },
                 { "[agent]\n\ndepot = a\ndepot = b\n", "muster.conf:4: key given twice: 'depot'" },
-                { "[agent]\ndepot = a\n  b\n", "muster.conf:3: key given twice: 'depot'" },
+                { "[agent]\ndepot = a\n  b\n", "muster.conf:3: expected [SECTION] or KEY = VALUE" },
                 { "[agent]\nnonsense\n", "muster.conf:2: expected [SECTION] or KEY = VALUE" },
                 { "[agent\ndepot = a\n", "muster.conf:1: section without its ']': '[agent'" },
                 { "[app a/b]\nrequired = yes\n",
-                  "muster.conf:2: bad app name 'a/b', expected letters, digits, '.', '_' and '-'" },
-                { "[app a/b]\n",
                   "muster.conf:1: bad app name 'a/b', expected letters, digits, '.', '_' and '-'" },
+                { "\n\n[app a/b]\n",
+                  "muster.conf:3: bad app name 'a/b', expected letters, digits, '.', '_' and '-'" },
                 { "[app api]\nrequired = maybe\n",
                   "muster.conf:2: bad value of required: 'maybe', expected yes or no" },
                 { "[launch]\non_failure = explode\n",
@@ -90,6 +99,23 @@ static void test_bad_input(_unused_ void **state) {
         }
 }
 
+/* As people write it: indented, with comments behind sections, by an editor of another system. */
+static void test_handwriting(_unused_ void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+        Error error = {};
+
+        assert_int_equal(config_new(&config), 0);
+        assert_int_equal(parse(config,
+                               "\xef\xbb\xbf[agent]  ; ours\r\n  depot = s3://bucket\r\n\tgroup = prod\r\n"
+                               "\r\n  [app api] # the first\r\n  required = no",
+                               &error),
+                         0);
+        assert_int_equal(config_check(config, &error), 0);
+        assert_string_equal(config->depot, "s3://bucket");
+        assert_string_equal(config->group, "prod");
+        assert_false(config_find_app(config, "api")->required);
+}
+
 static void test_long_line(_unused_ void **state) {
         _cleanup_(config_freep) Config *config = NULL;
         char text[512] = "[agent]\ndepot = s3://";
@@ -106,9 +132,11 @@ static void test_check(_unused_ void **state) {
                 const char *text, *message;
         } cases[] = {
                 { "[agent]\ndepot = http://x\n[app a]\n", "expected s3://BUCKET[/PREFIX] or file:///FOLDER" },
-                { "[agent]\ndepot = s3://x\ngroup = a b\n[app a]\n", "expected a name, tag:KEY or" },
-                { "[agent]\ndepot = s3://x\n", "add a section [app NAME]" },
-                { "[agent]\ndepot = s3://x\npoll_interval = 0\n[app a]\n", "must be more than 0" },
+                { "[agent]\ndepot = s3://a_bucket/x\n[app a]\n",
+                  "expected s3://BUCKET[/PREFIX] or file:///FOLDER" },
+                { "[agent]\ndepot = s3://bucket\ngroup = a b\n[app a]\n", "expected a name, tag:KEY or" },
+                { "[agent]\ndepot = s3://bucket\n", "add a section [app NAME]" },
+                { "[agent]\ndepot = s3://bucket\npoll_interval = 0\n[app a]\n", "must be more than 0" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -158,9 +186,10 @@ static void test_load(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_defaults),  cmocka_unit_test(test_whole),
-                cmocka_unit_test(test_bad_input), cmocka_unit_test(test_long_line),
-                cmocka_unit_test(test_check),     cmocka_unit_test(test_load),
+                cmocka_unit_test(test_defaults),    cmocka_unit_test(test_whole),
+                cmocka_unit_test(test_bad_input),   cmocka_unit_test(test_long_line),
+                cmocka_unit_test(test_handwriting), cmocka_unit_test(test_check),
+                cmocka_unit_test(test_load),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

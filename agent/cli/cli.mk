@@ -20,6 +20,10 @@ LIB_SRC += \
         agent/cli/publish_command.c \
         agent/cli/release_source.c \
         agent/cli/root_command.c \
+        agent/cli/root_file.c \
+        agent/cli/root_make_command.c \
+        agent/cli/root_show_command.c \
+        agent/cli/root_sign_command.c \
         agent/cli/show_command.c \
         agent/cli/suggest.c \
         agent/cli/table.c \

@@ -24,6 +24,10 @@ typedef struct Example {
         const char *line;    /* "muster publish ./api --app api --version 1.4.2" */
 } Example;
 
+/* What a command says of its arguments that takes just one file. */
+#define COMMAND_TAKES_FILE                                                                                   \
+        .arguments = "FILE", .arguments_min = 1, .arguments_max = 1, .argument_kind = ARGUMENT_FILE
+
 typedef struct Command Command;
 struct Command {
         const char *name;

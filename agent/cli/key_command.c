@@ -133,10 +133,7 @@ static int run_show(Cli *cli, void *values, char **arguments, Error *error) {
 static const Command command_key_show = {
         .name = "show",
         .summary = "print the id and the public half of a key",
-        .arguments = "FILE",
-        .arguments_min = 1,
-        .arguments_max = 1,
-        .argument_kind = ARGUMENT_FILE,
+        COMMAND_TAKES_FILE,
         .options = show_options,
         .values_size = sizeof(ShowValues),
         .examples =

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, OK
+from rig.host import wait_for
 
 
 # Trust roots
@@ -65,6 +66,8 @@ def test_root_rotates(shop):
     (["--root-key", "root.pub"], DENIED, "no private key"),
     (["--release-key", "gone.pub"], NOT_FOUND, r"gone\.pub"),
     (["--release-key", "app/appspec.yml"], INPUT, "Ed25519"),
+    (["--expires", "0"], INPUT, "expected more than 0"),
+    (["--expires", "36501d"], INPUT, "at most 36500d"),
     (["--out", "no/where.json"], NOT_FOUND, "no/where.json"),
 ])
 def test_root_refused(desk, words, code, pattern):
@@ -82,8 +85,8 @@ def test_no_root(shop):
 
 def test_expired_root(shop):
     shop.ok("root", "init", "--root-key", "root.key", "--release-key", "release.pub", "--target-key", "target.pub",
-            "--expires", "0", "--out", "old.json")
-    assert "EXPIRED" in shop.ok("root", "show", "--root", "old.json")
+            "--expires", "1s", "--out", "old.json")
+    wait_for(lambda: "EXPIRED" in shop.ok("root", "show", "--root", "old.json"), 10, "the root to expire")
     shop.fails(DENIED, "expired", "show", "release", "--app", "api", "--version", "1.0", "--root", "old.json")
 
 

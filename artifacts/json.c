@@ -145,7 +145,7 @@ static unsigned find_line(const JsonField *field) {
         const JsonSource *source = field->source;
 
         for (; source->line_of && field; field = field->parent) {
-                unsigned line = field->value ? source->line_of(source, field->value) : 0;
+                unsigned line = field->value ? source->line_of(source, field) : 0;
 
                 if (line > 0)
                         return line;

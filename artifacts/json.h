@@ -24,6 +24,7 @@
 
 /* A document's name, for messages, and how it was written. */
 typedef struct JsonSource JsonSource;
+typedef struct JsonField JsonField;
 struct JsonSource {
         const char *name;
 
@@ -34,12 +35,11 @@ struct JsonSource {
         /* Keys that the reader does not know are refused, wherever they stand. */
         bool closed;
 
-        /* The line on which a value stands, 0 if unknown; NULL where there are no lines. */
-        unsigned (*line_of)(const JsonSource *source, const json_t *value);
+        /* The line on which the value of a field stands, 0 if unknown; NULL where there are no lines. */
+        unsigned (*line_of)(const JsonSource *source, const JsonField *field);
 };
 
 /* A value and the way to it. Lives on the stack of whoever walks the document, and borrows everything. */
-typedef struct JsonField JsonField;
 struct JsonField {
         const JsonSource *source;
         const JsonField *parent; /* NULL at the top */

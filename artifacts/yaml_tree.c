@@ -8,6 +8,8 @@
 
 typedef struct NodeLine {
         const json_t *value;
+        const char
+                *null_key; /* VALUE is an object, and it is its member of that name that is null; else NULL */
         unsigned line;
 } NodeLine;
 
@@ -29,12 +31,19 @@ typedef struct Conversion {
 
 static int convert(Conversion *c, yaml_node_t *node, unsigned depth, json_t **ret);
 
-/* The last note counts: for "key: value", convert_pair()'s of the key's line. */
-static unsigned line_of(const JsonSource *source, const json_t *value) {
+static bool is_about(const NodeLine *line, const JsonField *field) {
+        if (!json_is_null(field->value))
+                return line->value == field->value && !line->null_key;
+        return field->parent && line->value == field->parent->value &&
+               string_equal(line->null_key, field->key);
+}
+
+/* The last note counts: for "key: value", convert_pair()'s of the key's line. To jansson every null is the same value. */
+static unsigned line_of(const JsonSource *source, const JsonField *field) {
         const YamlTree *tree = (const YamlTree *) source;
 
-        for (size_t i = tree->n_lines; i > 0 && !json_is_null(value); i--)
-                if (tree->lines[i - 1].value == value)
+        for (size_t i = tree->n_lines; i > 0; i--)
+                if (is_about(&tree->lines[i - 1], field))
                         return tree->lines[i - 1].line;
         return 0;
 }
@@ -54,7 +63,7 @@ static _printf_(3, 4) int refuse(const Conversion *c, const yaml_node_t *node, c
                                mark_line(node->start_mark), text);
 }
 
-static int note_line(YamlTree *tree, const json_t *value, yaml_mark_t mark) {
+static int note_line(YamlTree *tree, const json_t *value, const char *null_key, yaml_mark_t mark) {
         if (tree->n_lines == tree->n_lines_allocated) {
                 size_t n = MAX(2 * tree->n_lines_allocated, (size_t) 64);
                 NodeLine *lines = reallocarray(tree->lines, n, sizeof(*lines));
@@ -64,7 +73,7 @@ static int note_line(YamlTree *tree, const json_t *value, yaml_mark_t mark) {
                 tree->lines = lines;
                 tree->n_lines_allocated = n;
         }
-        tree->lines[tree->n_lines++] = (NodeLine){ value, mark_line(mark) };
+        tree->lines[tree->n_lines++] = (NodeLine){ value, null_key, mark_line(mark) };
         return 0;
 }
 
@@ -125,6 +134,15 @@ static bool is_merge_key(const yaml_node_t *key) {
                strcmp((const char *) key->data.scalar.value, MERGE_KEY) == 0;
 }
 
+static int note_member(const Conversion *c, json_t *object, const char *name, yaml_mark_t mark) {
+        const json_t *value = json_object_get(object, name);
+
+        if (json_is_null(value))
+                return note_line(c->tree, object, json_object_iter_key(json_object_iter_at(object, name)),
+                                 mark);
+        return note_line(c->tree, value, NULL, mark);
+}
+
 /* Adds one "key: value"; its line is the key's, where a person looks. */
 static int convert_pair(Conversion *c, json_t *object, const yaml_node_pair_t *pair, unsigned depth) {
         yaml_node_t *key = yaml_document_get_node(c->document, pair->key);
@@ -143,7 +161,7 @@ static int convert_pair(Conversion *c, json_t *object, const yaml_node_pair_t *p
         r = convert(c, yaml_document_get_node(c->document, pair->value), depth, &value);
         if (r < 0)
                 return r;
-        if (json_object_set_new(object, name, value) < 0 || note_line(c->tree, value, key->start_mark) < 0)
+        if (json_object_set_new(object, name, value) < 0 || note_member(c, object, name, key->start_mark) < 0)
                 return error_oom(c->error);
         return 0;
 }
@@ -211,7 +229,7 @@ static int convert(Conversion *c, yaml_node_t *node, unsigned depth, json_t **re
                 r = convert_mapping(c, node, depth + 1, &value);
         if (r < 0)
                 return r;
-        if (note_line(c->tree, value, node->start_mark) < 0) {
+        if (note_line(c->tree, value, NULL, node->start_mark) < 0) {
                 json_decref(value);
                 return error_oom(c->error);
         }
@@ -304,7 +322,7 @@ int yaml_tree_parse(const char *name, const void *data, size_t size, size_t limi
         if (size > limit)
                 return error_set_fault(error, -EBADMSG, FAULT_INPUT,
                                        "%s: expected at most %zu bytes, found %zu", name, limit, size);
-        r = load(tree, data, size, error);
+        r = load(tree, size > 0 ? data : "", size, error);
         if (r < 0)
                 return r;
         if (!tree->root)

@@ -122,8 +122,12 @@ int file_read_fd(int fd, size_t limit, Buffer *buffer) {
 int file_read_at(int dirfd, const char *path, size_t limit, Buffer *buffer) {
         _cleanup_close_ int fd = -1;
 
-        fd = file_open_at(dirfd, path, O_RDONLY | O_NOCTTY, 0);
-        return fd < 0 ? fd : file_read_fd(fd, limit, buffer);
+        fd = file_open_at(dirfd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+        if (fd < 0)
+                return fd;
+        if (fcntl(fd, F_SETFL, 0) < 0)
+                return -errno;
+        return file_read_fd(fd, limit, buffer);
 }
 
 int file_write_fd(int fd, const void *data, size_t size) {

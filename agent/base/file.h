@@ -23,7 +23,7 @@ int file_open_at(int dirfd, const char *path, int flags, mode_t mode);
 int file_open_folder_at(int dirfd, const char *path, mode_t mode);
 
 /* Reads all of a file into BUFFER (after what is there, which is all it holds on failure). -E2BIG if the file is larger
- * than LIMIT bytes. */
+ * than LIMIT bytes. By name, a FIFO that nobody writes to is empty and not waited for. */
 int file_read_fd(int fd, size_t limit, Buffer *buffer);
 int file_read_at(int dirfd, const char *path, size_t limit, Buffer *buffer);
 

@@ -32,6 +32,7 @@ static int open_folder(Bundle *bundle, Error *error) {
                                        bundle->path, APPSPEC_FILE_NAME);
         if (r < 0 && r != -ENOENT)
                 return error_set_errno(error, r, "%s/%s", bundle->path, APPSPEC_FILE_NAME);
+        bundle->has_appspec = r >= 0;
         return 0;
 }
 
@@ -41,6 +42,7 @@ static int open_archive(Bundle *bundle, Error *error) {
 
         r = archive_inspect(bundle->archive, APPSPEC_FILE_NAME, APPSPEC_SIZE_MAX, &bundle->appspec, &facts,
                             error);
+        bundle->has_appspec = r >= 0;
         if (r == -ENOENT)
                 r = archive_inspect(bundle->archive, NULL, 0, NULL, &facts, error);
         if (r < 0) {
@@ -57,7 +59,7 @@ static int open_path(Bundle *bundle, Error *error) {
         _cleanup_close_ int fd = -1;
         struct stat st;
 
-        fd = file_open_at(AT_FDCWD, bundle->path, O_RDONLY, 0);
+        fd = file_open_at(AT_FDCWD, bundle->path, O_RDONLY | O_NONBLOCK, 0);
         if (fd < 0)
                 return error_set_errno(error, fd, "%s", bundle->path);
         if (fstat(fd, &st) < 0)
@@ -66,6 +68,9 @@ static int open_path(Bundle *bundle, Error *error) {
                 bundle->folder = TAKE_FD(fd);
                 return open_folder(bundle, error);
         }
+        if (!S_ISREG(st.st_mode)) /* an archive is read more than once */
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "%s: expected a folder, or a file that is an archive", bundle->path);
         bundle->archive = TAKE_FD(fd);
         return open_archive(bundle, error);
 }

@@ -13,7 +13,8 @@ typedef struct Bundle {
         const char *platform;
         int folder;     /* -1 for an archive */
         int archive;    /* -1 for a folder until it has been packed */
-        Buffer appspec; /* empty: there is none */
+        bool has_appspec;
+        Buffer appspec;
         ArchiveFormat format;
         uint64_t entries, unpacked_size;
         ArtifactDigest digest;

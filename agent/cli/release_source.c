@@ -76,7 +76,7 @@ static int choose_appspec(const ReleaseSource *source, const Buffer **ret, Error
         for (size_t i = 0; i < source->n; i++) {
                 const Bundle *bundle = &source->bundles[i];
 
-                if (bundle->appspec.size == 0)
+                if (!bundle->has_appspec)
                         return error_set_fault(error, -ENOENT, FAULT_INPUT,
                                                "%s has no " APPSPEC_FILE_NAME
                                                " at its root; one can be given with --appspec",

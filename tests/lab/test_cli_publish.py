@@ -132,7 +132,7 @@ def test_publish_dry_run(desk):
     (APPSPEC.replace("units/api.service", "units/gone.service"), r"no file units/gone\.service, which units names"),
     (APPSPEC.replace("hooks/migrate", "../migrate"), r"location"),
     ("[1, 2]\n", r"appspec\.yml"),
-    ("", r"appspec\.yml"),
+    ("", r"appspec\.yml: there is nothing in it"),
     (None, r"has no appspec\.yml at its root"),
 ])
 @pytest.mark.parametrize("packed", [False, True])
@@ -163,6 +163,19 @@ def test_publish_refuses_what_cannot_be_installed(shop):
     (shop.folder / "app/out").unlink()
     os.mkfifo(shop.folder / "app/fifo")
     refused(INPUT, "fifo")
+    refused(INPUT, "fifo: expected a folder, or a file that is an archive", "app/fifo")
+    refused(INPUT, "/dev/null: expected a folder", "/dev/null")
+
+
+def test_fifo_is_not_waited_for(shop):
+    """Nobody writes to it: that is said, at once."""
+    os.mkfifo(shop.folder / "fifo")
+    publish = ("publish", "app", "--app", "api", "--version", "2.0")
+    shop.fails(INPUT, "fifo", *publish, "--key", "fifo")
+    shop.fails(INPUT, "fifo", *publish, "--key", "release.key", "--appspec", "fifo")
+    (shop.folder / "app/appspec.yml").unlink()
+    (shop.folder / "fifo").rename(shop.folder / "app/appspec.yml")
+    shop.fails(INPUT, r"appspec\.yml", *publish, "--key", "release.key")
 
 
 def test_wrong_key_is_told_before_anything_is_sent(shop):

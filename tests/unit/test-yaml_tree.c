@@ -66,6 +66,12 @@ static void test_aliases_and_merges(void **state) {
         assert_tree("a: {\"<<\": 1}\n", "{\"a\":{\"<<\":\"1\"}}");
 }
 
+/* An empty file may come without a place in memory. */
+static void test_nothing(void **state) {
+        (void) state;
+        assert_refused(NULL, 0, "f.yml: there is nothing in it");
+}
+
 static void test_refuses(void **state) {
         static const struct {
                 const char *text, *message;
@@ -157,22 +163,27 @@ static void test_lines(void **state) {
         assert_string_equal(error.message, "f.yml:3: b.c: bad");
         json_field_fail(&x, &error, "bad");
         assert_string_equal(error.message, "f.yml:4: b.c[0]: bad");
+        json_field_fail(&d, &error, "bad");
+        assert_string_equal(error.message, "f.yml:6: b.d: bad");
         /* Where there is no value of its own, the line of what is around it. */
         assert_false(json_field_is_set(&null));
         json_field_fail(&null, &error, "bad");
         assert_string_equal(error.message, "f.yml:3: b.c[1]: bad");
-        json_field_fail(&d, &error, "bad");
-        assert_string_equal(error.message, "f.yml:2: b.d: bad");
         json_field_fail(&none, &error, "bad");
         assert_string_equal(error.message, "f.yml:2: b.e: bad");
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_scalars_are_text),     cmocka_unit_test(test_collections),
-                cmocka_unit_test(test_aliases_and_merges),   cmocka_unit_test(test_refuses),
-                cmocka_unit_test(test_expansion_is_limited), cmocka_unit_test(test_limits_are_exact),
-                cmocka_unit_test(test_size_is_capped),       cmocka_unit_test(test_lines),
+                cmocka_unit_test(test_scalars_are_text),
+                cmocka_unit_test(test_collections),
+                cmocka_unit_test(test_aliases_and_merges),
+                cmocka_unit_test(test_refuses),
+                cmocka_unit_test(test_nothing),
+                cmocka_unit_test(test_expansion_is_limited),
+                cmocka_unit_test(test_limits_are_exact),
+                cmocka_unit_test(test_size_is_capped),
+                cmocka_unit_test(test_lines),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,8 @@
 typedef struct Bundle {
         const char *path; /* as it was given; borrowed */
         const char *platform;
-        int folder;     /* -1 for an archive */
-        int archive;    /* -1 for a folder until it has been packed */
+        int folder;  /* -1 for an archive */
+        int archive; /* -1 for a folder until it has been packed */
         bool has_appspec;
         Buffer appspec;
         ArchiveFormat format;

@@ -1,6 +1,6 @@
 #pragma once
 
-/* muster root init, muster root rotate */
+/* muster root init and muster root rotate: trust roots are made here, and published if enough have signed them. */
 
 #include "agent/cli/command.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-/* muster root show */
+/* muster root show: whose signatures a trust root asks for, and until when. */
 
 #include "agent/cli/command.h"
 

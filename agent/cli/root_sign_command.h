@@ -1,6 +1,6 @@
 #pragma once
 
-/* muster root sign, muster root publish */
+/* muster root sign and muster root publish: what is done with a trust root that somebody else has made. */
 
 #include "agent/cli/command.h"
 

@@ -79,6 +79,8 @@ static const char *region_of(const AwsCall *call) {
 
         if (call->region)
                 return call->region;
+        if (call->copy.request.region)
+                return call->copy.request.region;
         if (call->copy.request.bucket)
                 region = aws_context_bucket_region(call->aws, call->copy.request.bucket);
         return region ? region : aws_context_region(call->aws);

@@ -72,6 +72,12 @@ void aws_error_parse(const char *body, size_t size, AwsError *ret) {
                 ret->region[0] = '\0';
 }
 
+/* "AWS.SimpleQueueService.NonExistentQueue;Sender": what the service said before it spoke JSON. */
+static void copy_query_code(char *to, size_t size, const char *header) {
+        copy_text(to, size, header);
+        to[strcspn(to, ";")] = '\0';
+}
+
 void aws_error_read(const HttpTransfer *transfer, AwsError *ret) {
         const Buffer *body = http_transfer_body(transfer);
         const char *header;
@@ -81,6 +87,9 @@ void aws_error_read(const HttpTransfer *transfer, AwsError *ret) {
         header = http_transfer_header(transfer, "x-amzn-ErrorType");
         if (header && !ret->code[0])
                 copy_json_code(ret->code, sizeof(ret->code), header);
+        header = http_transfer_header(transfer, "x-amzn-query-error");
+        if (header && !ret->code[0])
+                copy_query_code(ret->code, sizeof(ret->code), header);
         header = http_transfer_header(transfer, "x-amz-bucket-region");
         if (header && aws_region_is_valid(header))
                 copy_text(ret->region, sizeof(ret->region), header);
@@ -125,11 +134,24 @@ static bool is_refusal(const char *code) {
         return false;
 }
 
+/* Not there, although the status is 400 as for every refusal of the JSON and Query protocols. */
+static bool is_absence(const char *code) {
+        static const char *const codes[] = {
+                "QueueDoesNotExist",
+                "AWS.SimpleQueueService.NonExistentQueue",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(codes); i++)
+                if (string_equal(code, codes[i]))
+                        return true;
+        return false;
+}
+
 int aws_error_result(const AwsError *aws_error) {
         if (retry_is_throttling(aws_error->status, aws_error->code) ||
             retry_is_transient(aws_error->status, aws_error->code))
                 return -EAGAIN;
         if (aws_error->status == 401 || aws_error->status == 403 || is_refusal(aws_error->code))
                 return -EACCES;
-        return aws_error->status == 404 ? -ENOENT : -EREMOTEIO;
+        return aws_error->status == 404 || is_absence(aws_error->code) ? -ENOENT : -EREMOTEIO;
 }

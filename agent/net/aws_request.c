@@ -10,8 +10,8 @@
 #define SHA256_OF_NOTHING "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static int copy_strings(const AwsRequest *request, AwsRequestCopy *copy) {
-        const char *const from[] = { request->operation, request->method, request->bucket, request->path,
-                                     request->query };
+        const char *const from[] = { request->operation, request->method, request->bucket,
+                                     request->path,      request->query,  request->region };
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(from) && r >= 0; i++)
@@ -24,6 +24,7 @@ static int copy_strings(const AwsRequest *request, AwsRequestCopy *copy) {
         copy->request.bucket = copy->strings[2];
         copy->request.path = copy->strings[3];
         copy->request.query = copy->strings[4];
+        copy->request.region = copy->strings[5];
         copy->request.headers = copy->headers;
         return r;
 }

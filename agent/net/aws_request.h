@@ -13,6 +13,7 @@ typedef struct AwsRequest {
         const char *operation; /* for messages, such as "GetObject" */
         const char *method;
         const char *bucket;   /* S3 only */
+        const char *region;   /* where it is sent; NULL: the context's region, or the bucket's */
         const char *path;     /* encoded, begins with "/" */
         const char *query;    /* encoded; NULL: none */
         char *const *headers; /* "Name: value"; what a signature needs is added */
@@ -30,7 +31,7 @@ typedef struct AwsRequest {
 /* Owns what the request in it points at. */
 typedef struct AwsRequestCopy {
         AwsRequest request;
-        char *strings[5];
+        char *strings[6];
         char **headers;
         uint8_t *body_data;
         int body_fd;

@@ -22,6 +22,7 @@ static const ServiceRow services[] = {
         [AWS_S3] = { "S3", "s3", "S3", true },
         [AWS_AUTO_SCALING] = { "Auto Scaling", "autoscaling", "AUTO_SCALING", false },
         [AWS_STS] = { "STS", "sts", "STS", false },
+        [AWS_SQS] = { "SQS", "sqs", "SQS", false },
 };
 
 /* The last row is for every other region, AWS GovCloud among them. */

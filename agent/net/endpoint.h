@@ -12,6 +12,7 @@ typedef enum AwsService {
         AWS_S3,
         AWS_AUTO_SCALING,
         AWS_STS,
+        AWS_SQS,
         AWS_SERVICE_COUNT,
 } AwsService;
 
@@ -21,10 +22,10 @@ typedef enum S3Addressing {
         S3_ADDRESSING_VIRTUAL,
 } S3Addressing;
 
-/* "s3", "autoscaling", "sts": as signatures name it. */
+/* "s3", "autoscaling", "sts", "sqs": as signatures name it. */
 const char *aws_service_signing_name(AwsService service);
 
-/* "S3", "Auto Scaling", "STS": as people say it. */
+/* "S3", "Auto Scaling", "STS", "SQS": as people say it. */
 const char *aws_service_title(AwsService service);
 
 typedef struct EndpointRules {

@@ -3,6 +3,7 @@ LIB_SRC += \
         agent/net/aws.c \
         agent/net/aws_call.c \
         agent/net/aws_error.c \
+        agent/net/aws_json.c \
         agent/net/aws_query.c \
         agent/net/aws_request.c \
         agent/net/credential_chain.c \
@@ -22,6 +23,8 @@ LIB_SRC += \
         agent/net/s3.c \
         agent/net/s3_list.c \
         agent/net/sigv4.c \
+        agent/net/sqs.c \
+        agent/net/sqs_message.c \
         agent/net/sts.c \
         agent/net/url.c \
         agent/net/xml.c
@@ -44,6 +47,8 @@ UNIT_TESTS += \
         test-s3 \
         test-s3_list \
         test-sigv4 \
+        test-sqs \
+        test-sqs_message \
         test-sts \
         test-url \
         test-xml
@@ -55,6 +60,7 @@ FUZZERS += \
         fuzz-http_date \
         fuzz-s3_list \
         fuzz-sigv4 \
+        fuzz-sqs_message \
         fuzz-url \
         fuzz-xml
 

@@ -49,6 +49,8 @@ static const struct {
         { "SlowDown", CODE_THROTTLING },
         { "PriorRequestNotComplete", CODE_THROTTLING },
         { "EC2ThrottledException", CODE_THROTTLING },
+        { "KmsThrottled", CODE_THROTTLING },
+        { "KMS.ThrottlingException", CODE_THROTTLING },
 
         { "RequestTimeTooSkewed", CODE_SKEW },
         { "InvalidSignatureException", CODE_SKEW },

@@ -13,6 +13,7 @@
 #include "agent/net/autoscaling.h"
 #include "agent/net/digest.h"
 #include "agent/net/s3.h"
+#include "agent/net/sqs.h"
 #include "agent/net/sts.h"
 
 #define FILE_MAX (64U * 1024U * 1024U)
@@ -25,6 +26,7 @@ typedef struct Driver {
         S3Request *s3;
         AutoScalingRequest *autoscaling;
         StsRequest *sts;
+        SqsRequest *sqs;
         int fd;
 } Driver;
 
@@ -70,6 +72,16 @@ static void on_autoscaling(AutoScalingRequest *request, int result, const Error 
         for (size_t i = 0; i < n; i++)
                 printf("hook=%s %d %" PRIu64 "\n", hooks[i].name, hooks[i].is_launch,
                        hooks[i].heartbeat_timeout / USEC_PER_SEC);
+        end(userdata, result, error);
+}
+
+static void on_sqs(SqsRequest *request, int result, const Error *error, void *userdata) {
+        const SqsMessages *messages = sqs_request_messages(request);
+
+        if (sqs_request_queue_url(request))
+                printf("url=%s\n", sqs_request_queue_url(request));
+        for (size_t i = 0; i < messages->n; i++)
+                printf("body=%s\nreceipt=%s\n", messages->items[i].body, messages->items[i].receipt);
         end(userdata, result, error);
 }
 
@@ -143,20 +155,43 @@ static int hooks(Driver *driver, char **argv, Error *error) {
                                                 &driver->autoscaling, error);
 }
 
+static int queue_url(Driver *driver, char **argv, Error *error) {
+        return sqs_get_queue_url_start(driver->aws, argv[0], on_sqs, driver, &driver->sqs, error);
+}
+
+static int receive(Driver *driver, char **argv, Error *error) {
+        const SqsReceive order = { argv[0], SQS_MESSAGES_MAX, (unsigned) strtoul(argv[1], NULL, 10), 30 };
+
+        return sqs_receive_start(driver->aws, &order, on_sqs, driver, &driver->sqs, error);
+}
+
+static int remove_messages(Driver *driver, char **argv, Error *error) {
+        return sqs_delete_start(driver->aws, argv[0], argv + 1, on_sqs, driver, &driver->sqs, error);
+}
+
+static int give_back(Driver *driver, char **argv, Error *error) {
+        return sqs_hide_start(driver->aws, argv[0], argv + 1, 0, on_sqs, driver, &driver->sqs, error);
+}
+
 static const struct {
         const char *name;
         int arguments_min;
         int (*start)(Driver *driver, char **argv, Error *error);
 } commands[] = {
-        { "put", 3, put },                                          /* BUCKET KEY TEXT [create|ETAG] */
-        { "put-file", 3, put_file },                                /* BUCKET KEY PATH */
-        { "get", 2, get },                                          /* BUCKET KEY [ETAG] */
-        { "range", 4, range },                                      /* BUCKET KEY OFFSET SIZE */
-        { "head", 2, head },                                        /* BUCKET KEY */
-        { "delete", 2, delete },                                    /* BUCKET KEY */
-        { "list", 2, list },                                        /* BUCKET PREFIX [DELIMITER] */
-        { "identity", 0, identity }, { "instances", 1, instances }, /* ID… */
-        { "hooks", 1, hooks },                                      /* GROUP */
+        { "put", 3, put },           /* BUCKET KEY TEXT [create|ETAG] */
+        { "put-file", 3, put_file }, /* BUCKET KEY PATH */
+        { "get", 2, get },           /* BUCKET KEY [ETAG] */
+        { "range", 4, range },       /* BUCKET KEY OFFSET SIZE */
+        { "head", 2, head },         /* BUCKET KEY */
+        { "delete", 2, delete },     /* BUCKET KEY */
+        { "list", 2, list },         /* BUCKET PREFIX [DELIMITER] */
+        { "identity", 0, identity },
+        { "instances", 1, instances },    /* ID… */
+        { "hooks", 1, hooks },            /* GROUP */
+        { "queue-url", 1, queue_url },    /* NAME */
+        { "receive", 2, receive },        /* URL SECONDS */
+        { "remove", 2, remove_messages }, /* URL RECEIPT… */
+        { "give-back", 2, give_back },    /* URL RECEIPT… */
 };
 
 static int start(Driver *driver, int argc, char **argv, Error *error) {
@@ -187,6 +222,7 @@ int main(int argc, char **argv) {
         s3_request_free(driver.s3);
         autoscaling_request_free(driver.autoscaling);
         sts_request_free(driver.sts);
+        sqs_request_free(driver.sqs);
         aws_context_free(driver.aws);
         close_fd(driver.fd);
         sd_event_unref(driver.event);

@@ -197,3 +197,31 @@ def test_instance_metadata(aws, moto):
     answer = aws("identity", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_REGION="", AWS_EC2_METADATA_DISABLED="",
                  AWS_EC2_METADATA_SERVICE_ENDPOINT=moto.url)
     assert answer["result"] == ["0"], answer
+
+
+def test_queue(aws, moto):
+    """Messages are received, given back, received again and removed."""
+    sqs = moto.client("sqs")
+    moto.check(CHECKS_OFF)
+    url = sqs.create_queue(QueueName="prod")["QueueUrl"]
+    for text in ("one", 'two "quoted" \u00fc\n'):
+        sqs.send_message(QueueUrl=url, MessageBody=text)
+    moto.check(CHECKS_ON)
+    assert aws("queue-url", "prod")["url"] == [url]
+    first = aws("receive", url, "0")
+    assert sorted(first["body"]) == ["one", 'two "quoted" \u00fc']
+    assert "body" not in aws("receive", url, "0")
+    assert aws("give-back", url, *first["receipt"])["error"] == [""]
+    again = aws("receive", url, "1")
+    assert sorted(again["body"]) == sorted(first["body"])
+    assert aws("remove", url, *again["receipt"])["error"] == [""]
+    assert "body" not in aws("receive", url, "0")
+
+
+def test_queue_that_is_not_there(aws, moto):
+    answer = aws("queue-url", "none")
+    assert answer["result"] == ["-2"]
+    assert "SQS GetQueueUrl" in answer["error"][0]
+    answer = aws("receive", f"{moto.url}/123456789012/none", "0")
+    assert answer["result"] == ["-2"]
+    assert "SQS ReceiveMessage" in answer["error"][0]

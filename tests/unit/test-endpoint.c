@@ -37,6 +37,7 @@ static void test_aws(_unused_ void **state) {
                 { AWS_STS, "us-east-1", NULL, "/", "https://sts.us-east-1.amazonaws.com/" },
                 { AWS_AUTO_SCALING, "cn-north-1", NULL, "/",
                   "https://autoscaling.cn-north-1.amazonaws.com.cn/" },
+                { AWS_SQS, "eu-west-1", NULL, "/", "https://sqs.eu-west-1.amazonaws.com/" },
                 { AWS_STS, "us-gov-west-1", NULL, "/", "https://sts.us-gov-west-1.amazonaws.com/" },
                 { AWS_STS, "eusc-de-east-1", NULL, "/", "https://sts.eusc-de-east-1.amazonaws.eu/" },
                 { AWS_STS, "us-iso-east-1", NULL, "/", "https://sts.us-iso-east-1.c2s.ic.gov/" },

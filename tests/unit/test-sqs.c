@@ -1,0 +1,236 @@
+#include <string.h>
+
+#include "agent/base/strv.h"
+#include "agent/net/sqs.h"
+#include "tests/unit/http-server.h"
+#include "tests/unit/test.h"
+
+#define QUEUE "https://sqs.eu-west-1.amazonaws.com/123456789012/prod"
+
+typedef struct Setup {
+        sd_event *event;
+        AwsContext *aws;
+        TestServer *server;
+        const char *expected_target, *expected_body, *expected_scope;
+        const char *headers, *answer;
+        int status;
+} Setup;
+
+typedef struct Outcome {
+        bool done;
+        int result;
+        Error error;
+} Outcome;
+
+static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
+        Setup *setup = userdata;
+        _cleanup_free_ char *target = test_request_header(request, "X-Amz-Target");
+        _cleanup_free_ char *type = test_request_header(request, "Content-Type");
+        _cleanup_free_ char *authorization = test_request_header(request, "Authorization");
+
+        assert_string_equal(request->method, "POST");
+        assert_string_equal(request->target, "/");
+        assert_string_equal(type, "application/x-amz-json-1.0");
+        assert_string_equal(target, setup->expected_target);
+        assert_non_null(strstr(authorization, setup->expected_scope));
+        assert_int_equal(request->body_size, strlen(setup->expected_body));
+        assert_memory_equal(request->body, setup->expected_body, request->body_size);
+        test_reply(reply, setup->status, setup->headers, setup->answer);
+}
+
+static int set_up(void **state) {
+        Setup *setup = calloc(1, sizeof(*setup));
+        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
+                                (char *) "AWS_DEFAULT_REGION=us-east-1", NULL };
+        AwsOptions options = { .environment = environment, .attempts_max = 1 };
+
+        assert_non_null(setup);
+        assert_true(sd_event_new(&setup->event) >= 0);
+        setup->server = test_server_new(setup->event, handle, setup);
+        options.endpoint_url = test_server_url(setup->server);
+        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        setup->status = 200;
+        setup->headers = "";
+        setup->expected_scope = "/eu-west-1/sqs/aws4_request";
+        *state = setup;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Setup *setup = *state;
+
+        aws_context_free(setup->aws);
+        test_server_free(setup->server);
+        sd_event_unref(setup->event);
+        free(setup);
+        return 0;
+}
+
+static void on_done(_unused_ SqsRequest *request, int result, const Error *error, void *userdata) {
+        Outcome *outcome = userdata;
+
+        assert_false(outcome->done);
+        *outcome = (Outcome){ true, result, *error };
+}
+
+static SqsRequest *receive(Setup *setup, const char *answer, Outcome *outcome) {
+        const SqsReceive order = { QUEUE, 10, 20, 60 };
+        SqsRequest *request = NULL;
+
+        setup->expected_target = "AmazonSQS.ReceiveMessage";
+        setup->expected_body =
+                "{\"QueueUrl\":\"" QUEUE "\",\"MaxNumberOfMessages\":10,\"WaitTimeSeconds\":20,"
+                "\"VisibilityTimeout\":60}";
+        setup->answer = answer;
+        *outcome = (Outcome){};
+        assert_int_equal(sqs_receive_start(setup->aws, &order, on_done, outcome, &request, NULL), 0);
+        test_wait(setup->event, &outcome->done);
+        return request;
+}
+
+static void test_receive(void **state) {
+        _cleanup_(sqs_request_freep) SqsRequest *some = NULL, *none = NULL;
+        Outcome outcome;
+
+        some = receive(*state,
+                       "{\"Messages\":[{\"MessageId\":\"m\",\"ReceiptHandle\":\"r\",\"Body\":\"b\"}]}",
+                       &outcome);
+        assert_int_equal(outcome.result, 0);
+        assert_int_equal(sqs_request_messages(some)->n, 1);
+        assert_string_equal(sqs_request_messages(some)->items[0].body, "b");
+        none = receive(*state, "{}", &outcome);
+        assert_int_equal(outcome.result, 0);
+        assert_int_equal(sqs_request_messages(none)->n, 0);
+}
+
+static void test_bad_answers(void **state) {
+        static const char *const answers[] = { "[]", "{", "<a/>", "{\"Messages\":[{}]}" };
+
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
+                Outcome outcome;
+
+                request = receive(*state, answers[i], &outcome);
+                assert_int_equal(outcome.result, -EBADMSG);
+                assert_true(string_starts_with(outcome.error.message, "SQS ReceiveMessage: "));
+        }
+}
+
+static void test_refusals(void **state) {
+        static const struct {
+                int status;
+                const char *headers, *answer;
+                int result;
+                const char *message;
+        } cases[] = {
+                { 400, "x-amzn-query-error: AWS.SimpleQueueService.NonExistentQueue;Sender\r\n",
+                  "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"no such queue\"}",
+                  -ENOENT, "SQS ReceiveMessage: QueueDoesNotExist: no such queue (status 400)" },
+                { 400, "x-amzn-query-error: AWS.SimpleQueueService.NonExistentQueue;Sender\r\n", "", -ENOENT,
+                  "SQS ReceiveMessage: AWS.SimpleQueueService.NonExistentQueue: no reason given (status 400)" },
+                { 403, "",
+                  "{\"__type\":\"com.amazon.coral.service#AccessDeniedException\",\"Message\":\"no\"}",
+                  -EACCES, "SQS ReceiveMessage: AccessDeniedException: no (status 403)" },
+                { 403, "", "{\"__type\":\"com.amazonaws.sqs#RequestThrottled\",\"message\":\"slow\"}",
+                  -EAGAIN, "SQS ReceiveMessage: RequestThrottled: slow (status 403)" },
+                { 400, "", "{\"__type\":\"com.amazonaws.sqs#KmsThrottled\",\"message\":\"slow\"}", -EAGAIN,
+                  "SQS ReceiveMessage: KmsThrottled: slow (status 400)" },
+                { 400, "", "{\"__type\":\"com.amazonaws.sqs#OverLimit\",\"message\":\"many\"}", -EREMOTEIO,
+                  "SQS ReceiveMessage: OverLimit: many (status 400)" },
+        };
+        Setup *setup = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
+                Outcome outcome;
+
+                setup->status = cases[i].status;
+                setup->headers = cases[i].headers;
+                request = receive(setup, cases[i].answer, &outcome);
+                assert_int_equal(outcome.result, cases[i].result);
+                assert_string_equal(outcome.error.message, cases[i].message);
+        }
+}
+
+static void test_too_large(void **state) {
+        _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
+        _cleanup_free_ char *answer = malloc(SQS_RESPONSE_MAX + 2);
+        Outcome outcome;
+
+        assert_non_null(answer);
+        memset(answer, ' ', SQS_RESPONSE_MAX + 1);
+        answer[SQS_RESPONSE_MAX + 1] = '\0';
+        request = receive(*state, answer, &outcome);
+        assert_int_equal(outcome.result, -E2BIG);
+}
+
+static void test_queue_url(void **state) {
+        _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
+        Setup *setup = *state;
+        Outcome outcome = {};
+
+        setup->expected_target = "AmazonSQS.GetQueueUrl";
+        setup->expected_scope = "/us-east-1/sqs/aws4_request";
+        setup->expected_body = "{\"QueueName\":\"prod\"}";
+        setup->answer = "{\"QueueUrl\":\"" QUEUE "\"}";
+        assert_int_equal(sqs_get_queue_url_start(setup->aws, "prod", on_done, &outcome, &request, NULL), 0);
+        test_wait(setup->event, &outcome.done);
+        assert_int_equal(outcome.result, 0);
+        assert_string_equal(sqs_request_queue_url(request), QUEUE);
+}
+
+static void test_batches(void **state) {
+        _cleanup_(sqs_request_freep) SqsRequest *deleted = NULL, *hidden = NULL;
+        char *receipts[] = { (char *) "one", (char *) "two", NULL };
+        Outcome outcomes[2] = {};
+        Setup *setup = *state;
+
+        setup->expected_target = "AmazonSQS.DeleteMessageBatch";
+        setup->expected_body =
+                "{\"QueueUrl\":\"" QUEUE "\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"one\"},"
+                "{\"Id\":\"1\",\"ReceiptHandle\":\"two\"}]}";
+        setup->answer = "{\"Successful\":[{\"Id\":\"0\"},{\"Id\":\"1\"}],\"Failed\":[]}";
+        assert_int_equal(sqs_delete_start(setup->aws, QUEUE, receipts, on_done, &outcomes[0], &deleted, NULL),
+                         0);
+        test_wait(setup->event, &outcomes[0].done);
+        assert_int_equal(outcomes[0].result, 0);
+
+        receipts[1] = NULL;
+        setup->expected_target = "AmazonSQS.ChangeMessageVisibilityBatch";
+        setup->expected_body =
+                "{\"QueueUrl\":\"" QUEUE "\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"one\","
+                "\"VisibilityTimeout\":0}]}";
+        setup->answer =
+                "{\"Failed\":[{\"Id\":\"0\",\"Code\":\"ReceiptHandleIsInvalid\",\"Message\":\"bad\"}]}";
+        assert_int_equal(sqs_hide_start(setup->aws, QUEUE, receipts, 0, on_done, &outcomes[1], &hidden, NULL),
+                         0);
+        test_wait(setup->event, &outcomes[1].done);
+        assert_int_equal(outcomes[1].result, -EREMOTEIO);
+        assert_string_equal(outcomes[1].error.message,
+                            "SQS ChangeMessageVisibilityBatch: 1 refused, the first one "
+                            "with ReceiptHandleIsInvalid: bad");
+}
+
+/* Freeing a request that still runs calls nobody. */
+static void test_cancel(void **state) {
+        const SqsReceive order = { QUEUE, 1, 0, 60 };
+        Setup *setup = *state;
+        SqsRequest *request;
+        Outcome outcome = {};
+
+        assert_int_equal(sqs_receive_start(setup->aws, &order, on_done, &outcome, &request, NULL), 0);
+        sqs_request_free(request);
+        assert_true(sd_event_run(setup->event, 10000) >= 0);
+        assert_false(outcome.done);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_receive),   TEST(test_bad_answers), TEST(test_refusals), TEST(test_too_large),
+                TEST(test_queue_url), TEST(test_batches),     TEST(test_cancel),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

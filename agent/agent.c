@@ -460,11 +460,28 @@ static int on_poll(void *userdata, Error *error) {
         return 0;
 }
 
+static int on_pin_local(void *userdata, const char *name, const char *version, const char *reason,
+                        bool *ret_changed, Error *error) {
+        const Agent *agent = userdata;
+        App *app = find_app(agent, name);
+
+        return app ? app_pin(app, version, reason, ret_changed, error) : no_such_app(agent, name, error);
+}
+
+static int on_unpin_local(void *userdata, const char *name, bool *ret_changed, Error *error) {
+        const Agent *agent = userdata;
+        App *app = find_app(agent, name);
+
+        return app ? app_unpin(app, ret_changed, error) : no_such_app(agent, name, error);
+}
+
 static const BusHandlers bus_handlers = {
         .status = on_status,
         .history = on_history,
         .deploy_local = on_deploy_local,
         .poll = on_poll,
+        .pin_local = on_pin_local,
+        .unpin_local = on_unpin_local,
 };
 
 static int open_agent(Agent *agent, Error *error) {

@@ -16,8 +16,10 @@ LIB_SRC += \
         agent/environment.c \
         agent/hook_logs.c \
         agent/identity.c \
+        agent/instance_pin.c \
         agent/launch.c \
         agent/launch_state.c \
+        agent/local_pin.c \
         agent/placement.c \
         agent/receive.c \
         agent/record.c \
@@ -37,4 +39,15 @@ LIB_SRC += \
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
-UNIT_TESTS += test-config test-decision test-deployment test-deployment_id test-environment test-hook_logs test-launch test-record test-target_watch
+UNIT_TESTS += \
+        test-config \
+        test-decision \
+        test-deployment \
+        test-deployment_id \
+        test-environment \
+        test-hook_logs \
+        test-instance_pin \
+        test-launch \
+        test-local_pin \
+        test-record \
+        test-target_watch

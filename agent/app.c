@@ -9,6 +9,7 @@
 #include "agent/deployment_json.h"
 #include "agent/engine.h"
 #include "agent/hook_logs.h"
+#include "agent/instance_pin.h"
 #include "agent/messages.h"
 #include "agent/placement.h"
 #include "agent/record_history.h"
@@ -79,7 +80,7 @@ static void tell(App *app) {
 static bool release_is_needed(const char *name, void *userdata) {
         const App *app = userdata;
         const ReleaseRef *refs[] = { &app->record.good, &app->record.previous, &app->record.deployment.to,
-                                     &app->record.deployment.from };
+                                     &app->record.deployment.from, &app->record.pin.release };
         char needed[STORE_NAME_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(refs); i++)
@@ -122,12 +123,26 @@ static void on_progress(_unused_ Engine *engine, void *userdata) {
         tell(userdata);
 }
 
+/* The values of the target that was acted on last hold until there is one. */
+static int keep_environment(App *app) {
+        const Deployment *last = &app->record.deployment;
+
+        app->environment = strv_free(app->environment);
+        STRV_FOREACH(s, last->environment)
+                if (strv_append(&app->environment, *s) < 0)
+                        return -ENOMEM;
+        if (!last->env_sha256[0])
+                return digest_sha256_hex("", 0, app->env_sha256);
+        memcpy(app->env_sha256, last->env_sha256, sizeof(app->env_sha256));
+        return 0;
+}
+
 static int set_environment(App *app, const Target *target) {
         _cleanup_buffer_ Buffer text = {};
         int r = 0;
 
         app->environment = strv_free(app->environment);
-        for (size_t i = 0; target && i < target->env.n && r >= 0; i++) {
+        for (size_t i = 0; i < target->env.n && r >= 0; i++) {
                 r = strv_appendf(&app->environment, "%s=%s", target->env.items[i].name,
                                  target->env.items[i].value);
                 if (r >= 0)
@@ -137,24 +152,28 @@ static int set_environment(App *app, const Target *target) {
         return r < 0 ? r : digest_sha256_hex(buffer_string(&text), text.size, app->env_sha256);
 }
 
-static EngineOrder order_for(App *app, const Target *target, const Decision *decision) {
+static EngineOrder order_for(App *app, const Target *target) {
         EngineOrder order = {
-                .release.version = target->stable.version,
-                .serial = target->serial,
-                .release_floor = target->release_floor,
-                .env_changed = decision->env_changed,
+                .env_changed = app->decision.env_changed,
                 .environment = app->environment,
                 .env_sha256 = app->env_sha256,
                 .archive_fd = -1,
         };
 
+        if (app->decision.local_pin) {
+                order.release = app->record.pin.release;
+                return order;
+        }
+        order.release.version = target->stable.version;
         memcpy(order.release.sha256, target->stable.sha256, sizeof(order.release.sha256));
+        order.serial = target->serial;
+        order.release_floor = target->release_floor;
         return order;
 }
 
 static void deploy(App *app, const Target *target) {
         const EngineContext context = engine_context(app);
-        const EngineOrder order = order_for(app, target, &app->decision);
+        const EngineOrder order = order_for(app, target);
         Error error = {};
 
         app->clean = store_clean_free(app->clean);
@@ -187,6 +206,7 @@ static void take_decision(App *app, const Target *target) {
         if (target) {
                 facts.target_serial = target->serial;
                 facts.target_sha256 = target->sha256;
+                facts.pinned = target->pinned;
                 facts.stable.version = target->stable.version;
                 memcpy(facts.stable.sha256, target->stable.sha256, sizeof(facts.stable.sha256));
         }
@@ -205,26 +225,30 @@ static void evaluate(App *app) {
         }
         memcpy(was, app->decision.reason, sizeof(was));
         take_decision(app, target);
-        if (target && strcmp(was, app->decision.reason) != 0) {
+        if ((target || app->decision.local_pin) && strcmp(was, app->decision.reason) != 0) {
                 const LogFields fields = fields_of(app);
 
                 log_message(LOG_INFO, NULL, &fields, "%s", app->decision.reason);
         }
-        if (target && app->decision.action == DECISION_DEPLOY)
+        if (app->decision.action == DECISION_DEPLOY)
                 deploy(app, target);
         else if (app->decision.action == DECISION_RETRY)
                 retry_at(app, app->decision.retry_at);
         tell(app);
 }
 
-/* A newer target: a deployment that has not changed anything yet is given up for it. */
+/* A deployment that has not changed anything yet is given up for another release. */
+static void go_for(App *app, const char *sha256, const char *why) {
+        if (app->engine && strcmp(sha256, app->record.deployment.to.sha256) != 0)
+                (void) engine_cancel(app->engine, why);
+}
+
 static void on_target(_unused_ TargetWatch *watch, void *userdata) {
         App *app = userdata;
         const Target *target = target_watch_target(app->watch);
 
-        if (app->engine && target && !app->record.deployment.local &&
-            strcmp(target->stable.sha256, app->record.deployment.to.sha256) != 0)
-                (void) engine_cancel(app->engine, "the target asks for another release now");
+        if (target && !app->record.deployment.local && !app->record.pin.release.version)
+                go_for(app, target->stable.sha256, "the target asks for another release now");
         evaluate(app);
 }
 
@@ -320,18 +344,20 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
         app->changed = changed;
         app->userdata = userdata;
         app->group = config->group ? config->group : context->identity->group;
-        r = set_environment(app, NULL);
-        if (r < 0)
-                return error_oom(error);
         r = open_app(app, error);
         if (r < 0)
                 return r;
+        r = keep_environment(app);
+        if (r < 0)
+                return error_oom(error);
         r = start_watch(app, error);
         if (r < 0)
                 return r;
         r = resume(app, error);
         if (r < 0)
                 return r;
+        if (app->record.pin.release.version)
+                retry_at(app, 0); /* it does not wait for the depot's answer */
         *ret = TAKE_PTR(app);
         return 0;
 }
@@ -387,6 +413,27 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
         return 0;
 }
 
+int app_pin(App *app, const char *version, const char *reason, bool *ret_changed, Error *error) {
+        const InstancePinOrder order = { version, reason, clock_realtime(app->context.clock) };
+        int r;
+
+        r = instance_pin_set(app->store, &app->record, &order, ret_changed, error);
+        if (r < 0)
+                return r;
+        go_for(app, app->record.pin.release.sha256, "this instance was pinned to another release");
+        evaluate(app);
+        return 0;
+}
+
+int app_unpin(App *app, bool *ret_changed, Error *error) {
+        int r;
+
+        r = instance_pin_clear(app->store, &app->record, ret_changed, error);
+        if (r >= 0)
+                on_target(app->watch, app);
+        return r;
+}
+
 const char *app_name(const App *app) {
         return app->config->name;
 }
@@ -415,6 +462,7 @@ int app_status(const App *app, json_t **ret) {
                 .required = app->config->required,
                 .record = &app->record,
                 .decision = &app->decision,
+                .target = app->watch ? target_watch_target(app->watch) : NULL,
                 .deploying = app->engine,
                 .percent = app->engine ? engine_percent(app->engine) : -1,
         };

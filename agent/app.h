@@ -42,6 +42,14 @@ void app_poll(App *app);
 /* Deploys a release that root hands over. -EBUSY while another deployment runs. */
 int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error);
 
+/* `muster pin --local`: holds this instance at a release of its store, durably, until app_unpin(). A deployment that has
+ * changed nothing yet is given up for it; another one comes to its end first. CHANGED is false where it serves already,
+ * pinned for the same reason. -EINVAL, -ENOENT. */
+int app_pin(App *app, const char *version, const char *reason, bool *ret_changed, Error *error);
+
+/* Follows the group's target again. */
+int app_unpin(App *app, bool *ret_changed, Error *error);
+
 const char *app_name(const App *app);
 bool app_is_required(const App *app);
 AppReadiness app_readiness(const App *app);

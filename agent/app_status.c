@@ -46,6 +46,23 @@ static json_t *last_failure(const Record *record) {
                          "reason", failure->reason, "at", time_to_json(failure->at));
 }
 
+/* The group's, by its target. */
+static json_t *pin_status(const Target *target) {
+        if (!target || !target->pinned)
+                return json_null();
+        return json_pack("{s:s, s:s, s:b, s:s?, s:I, s:o}", "version", target->stable.version,
+                         "release_sha256", target->stable.sha256, "urgent", target->urgent, "reason",
+                         target->reason, "serial", (json_int_t) target->serial, "since",
+                         time_to_json(target->issued));
+}
+
+static json_t *local_pin_status(const LocalPin *pin) {
+        if (!pin->release.version)
+                return json_null();
+        return json_pack("{s:s, s:s, s:s, s:o}", "version", pin->release.version, "release_sha256",
+                         pin->release.sha256, "reason", pin->reason, "since", time_to_json(pin->since));
+}
+
 int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
         const Record *record = facts->record;
         bool has_good = record->good.version;
@@ -56,12 +73,13 @@ int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
                 snprintf(reason, sizeof(reason), "deployment %s of release %s is in step %s",
                          record->deployment.id, record->deployment.to.version,
                          step_to_string(record->deployment.step));
-        *ret = json_pack("{s:s, s:b, s:s, s:s?, s:s?, s:I, s:b, s:o, s:s, s:o, s:o}", "app", facts->name,
-                         "required", facts->required, "state", state_of(facts), "version",
+        *ret = json_pack("{s:s, s:b, s:s, s:s?, s:s?, s:I, s:b, s:o, s:s, s:o, s:o, s:o, s:o}", "app",
+                         facts->name, "required", facts->required, "state", state_of(facts), "version",
                          record->good.version, "release_sha256", has_good ? record->good.sha256 : NULL,
                          "serial", (json_int_t) record->serial, "local", record->good_is_local, "since",
-                         time_to_json(record->good_since), "reason", reason, "deployment",
-                         deployment_status(facts), "last_failure", last_failure(record));
+                         time_to_json(record->good_since), "reason", reason, "pin", pin_status(facts->target),
+                         "local_pin", local_pin_status(&record->pin), "deployment", deployment_status(facts),
+                         "last_failure", last_failure(record));
         return *ret ? 0 : -ENOMEM;
 }
 

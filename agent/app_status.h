@@ -5,12 +5,14 @@
 #include <jansson.h>
 
 #include "agent/decision.h"
+#include "artifacts/target.h"
 
 typedef struct AppStatusFacts {
         const char *name;
         bool required;
         const Record *record;
         const Decision *decision;
+        const Target *target; /* the one in force, or NULL */
         bool deploying;
         int percent; /* of the download, -1: none runs */
 } AppStatusFacts;

@@ -103,6 +103,42 @@ static int on_poll(sd_bus_message *message, void *userdata, _unused_ sd_bus_erro
         return r < 0 ? reply_error(message, r, &error) : sd_bus_reply_method_return(message, "");
 }
 
+static int on_pin_local(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
+        BusService *service = userdata;
+        const char *app, *version, *reason;
+        Error error = {};
+        bool changed;
+        int r;
+
+        r = check_root(message, &error);
+        if (r < 0)
+                return reply_error(message, r, &error);
+        r = sd_bus_message_read(message, "sss", &app, &version, &reason);
+        if (r < 0)
+                return r;
+        r = service->handlers->pin_local(service->userdata, app, version, reason, &changed, &error);
+        return r < 0 ? reply_error(message, r, &error)
+                     : sd_bus_reply_method_return(message, "b", (int) changed);
+}
+
+static int on_unpin_local(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
+        BusService *service = userdata;
+        Error error = {};
+        const char *app;
+        bool changed;
+        int r;
+
+        r = check_root(message, &error);
+        if (r < 0)
+                return reply_error(message, r, &error);
+        r = sd_bus_message_read(message, "s", &app);
+        if (r < 0)
+                return r;
+        r = service->handlers->unpin_local(service->userdata, app, &changed, &error);
+        return r < 0 ? reply_error(message, r, &error)
+                     : sd_bus_reply_method_return(message, "b", (int) changed);
+}
+
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_NAMES("GetStatus", "", , "s", SD_BUS_PARAM(json), on_get_status,
@@ -112,6 +148,11 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("DeployLocal", "sh", SD_BUS_PARAM(release_json) SD_BUS_PARAM(archive), "s",
                                  SD_BUS_PARAM(deployment), on_deploy_local, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Poll", "", "", on_poll, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("PinLocal", "sss",
+                                 SD_BUS_PARAM(app) SD_BUS_PARAM(version) SD_BUS_PARAM(reason), "b",
+                                 SD_BUS_PARAM(changed), on_pin_local, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("UnpinLocal", "s", SD_BUS_PARAM(app), "b", SD_BUS_PARAM(changed),
+                                 on_unpin_local, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("Changed", "", 0),
         SD_BUS_SIGNAL_WITH_NAMES("Progress", "sss",
                                  SD_BUS_PARAM(app) SD_BUS_PARAM(deployment) SD_BUS_PARAM(json), 0),

@@ -4,6 +4,7 @@
  * everybody on the instance, verbs are for root. Errors carry one sentence under a name of org.muster.Error.*. The
  * connection is made again when the bus was restarted. JSON shapes: musterd(8). */
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "agent/base/error.h"
@@ -24,6 +25,9 @@ typedef struct BusHandlers {
         int (*deploy_local)(void *userdata, const char *release_json, int archive_fd, char **ret_id,
                             Error *error);
         int (*poll)(void *userdata, Error *error);
+        int (*pin_local)(void *userdata, const char *app, const char *version, const char *reason,
+                         bool *ret_changed, Error *error);
+        int (*unpin_local)(void *userdata, const char *app, bool *ret_changed, Error *error);
 } BusHandlers;
 
 /* Connects at once or, where the bus is not there yet, as soon as it is. HANDLERS must stay. */

@@ -26,20 +26,38 @@ static uint64_t retry_delay(unsigned count) {
 }
 
 static void decide_after_failure(const DecisionFacts *facts, const Failure *failure, Decision *ret) {
+        const char *version = failure->release.version;
+
         if (failure->fault == FAULT_RELEASE || failure->fault == FAULT_INPUT ||
             failure->fault == FAULT_UNKNOWN) {
-                decided(ret, DECISION_FAILED, "release %s failed in %s: %s", facts->stable.version,
+                decided(ret, DECISION_FAILED, "release %s failed in %s: %s", version,
                         step_to_string(failure->step), failure->reason);
                 return;
         }
         ret->retry_at = usec_add(failure->at, retry_delay(failure->count));
         if (ret->retry_at <= facts->now || failure->at > facts->now)
-                decided(ret, DECISION_DEPLOY, "release %s is tried again after: %s", facts->stable.version,
+                decided(ret, DECISION_DEPLOY, "release %s is tried again after: %s", version,
                         failure->reason);
         else
                 decided(ret, DECISION_RETRY,
-                        "release %s waits to be tried again after a fault of this instance: %s",
-                        facts->stable.version, failure->reason);
+                        "release %s waits to be tried again after a fault of this instance: %s", version,
+                        failure->reason);
+}
+
+/* Without a look at the target, which may not be known: this is for when the depot is gone, too. */
+static void decide_pinned(const DecisionFacts *facts, Decision *ret) {
+        const LocalPin *pin = &facts->record->pin;
+        const Failure *failure = record_find_failure(facts->record, pin->release.sha256, 0);
+
+        ret->local_pin = true;
+        if (release_ref_equal(&facts->record->good, &pin->release))
+                decided(ret, DECISION_FINISHED, "this instance is pinned to release %s: %s",
+                        pin->release.version, pin->reason);
+        else if (failure)
+                decide_after_failure(facts, failure, ret);
+        else
+                decided(ret, DECISION_DEPLOY, "this instance was pinned to release %s: %s",
+                        pin->release.version, pin->reason);
 }
 
 void decide(const DecisionFacts *facts, Decision *ret) {
@@ -48,6 +66,10 @@ void decide(const DecisionFacts *facts, Decision *ret) {
         bool same;
 
         *ret = (Decision){};
+        if (record->pin.release.version) {
+                decide_pinned(facts, ret);
+                return;
+        }
         if (!facts->target_known) {
                 decided(ret, DECISION_WAIT, "%s",
                         facts->no_target ? facts->no_target : "no target was read yet");
@@ -62,16 +84,17 @@ void decide(const DecisionFacts *facts, Decision *ret) {
         same = release_ref_equal(&record->good, &facts->stable);
         ret->env_changed = same && strcmp(record->good_env_sha256, facts->env_sha256) != 0;
         if (same && !ret->env_changed) {
-                decided(ret, DECISION_FINISHED, "release %s is what target %" PRIu64 " asks for",
-                        facts->stable.version, facts->target_serial);
+                decided(ret, DECISION_FINISHED, "release %s is what target %" PRIu64 " %s",
+                        facts->stable.version, facts->target_serial,
+                        facts->pinned ? "pins the group to" : "asks for");
                 return;
         }
         failure = record_find_failure(record, facts->stable.sha256, facts->target_serial);
         if (failure)
                 decide_after_failure(facts, failure, ret);
         else
-                decided(ret, DECISION_DEPLOY, "target %" PRIu64 " asks for release %s%s",
-                        facts->target_serial, facts->stable.version,
+                decided(ret, DECISION_DEPLOY, "target %" PRIu64 " %s release %s%s", facts->target_serial,
+                        facts->pinned ? "pins the group to" : "asks for", facts->stable.version,
                         ret->env_changed ? " with other environment values" : "");
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-/* What an app should do next, as a pure function of what is known. It names the action and why in one sentence, which
+/* What an app should do next, as a pure function of what is known. A pin of this instance (record->pin) goes over the
+ * target. It names the action and why in one sentence, which
  * is also what `muster status` shows; doing it is the engine's business. */
 
 #include "agent/record.h"
@@ -17,6 +18,7 @@ typedef struct DecisionFacts {
         uint64_t target_serial;
         const char *target_sha256;
         ReleaseRef stable;      /* borrowed */
+        bool pinned;            /* the target pins the group to it */
         const char *env_sha256; /* of the target's environment values */
         const char *no_target;  /* why there is none, when there is none */
         uint64_t now;           /* microseconds since 1970 */
@@ -25,13 +27,14 @@ typedef struct DecisionFacts {
 typedef enum DecisionAction {
         DECISION_WAIT,     /* nothing to do until something changes */
         DECISION_RETRY,    /* nothing to do until retry_at */
-        DECISION_DEPLOY,   /* bring up the stable release */
-        DECISION_FINISHED, /* the stable release serves */
-        DECISION_FAILED,   /* the stable release failed here and is not tried again */
+        DECISION_DEPLOY,   /* bring up the release */
+        DECISION_FINISHED, /* the release serves */
+        DECISION_FAILED,   /* the release failed here and is not tried again */
 } DecisionAction;
 
 typedef struct Decision {
         DecisionAction action;
+        bool local_pin; /* the release is the one that this instance is pinned to, else the target's stable one */
         bool env_changed;  /* DEPLOY: the release is the same, its environment is not */
         uint64_t retry_at; /* RETRY: microseconds since 1970 */
         char reason[DECISION_REASON_MAX];

@@ -13,6 +13,7 @@ void record_deinit(Record *record) {
         free(record->instance);
         release_ref_deinit(&record->good);
         release_ref_deinit(&record->previous);
+        local_pin_deinit(&record->pin);
         for (size_t i = 0; i < record->n_failures; i++) {
                 release_ref_deinit(&record->failures[i].release);
                 free(record->failures[i].reason);
@@ -84,33 +85,34 @@ int record_to_text(const Record *record, char **ret) {
                 json_decref(failures);
                 return r;
         }
-        json = json_pack("{s:I, s:s*, s:s*, s:I, s:s, s:o, s:s, s:o, s:I, s:b, s:o, s:o, s:o}", "schema",
+        json = json_pack("{s:I, s:s*, s:s*, s:I, s:s, s:o, s:s, s:o, s:I, s:b, s:o, s:o, s:o, s:o}", "schema",
                          (json_int_t) RECORD_SCHEMA, "app", record->app, "instance", record->instance,
                          "serial", (json_int_t) record->serial, "target_sha256", record->target_sha256,
                          "good", release_ref_to_json(&record->good), "good_env_sha256",
                          record->good_env_sha256, "good_since", time_to_json(record->good_since),
                          "good_serial", (json_int_t) record->good_serial, "good_is_local",
-                         record->good_is_local, "previous", release_ref_to_json(&record->previous),
-                         "failures", failures, "deployment", deployment);
+                         record->good_is_local, "previous", release_ref_to_json(&record->previous), "pin",
+                         local_pin_to_json(&record->pin), "failures", failures, "deployment", deployment);
         *ret = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
         return *ret ? 0 : -ENOMEM;
 }
 
 static int read_record(json_t *json, Record *record, Error *error) {
-        json_t *target, *good, *good_env, *good_since, *previous, *failures, *deployment;
+        json_t *target, *good, *good_env, *good_since, *previous, *pin = NULL, *failures, *deployment;
         const char *app = NULL, *instance = NULL;
         json_int_t serial, good_serial;
         int local;
 
-        if (json_unpack(json, "{s?s, s?s, s:I, s:o, s:o, s:o, s:o, s:I, s:b, s:o, s:o, s:o}", "app", &app,
-                        "instance", &instance, "serial", &serial, "target_sha256", &target, "good", &good,
-                        "good_env_sha256", &good_env, "good_since", &good_since, "good_serial", &good_serial,
-                        "good_is_local", &local, "previous", &previous, "failures", &failures, "deployment",
-                        &deployment) < 0 ||
+        if (json_unpack(json, "{s?s, s?s, s:I, s:o, s:o, s:o, s:o, s:I, s:b, s:o, s?o, s:o, s:o}", "app",
+                        &app, "instance", &instance, "serial", &serial, "target_sha256", &target, "good",
+                        &good, "good_env_sha256", &good_env, "good_since", &good_since, "good_serial",
+                        &good_serial, "good_is_local", &local, "previous", &previous, "pin", &pin, "failures",
+                        &failures, "deployment", &deployment) < 0 ||
             digest_from_json(target, record->target_sha256) < 0 ||
             digest_from_json(good_env, record->good_env_sha256) < 0 ||
             release_ref_from_json(good, &record->good) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
+            local_pin_from_json(pin, &record->pin) < 0 ||
             time_from_json(good_since, &record->good_since) < 0 || failures_from_json(failures, record) < 0)
                 return error_set(error, -EINVAL, "the deploy record is malformed");
         record->serial = (uint64_t) serial;
@@ -212,9 +214,15 @@ int record_add_failure(Record *record, const Deployment *deployment) {
         return 0;
 }
 
+void record_forget_failure(Record *record, const char *sha256, uint64_t serial) {
+        const Failure *failure = record_find_failure(record, sha256, serial);
+
+        if (failure)
+                drop_failure(record, (size_t) (failure - record->failures));
+}
+
 int record_commit(Record *record, uint64_t at) {
         const Deployment *deployment = &record->deployment;
-        const Failure *failure;
 
         if (!release_ref_equal(&record->good, &deployment->to)) {
                 if (release_ref_copy(&record->previous, &record->good) < 0 ||
@@ -225,8 +233,6 @@ int record_commit(Record *record, uint64_t at) {
         snprintf(record->good_env_sha256, sizeof(record->good_env_sha256), "%s", deployment->env_sha256);
         record->good_serial = record->serial;
         record->good_is_local = deployment->local;
-        failure = record_find_failure(record, deployment->to.sha256, deployment->serial);
-        if (failure)
-                drop_failure(record, (size_t) (failure - record->failures));
+        record_forget_failure(record, deployment->to.sha256, deployment->serial);
         return 0;
 }

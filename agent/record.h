@@ -7,6 +7,7 @@
 
 #include "agent/base/buffer.h"
 #include "agent/deployment.h"
+#include "agent/local_pin.h"
 
 #define RECORD_SCHEMA 1U
 #define RECORD_SIZE_MAX (1024U * 1024U)
@@ -37,6 +38,8 @@ typedef struct Record {
         bool good_is_local;   /* it came by `muster deploy --local`; a target above good_serial replaces it */
         ReleaseRef previous;
 
+        LocalPin pin; /* root holds this instance at a release; its failures have the serial 0 */
+
         Failure failures[RECORD_FAILURES_MAX]; /* oldest first */
         size_t n_failures;
 
@@ -58,6 +61,9 @@ int record_save(int app_fd, const Record *record, Error *error);
 /* Notes or counts up a failure. -ENOMEM. */
 int record_add_failure(Record *record, const Deployment *deployment);
 const Failure *record_find_failure(const Record *record, const char *sha256, uint64_t serial);
+
+/* Whatever failed before may be tried again. */
+void record_forget_failure(Record *record, const char *sha256, uint64_t serial);
 
 /* Takes what a deployment that succeeded changes: good, previous, failures of that release. -ENOMEM. */
 int record_commit(Record *record, uint64_t at);

@@ -4,6 +4,8 @@
 #include "agent/bus.h"
 #include "agent/cli/bus_client.h"
 
+#define _cleanup_message_ _cleanup_(sd_bus_message_unrefp)
+
 static const struct {
         const char *name;
         int r;
@@ -50,7 +52,7 @@ int bus_client_open(sd_bus **ret, Error *error) {
 
 static int new_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *types,
                     va_list arguments) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        _cleanup_message_ sd_bus_message *call = NULL;
         int r;
 
         r = sd_bus_message_new_method_call(bus, &call, BUS_NAME, BUS_PATH, BUS_INTERFACE, method);
@@ -63,11 +65,11 @@ static int new_call(sd_bus *bus, const char *method, sd_bus_message **ret, const
         return 0;
 }
 
-/* Calls METHOD with arguments of TYPES and takes the one string of the answer, where RET is given. */
-static int call_method(sd_bus *bus, const char *method, char **ret, Error *error, const char *types, ...) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+/* Calls METHOD with arguments of TYPES. */
+static int call_method(sd_bus *bus, const char *method, sd_bus_message **ret, Error *error, const char *types,
+                       ...) {
+        _cleanup_message_ sd_bus_message *call = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error bus_error = SD_BUS_ERROR_NULL;
-        const char *text = NULL;
         va_list arguments;
         int r;
 
@@ -76,32 +78,76 @@ static int call_method(sd_bus *bus, const char *method, char **ret, Error *error
         va_end(arguments);
         if (r < 0)
                 return error_set_errno(error, r, "cannot write a call of %s", method);
-        r = sd_bus_call(bus, call, 0, &bus_error, &reply);
-        if (r < 0)
-                return call_failed(r, &bus_error, error);
-        if (!ret)
-                return 0;
+        r = sd_bus_call(bus, call, 0, &bus_error, ret);
+        return r < 0 ? call_failed(r, &bus_error, error) : 0;
+}
+
+static int take_string(sd_bus_message *reply, char **ret, Error *error) {
+        const char *text = NULL;
+        int r;
+
         r = sd_bus_message_read(reply, "s", &text);
         if (r < 0)
                 return error_set_errno(error, r, "cannot read musterd's answer");
         return string_set(ret, text) < 0 ? error_oom(error) : 0;
 }
 
+static int take_boolean(sd_bus_message *reply, bool *ret, Error *error) {
+        int value, r;
+
+        r = sd_bus_message_read(reply, "b", &value);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot read musterd's answer");
+        *ret = value;
+        return 0;
+}
+
 int bus_client_status(sd_bus *bus, char **ret_json, Error *error) {
-        return call_method(bus, "GetStatus", ret_json, error, "");
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = call_method(bus, "GetStatus", &reply, error, "");
+        return r < 0 ? r : take_string(reply, ret_json, error);
 }
 
 int bus_client_history(sd_bus *bus, const char *app, uint32_t limit, char **ret_json, Error *error) {
-        return call_method(bus, "GetHistory", ret_json, error, "su", app, limit);
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = call_method(bus, "GetHistory", &reply, error, "su", app, limit);
+        return r < 0 ? r : take_string(reply, ret_json, error);
 }
 
 int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_fd, char **ret_id,
                             Error *error) {
-        return call_method(bus, "DeployLocal", ret_id, error, "sh", release_json, archive_fd);
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = call_method(bus, "DeployLocal", &reply, error, "sh", release_json, archive_fd);
+        return r < 0 ? r : take_string(reply, ret_id, error);
 }
 
 int bus_client_poll(sd_bus *bus, Error *error) {
-        return call_method(bus, "Poll", NULL, error, "");
+        _cleanup_message_ sd_bus_message *reply = NULL;
+
+        return call_method(bus, "Poll", &reply, error, "");
+}
+
+int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, const char *reason,
+                         bool *ret_changed, Error *error) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = call_method(bus, "PinLocal", &reply, error, "sss", app, version, reason);
+        return r < 0 ? r : take_boolean(reply, ret_changed, error);
+}
+
+int bus_client_unpin_local(sd_bus *bus, const char *app, bool *ret_changed, Error *error) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = call_method(bus, "UnpinLocal", &reply, error, "s", app);
+        return r < 0 ? r : take_boolean(reply, ret_changed, error);
 }
 
 int bus_client_watch(sd_bus *bus, const char *signal, sd_bus_message_handler_t handler, void *userdata,

@@ -20,6 +20,11 @@ int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_f
 
 int bus_client_poll(sd_bus *bus, Error *error);
 
+/* CHANGED is false where it was so already. */
+int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, const char *reason,
+                         bool *ret_changed, Error *error);
+int bus_client_unpin_local(sd_bus *bus, const char *app, bool *ret_changed, Error *error);
+
 /* Calls HANDLER for each SIGNAL of musterd, for as long as BUS lives. */
 int bus_client_watch(sd_bus *bus, const char *signal, sd_bus_message_handler_t handler, void *userdata,
                      Error *error);

@@ -2,6 +2,8 @@
 
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
+#include "agent/cli/bus_client.h"
+#include "agent/cli/output.h"
 #include "agent/cli/pin_command.h"
 #include "agent/cli/target_change.h"
 
@@ -69,6 +71,63 @@ static int take_group_words(PinValues *values, bool with_version, char *const *w
         return take_words(places, with_version ? 3 : 2, words, usage, error);
 }
 
+/* One instance */
+
+static int take_local_words(PinValues *values, bool with_version, char *const *words, const char *usage,
+                            Error *error) {
+        const Place places[] = {
+                { "app", "MUSTER_APP", name_is_valid, &values->target.app },
+                { "version", NULL, version_is_valid, &values->version },
+        };
+
+        if (values->urgent)
+                return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
+                                       "--urgent is about the instances of a group, not about --local");
+        return take_words(places, with_version ? 2 : 1, words, usage, error);
+}
+
+static int tell_local(const Cli *cli, const PinValues *values, const char *how, bool changed, Error *error) {
+        if (cli->json)
+                return output_json(cli,
+                                   json_pack("{s:s, s:s*, s:s*, s:b}", "app", values->target.app, "version",
+                                             values->version, "reason", values->reason, "changed", changed),
+                                   error);
+        cli_say(cli, "%s on this instance: %s%s%s", values->target.app, how, values->version ? " " : "",
+                values->version ?: "");
+        return 0;
+}
+
+static int pin_local(Cli *cli, PinValues *values, char *const *words, Error *error) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        bool changed;
+        int r;
+
+        r = take_local_words(values, true, words, "muster pin --local APP VERSION --reason TEXT", error);
+        if (r >= 0)
+                r = bus_client_open(&bus, error);
+        if (r >= 0)
+                r = bus_client_pin_local(bus, values->target.app, values->version, values->reason, &changed,
+                                         error);
+        return r < 0 ? r
+                     : tell_local(cli, values, changed ? "pinned to" : "already pinned to", changed, error);
+}
+
+static int unpin_local(Cli *cli, PinValues *values, char *const *words, Error *error) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        bool changed;
+        int r;
+
+        r = take_local_words(values, false, words, "muster unpin --local APP", error);
+        if (r >= 0)
+                r = bus_client_open(&bus, error);
+        if (r >= 0)
+                r = bus_client_unpin_local(bus, values->target.app, &changed, error);
+        return r < 0 ? r
+                     : tell_local(cli, values,
+                                  changed ? "unpinned, follows its group" : "not pinned, follows its group",
+                                  changed, error);
+}
+
 /* Groups */
 
 static int open_group(TargetChange *change, Cli *cli, const PinValues *values, Error *error) {
@@ -96,6 +155,8 @@ static int run_pin(Cli *cli, void *values, char **arguments, Error *error) {
         _cleanup_target_change_ TargetChange change = {};
         int r;
 
+        if (given->local)
+                return pin_local(cli, given, arguments, error);
         r = take_group_words(given, true, arguments, PIN_USAGE, error);
         if (r >= 0)
                 r = open_group(&change, cli, given, error);
@@ -111,6 +172,8 @@ static int run_unpin(Cli *cli, void *values, char **arguments, Error *error) {
         TargetEdit edit = {};
         int r;
 
+        if (given->local)
+                return unpin_local(cli, given, arguments, error);
         r = take_group_words(given, false, arguments, "muster unpin APP GROUP", error);
         if (r >= 0)
                 r = open_group(&change, cli, given, error);
@@ -220,6 +283,9 @@ static int run_rollback(Cli *cli, void *values, char **arguments, Error *error) 
                 .help = "all instances at once, whatever max_parallel the target has"                        \
         }
 
+#define LOCAL_OPTION(what)                                                                                   \
+        { .name = "local", .type = OPTION_FLAG, OPTION_INTO(PinValues, local), .help = what }
+
 #define REASON_OPTION(what, is_required)                                                                     \
         {                                                                                                    \
                 .name = "reason", .type = OPTION_TEXT, OPTION_INTO(PinValues, reason), .value = "TEXT",      \
@@ -227,6 +293,7 @@ static int run_rollback(Cli *cli, void *values, char **arguments, Error *error) 
         }
 
 static const Option pin_options[] = {
+        LOCAL_OPTION("this instance only, at a version that lies on it"),
         REASON_OPTION("why, for everybody who looks at the group", true),
         URGENT_OPTION,
         PLACE_OPTIONS,
@@ -241,8 +308,10 @@ const Command command_pin = {
         .description =
                 "The release is verified first, and must not be below the target's release_floor. Instances that have it "
                 "still go there from their own disk, without a download. A version that failed on an instance is tried "
-                "once more. Until \"muster unpin\" nothing else can be set.",
-        .arguments = "APP GROUP VERSION",
+                "once more. Until \"muster unpin\" nothing else can be set.\n\n"
+                "With --local, root holds one instance at a version that lies on it, through restarts, whatever its "
+                "group is told. No depot and no key is needed.",
+        .arguments = "APP [GROUP] VERSION",
         .arguments_max = 3,
         .options = pin_options,
         .values_size = sizeof(PinValues),
@@ -250,12 +319,15 @@ const Command command_pin = {
                 (const Example[]){
                         { "Back to 1.4.1, now.",
                           "muster pin api prod 1.4.1 --reason \"1.4.2 loses orders\" --urgent --key target.key" },
+                        { "This instance stays where it is while it is looked into.",
+                          "sudo muster pin --local api 1.4.2 --reason \"heap dump for OPS-17\"" },
                         {},
                 },
         .run = run_pin,
 };
 
 static const Option unpin_options[] = {
+        LOCAL_OPTION("this instance only"),
         PLACE_OPTIONS,
         TARGET_CHANGE_OPTIONS(PinValues, target),
         OPTION_END,
@@ -268,7 +340,7 @@ const Command command_unpin = {
                 "Nothing moves: the group stays at the version that it was pinned to, as its stable release, until "
                 "\"muster target set\" says otherwise. Where it was before the pin is forgotten, so that a later rollback "
                 "does not lead there.",
-        .arguments = "APP GROUP",
+        .arguments = "APP [GROUP]",
         .arguments_max = 2,
         .options = unpin_options,
         .values_size = sizeof(PinValues),
@@ -277,6 +349,7 @@ const Command command_unpin = {
                         { "The fix is ready.",
                           "muster unpin api prod --key target.key && \\\n"
                           "muster target set --app api --group prod --version 1.4.3 --key target.key" },
+                        { "This instance follows its group again.", "sudo muster unpin --local api" },
                         {},
                 },
         .run = run_unpin,

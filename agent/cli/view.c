@@ -154,6 +154,27 @@ static int print_apps(const View *view, const json_t *apps) {
         return 0;
 }
 
+/* Nobody who looks may miss that this instance does not do what its group is told. */
+static void print_pins(const View *view, const json_t *app) {
+        const json_t *here = json_object_get(app, "local_pin"), *group = json_object_get(app, "pin");
+        const char *name = text_of(app, "app") ?: "-";
+        char age[AGE_TEXT_MAX];
+
+        if (json_is_object(here)) {
+                format_age(text_of(here, "since"), view->now, age);
+                fprintf(view->stream, "%s: %sPINNED ON THIS INSTANCE%s to %s, %s: %s\n", name,
+                        view->style->bad, view->style->off, text_of(here, "version") ?: "-", age,
+                        text_of(here, "reason") ?: "-");
+        }
+        if (json_is_object(group)) {
+                format_age(text_of(group, "since"), view->now, age);
+                fprintf(view->stream, "%s: the group is %spinned%s to %s, %s%s: %s\n", name,
+                        view->style->strong, view->style->off, text_of(group, "version") ?: "-", age,
+                        json_is_true(json_object_get(group, "urgent")) ? ", urgent" : "",
+                        text_of(group, "reason") ?: "no reason was given");
+        }
+}
+
 /* What does not fit in a column: why it is so, what is being done, what failed last. */
 static void print_remarks(const View *view, const json_t *app) {
         const json_t *deployment = json_object_get(app, "deployment"),
@@ -162,6 +183,7 @@ static void print_remarks(const View *view, const json_t *app) {
         const char *name = text_of(app, "app") ?: "-";
         char age[AGE_TEXT_MAX];
 
+        print_pins(view, app);
         if (text_of(app, "reason"))
                 fprintf(view->stream, "%s: %s\n", name, text_of(app, "reason"));
         if (json_is_object(deployment)) {

@@ -4,7 +4,7 @@
  *
  * Reads status.json, history.json (what GetStatus and GetHistory answer), refuse (then DeployLocal fails with -EBUSY and this
  * sentence), plan (how a deployment goes: a step a line, "succeeded" or "failed REASON" at the end). Writes release.json and
- * archive (what DeployLocal was given) and polled. */
+ * archive (what DeployLocal was given), polled and pinned. */
 
 #include <jansson.h>
 #include <signal.h>
@@ -143,11 +143,39 @@ static int on_poll(void *userdata, Error *error) {
         return r < 0 ? error_set_errno(error, r, "mock") : 0;
 }
 
+/* Keeps what it was told as "pinned", a line each. */
+static int on_pin_local(void *userdata, const char *app, const char *version, const char *reason,
+                        bool *ret_changed, Error *error) {
+        const Mock *mock = userdata;
+        _cleanup_free_ char *before = read_text(mock, "pinned"), *text = NULL;
+        int r;
+
+        if (strcmp(app, "unknown") == 0)
+                return error_set(error, -ENOENT, "this instance has no app 'unknown'");
+        if (asprintf(&text, "%s\n%s\n%s\n", app, version, reason) < 0)
+                return error_oom(error);
+        r = file_replace_at(mock->folder, "pinned", text, strlen(text), 0644);
+        if (r < 0)
+                return error_set_errno(error, r, "mock");
+        *ret_changed = !string_equal(before, text);
+        return 0;
+}
+
+static int on_unpin_local(void *userdata, _unused_ const char *app, bool *ret_changed,
+                          _unused_ Error *error) {
+        const Mock *mock = userdata;
+
+        *ret_changed = unlinkat(mock->folder, "pinned", 0) >= 0;
+        return 0;
+}
+
 static const BusHandlers handlers = {
         .status = on_status,
         .history = on_history,
         .deploy_local = on_deploy_local,
         .poll = on_poll,
+        .pin_local = on_pin_local,
+        .unpin_local = on_unpin_local,
 };
 
 static int serve(const char *path, Error *error) {

@@ -127,6 +127,118 @@ static void test_local(_unused_ void **state) {
         assert_int_equal(d.action, DECISION_DEPLOY);
 }
 
+/* The pin of this instance: the target is not followed, whatever it says and whether or not it is known. */
+
+static void pin(Record *record, char *version, const char *sha256) {
+        static char reason[] = "heap dump";
+
+        record->pin = (LocalPin){ .release.version = version, .reason = reason, .since = 1 };
+        memcpy(record->pin.release.sha256, sha256, DIGEST_HEX_SIZE);
+}
+
+static void test_local_pin(_unused_ void **state) {
+        Record record = { .good = { v2, SHA_B } };
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        pin(&record, v1, SHA_A);
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        assert_true(d.local_pin);
+        assert_string_equal(d.reason, "this instance was pinned to release 1.0: heap dump");
+        record.good = (ReleaseRef){ v1, SHA_A };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FINISHED);
+        assert_string_equal(d.reason, "this instance is pinned to release 1.0: heap dump");
+        record.pin = (LocalPin){};
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        assert_false(d.local_pin);
+        assert_string_equal(d.reason, "target 5 asks for release 2.0");
+}
+
+static void test_pinned_target(_unused_ void **state) {
+        Record record = { .n_failures = 1 };
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        facts.pinned = true;
+        record.failures[0] = (Failure){ .release = { v2, SHA_B }, .serial = 4, .reason = broke };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY); /* what failed under another serial is tried again */
+        assert_string_equal(d.reason, "target 5 pins the group to release 2.0");
+        record.good = (ReleaseRef){ v2, SHA_B };
+        memcpy(record.good_env_sha256, ENV, sizeof(ENV));
+        decide(&facts, &d);
+        assert_string_equal(d.reason, "release 2.0 is what target 5 pins the group to");
+}
+
+/* All that a decision with a pin can depend on, times all that it must not depend on. */
+
+typedef enum Past { NEVER_FAILED, FAILED_FOR_GOOD, FAILED_BY_HOST, FAILED_BY_HOST_LONG_AGO, PASTS } Past;
+
+static Failure failure_of(Past past, char *version, const char *sha256, uint64_t serial, uint64_t now) {
+        Failure failure = {
+                .release.version = version,
+                .serial = serial,
+                .step = STEP_HEALTH,
+                .fault = past == FAILED_FOR_GOOD ? FAULT_RELEASE : FAULT_HOST,
+                .count = 1,
+                .at = past == FAILED_BY_HOST_LONG_AGO ? now - DECISION_RETRY_MAX : now,
+                .reason = broke,
+        };
+
+        memcpy(failure.release.sha256, sha256, DIGEST_HEX_SIZE);
+        return failure;
+}
+
+static DecisionAction expected_with_pin(bool serves, Past past) {
+        static const DecisionAction after[] = {
+                [NEVER_FAILED] = DECISION_DEPLOY,
+                [FAILED_FOR_GOOD] = DECISION_FAILED,
+                [FAILED_BY_HOST] = DECISION_RETRY,
+                [FAILED_BY_HOST_LONG_AGO] = DECISION_DEPLOY,
+        };
+
+        return serves ? DECISION_FINISHED : after[past];
+}
+
+static void check_pinned(bool known, bool target_pinned, unsigned good, bool by_hand, Past past,
+                         Past past_of_target) {
+        const ReleaseRef goods[] = { {}, { v1, SHA_A }, { v2, SHA_B } };
+        Record record = { .good = goods[good], .good_is_local = by_hand && good > 0, .good_serial = 5 };
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        pin(&record, v1, SHA_A);
+        facts.target_known = known;
+        facts.pinned = target_pinned;
+        if (past != NEVER_FAILED)
+                record.failures[record.n_failures++] = failure_of(past, v1, SHA_A, 0, facts.now);
+        if (past_of_target !=
+            NEVER_FAILED) { /* of the target's release, and of the pinned one under the target */
+                record.failures[record.n_failures++] = failure_of(past_of_target, v2, SHA_B, 5, facts.now);
+                record.failures[record.n_failures++] = failure_of(past_of_target, v1, SHA_A, 5, facts.now);
+        }
+        decide(&facts, &d);
+        assert_int_equal(d.action, expected_with_pin(good == 1, past));
+        assert_true(d.local_pin);
+        assert_false(d.env_changed);
+        assert_non_null(strstr(d.reason, "1.0"));
+        assert_null(strstr(d.reason, "2.0"));
+}
+
+static void test_every_local_pin(_unused_ void **state) {
+        unsigned n = 0;
+
+        for (unsigned bits = 0; bits < 8; bits++)
+                for (unsigned good = 0; good < 3; good++)
+                        for (Past past = 0; past < PASTS; past++)
+                                for (Past other = 0; other < PASTS; other++, n++)
+                                        check_pinned(bits & 1, bits & 2, good, bits & 4, past, other);
+        assert_int_equal(n, 8 * 3 * PASTS * PASTS);
+}
+
 static void test_serial(_unused_ void **state) {
         Record record = { .serial = 7, .target_sha256 = SHA_A };
         Error error = {};
@@ -147,6 +259,9 @@ int main(void) {
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_host_faults_are_tried_again_more_and_more_slowly),
                 cmocka_unit_test(test_local),
+                cmocka_unit_test(test_local_pin),
+                cmocka_unit_test(test_pinned_target),
+                cmocka_unit_test(test_every_local_pin),
                 cmocka_unit_test(test_serial),
         };
 

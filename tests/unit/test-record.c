@@ -60,6 +60,7 @@ static void test_round_trip(_unused_ void **state) {
         Error error = {};
 
         fill(&record);
+        record.pin = (LocalPin){ { strdup("1.3.0"), SHA_C }, strdup("heap \"dump\""), seconds(3) };
         assert_int_equal(strv_append(&record.deployment.environment, "LOG_LEVEL=info"), 0);
         record.deployment.outcome = OUTCOME_ROLLED_BACK;
         record.deployment.failed_step = STEP_HEALTH;
@@ -75,6 +76,8 @@ static void test_round_trip(_unused_ void **state) {
         assert_int_equal(back.failures[0].step, STEP_HEALTH);
         assert_true(back.deployment.step_started);
         assert_int_equal(back.good_serial, 17);
+        assert_true(release_ref_equal(&back.pin.release, &record.pin.release));
+        assert_true(back.pin.since == seconds(3));
         assert_string_equal(back.deployment.environment[0], "LOG_LEVEL=info");
 }
 

@@ -61,6 +61,19 @@ static void test_status_of_little(_unused_ void **state) {
         assert_non_null(strstr(strange, "APP"));
 }
 
+static void test_pins(_unused_ void **state) {
+        _cleanup_free_ char *text = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"version\":\"1.0\",\"local_pin\":{\"version\":\"1.0\",\"reason\":"
+                "\"heap \\u001b[2Jdump\",\"since\":\"2025-12-31T21:00:00Z\"},\"pin\":{\"version\":\"1.1\",\"urgent\":"
+                "true,\"reason\":\"1.2 is bad\",\"since\":\"2025-12-31T23:59:59Z\"}}]}");
+        _cleanup_free_ char *strange = status_of("{\"apps\":[{\"local_pin\":{},\"pin\":{}}]}");
+
+        assert_non_null(strstr(text, "\napi: PINNED ON THIS INSTANCE to 1.0, 3h ago: heap ?[2Jdump\n"
+                                     "api: the group is pinned to 1.1, 1s ago, urgent: 1.2 is bad\n"));
+        assert_non_null(strstr(strange, "\n-: PINNED ON THIS INSTANCE to -, -: -\n"
+                                        "-: the group is pinned to -, -: no reason was given\n"));
+}
+
 static void test_history(_unused_ void **state) {
         static const char json[] =
                 "{\"deployments\":[{\"id\":\"d-1\",\"app\":\"api\",\"version\":\"2\",\"from_version\":\"1\",\"started\":"
@@ -109,8 +122,8 @@ static void test_table(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_status),  cmocka_unit_test(test_status_of_little),
-                cmocka_unit_test(test_history), cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_table),
+                cmocka_unit_test(test_pins),    cmocka_unit_test(test_history),
+                cmocka_unit_test(test_refused), cmocka_unit_test(test_table),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

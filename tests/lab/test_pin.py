@@ -1,0 +1,90 @@
+"""Pins on booted instances: back to a release from the disk, a pin of one instance, and who may do what."""
+
+import json
+
+import pytest
+from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND
+from rig.host import wait_for
+from rig.site import GROUP, Site
+
+KEY = ["--key", "/srv/target.key"]
+DEPOT = "/srv/depot/apps/api"
+
+
+@pytest.fixture
+def site(instance, tmp_path):
+    """Release 2.0.0 serves, 1.0.0 served before it."""
+    site = Site(instance, tmp_path)
+    for version in ("1.0.0", "2.0.0"):
+        site.publish(version)
+    site.set_target("1.0.0")
+    site.configure()
+    site.wait_app(state="good", version="1.0.0")
+    site.set_target("2.0.0")
+    site.wait_app(state="good", version="2.0.0")
+    return site
+
+
+def refused(site, code, pattern, *words):
+    answer = site.muster(*words, check=False)
+    assert answer.code == code, answer
+    assert pattern in answer.err, answer
+    return answer
+
+
+def record(site):
+    return json.loads(site.instance.get("/var/lib/muster/apps/api/record.json"))
+
+
+def pin_local(site, version, reason="looking into it"):
+    return site.muster("pin", "--local", "api", version, "--reason", reason).out
+
+
+def test_pin_of_this_instance(site):
+    """The group's target is not followed, through restarts, until root says so."""
+    assert pin_local(site, "1.0.0") == "api on this instance: pinned to 1.0.0\n"
+    app = site.wait_app(state="good", version="1.0.0")
+    assert app["local_pin"] == {"version": "1.0.0", "release_sha256": app["release_sha256"], "reason": "looking into it",
+                                "since": app["local_pin"]["since"]}
+    assert app["reason"] == "this instance is pinned to release 1.0.0: looking into it"
+    assert "1.0.0" in site.serves()
+    assert "api: PINNED ON THIS INSTANCE to 1.0.0, " in site.muster("status").out
+    assert pin_local(site, "1.0.0") == "api on this instance: already pinned to 1.0.0\n"
+    reports = site.instance.sh(f"cat {DEPOT}/groups/{GROUP}/instances/*.json").out
+    wait_for(lambda: json.loads(site.instance.sh(f"cat {DEPOT}/groups/{GROUP}/instances/*.json").out)["local_pin"], 20,
+             f"the report to say so: {reports}")
+
+    # The target goes on without it; its serial still counts.
+    site.publish("3.0.0")
+    site.set_target("3.0.0")
+    site.wait_app(serial=3, state="good", version="1.0.0")
+    site.instance.run("systemctl", "kill", "--signal=SIGKILL", "--kill-whom=main", "musterd")
+    wait_for(site.app, 20, "musterd to be back")
+    assert site.wait_app(state="good", version="1.0.0")["local_pin"]["version"] == "1.0.0"
+    site.instance.run("systemctl", "restart", "musterd")
+    assert site.wait_app(state="good", version="1.0.0", serial=3)["local_pin"]["version"] == "1.0.0"
+    assert len(site.history()) == 3
+
+    assert site.muster("unpin", "--local", "api").out == "api on this instance: unpinned, follows its group\n"
+    app = site.wait_app(state="good", version="3.0.0")
+    assert app["local_pin"] is None
+    assert "PINNED" not in site.muster("status").out
+    assert "not pinned" in site.muster("unpin", "--local", "api").out
+
+
+def test_who_and_what(site):
+    """Only root, only what is there; nothing of a refusal is kept."""
+    refused(site, NOT_FOUND, "release 9.9 is not on this instance; there is: 2.0.0, 1.0.0", "pin", "--local", "api", "9.9",
+            "--reason", "x")
+    refused(site, NOT_FOUND, "this instance has no app 'web'", "pin", "--local", "web", "1.0.0", "--reason", "x")
+    refused(site, NOT_FOUND, "this instance has no app 'web'", "unpin", "--local", "web")
+    refused(site, INPUT, "one line of text", "pin", "--local", "api", "1.0.0", "--reason", "a\nb")
+    for words in ("pin --local api 1.0.0 --reason x", "unpin --local api"):
+        answer = site.instance.sh(f"su -s /bin/sh nobody -c 'muster {words}'", check=False)
+        assert answer.code == DENIED and "only root" in answer.err, answer
+    for call in ("PinLocal sss api 1.0.0 x", "UnpinLocal s api"):
+        answer = site.instance.sh("su -s /bin/sh nobody -c 'busctl call org.muster.Agent1 /org/muster/Agent1 "
+                                  f"org.muster.Agent1 {call}'", check=False)
+        assert answer.code != 0 and "denied" in answer.err.lower(), answer
+    assert record(site)["pin"] is None
+    assert site.wait_app(state="good", version="2.0.0")["local_pin"] is None

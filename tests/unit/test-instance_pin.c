@@ -1,0 +1,200 @@
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/unit/test.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/instance_pin.h"
+#include "artifacts/release.h"
+
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define AT (UINT64_C(1767225600) * USEC_PER_SEC)
+
+typedef struct Fixture {
+        TestFolder *folder;
+        ReleaseStore *store;
+        Record record;
+} Fixture;
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(*f));
+
+        assert_int_equal(test_folder_setup((void **) &f->folder), 0);
+        assert_int_equal(store_open(f->folder->path, "api", &f->store, NULL), 0);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        record_deinit(&f->record);
+        store_free(f->store);
+        test_folder_teardown((void **) &f->folder);
+        free(f);
+        return 0;
+}
+
+/* A whole release as the store has it, from nothing but its version and what makes its digest another. */
+static void install(Fixture *f, const char *version, const char *salt, char name[static STORE_NAME_SIZE]) {
+        _cleanup_release_ Release *release = NULL;
+        char text[1024], envelope[STORE_ENVELOPE_NAME_SIZE];
+
+        snprintf(
+                text, sizeof(text),
+                "{\"app\":\"api\",\"version\":\"%s\",\"created\":\"2026-01-01T00:00:00Z\",\"env\":{\"SALT\":\"%s\"},"
+                "\"artifacts\":{\"any\":{\"sha256\":\"" SHA
+                "\",\"size\":1,\"format\":\"tar\",\"unpacked_size\":1,"
+                "\"entries\":1,\"chunk_size\":65536,\"chunks\":[\"" SHA "\"]}}}",
+                version, salt);
+        assert_int_equal(release_parse(text, strlen(text), &release, NULL), 0);
+        assert_int_equal(store_name(version, release->sha256, name), 0);
+        assert_int_equal(mkdirat(f->store->releases_fd, name, 0755), 0);
+        store_envelope_name(name, envelope);
+        assert_int_equal(file_replace_at(f->store->releases_fd, envelope, text, strlen(text), 0644), 0);
+}
+
+static int pin(Fixture *f, const char *version, const char *reason, bool *ret_changed, Error *error) {
+        const InstancePinOrder order = { version, reason, AT };
+
+        return instance_pin_set(f->store, &f->record, &order, ret_changed, error);
+}
+
+/* What the record's file says, as the next start of the agent would read it. */
+static void expect_recorded(const Fixture *f, const char *version, const char *reason) {
+        _cleanup_(record_deinit) Record record = {};
+
+        assert_int_equal(record_load(f->store->app_fd, &record, NULL), 0);
+        if (!version) {
+                assert_null(record.pin.release.version);
+                return;
+        }
+        assert_string_equal(record.pin.release.version, version);
+        assert_string_equal(record.pin.reason, reason);
+        assert_true(record.pin.since == AT);
+}
+
+static void test_set_and_clear(void **state) {
+        Fixture *f = *state;
+        char name[STORE_NAME_SIZE], other[STORE_NAME_SIZE];
+        bool changed;
+
+        install(f, "1.0", "a", name);
+        install(f, "1.1", "a", other);
+        assert_int_equal(pin(f, "1.0", "heap dump", &changed, NULL), 0);
+        assert_true(changed);
+        expect_recorded(f, "1.0", "heap dump");
+        assert_string_equal(strncmp(name + 4, f->record.pin.release.sha256, 12) == 0 ? "same" : "other",
+                            "same");
+
+        /* It does not serve yet: said again, it is tried again. */
+        assert_int_equal(pin(f, "1.0", "heap dump", &changed, NULL), 0);
+        assert_true(changed);
+        assert_int_equal(release_ref_copy(&f->record.good, &f->record.pin.release), 0);
+        assert_int_equal(pin(f, "1.0", "heap dump", &changed, NULL), 0);
+        assert_false(changed);
+        assert_int_equal(pin(f, "1.0", "another", &changed, NULL), 0);
+        assert_true(changed);
+        assert_int_equal(pin(f, "1.1", "another", &changed, NULL), 0);
+        assert_true(changed);
+        expect_recorded(f, "1.1", "another");
+
+        assert_int_equal(instance_pin_clear(f->store, &f->record, &changed, NULL), 0);
+        assert_true(changed);
+        expect_recorded(f, NULL, NULL);
+        assert_int_equal(instance_pin_clear(f->store, &f->record, &changed, NULL), 0);
+        assert_false(changed);
+}
+
+static void test_what_failed_is_forgotten(void **state) {
+        Fixture *f = *state;
+        char name[STORE_NAME_SIZE];
+        bool changed;
+
+        install(f, "1.0", "a", name);
+        assert_int_equal(pin(f, "1.0", "one", &changed, NULL), 0);
+        assert_int_equal(release_ref_copy(&f->record.deployment.to, &f->record.pin.release), 0);
+        f->record.deployment.fault = FAULT_RELEASE;
+        assert_int_equal(record_add_failure(&f->record, &f->record.deployment), 0);
+        f->record.deployment.serial = 7;
+        assert_int_equal(record_add_failure(&f->record, &f->record.deployment), 0);
+        assert_int_equal(f->record.n_failures, 2);
+        assert_int_equal(pin(f, "1.0", "one", &changed, NULL), 0);
+        assert_int_equal(f->record.n_failures, 1); /* what failed under a target stays failed there */
+        assert_true(f->record.failures[0].serial == 7);
+}
+
+static void refuse(Fixture *f, const char *version, const char *reason, int r, const char *message) {
+        Error error = {};
+        bool changed;
+
+        assert_int_equal(pin(f, version, reason, &changed, &error), r);
+        if (!strstr(error.message, message))
+                fail_msg("%s", error.message);
+        assert_null(f->record.pin.release.version);
+        expect_recorded(f, NULL, NULL);
+}
+
+static void test_refused(void **state) {
+        Fixture *f = *state;
+        char first[STORE_NAME_SIZE], second[STORE_NAME_SIZE], envelope[STORE_ENVELOPE_NAME_SIZE];
+        bool changed;
+
+        refuse(f, "1.0", "why", -ENOENT, "release 1.0 is not on this instance; there is: none");
+        install(f, "1.0", "a", first);
+        refuse(f, "1", "why", -ENOENT, "release 1 is not on this instance; there is: 1.0");
+        refuse(f, "1.0-", "why", -ENOENT, "not on this instance");
+        refuse(f, "../../etc", "why", -ENOENT, "not on this instance");
+        refuse(f, "", "why", -ENOENT, "not on this instance");
+        refuse(f, "1.0", "", -EINVAL, "reason");
+        refuse(f, "1.0", "two\nlines", -EINVAL, "one line of text");
+
+        /* Two of a name, as deployments by hand make them. */
+        install(f, "1.0", "b", second);
+        refuse(f, "1.0", "why", -EINVAL, second);
+        refuse(f, "1.0", "why", -EINVAL, first);
+        assert_int_equal(pin(f, second, "why", &changed, NULL), 0);
+        assert_memory_equal(f->record.pin.release.sha256, second + 4, 12);
+        assert_int_equal(release_ref_copy(&f->record.good, &f->record.pin.release), 0);
+        assert_int_equal(pin(f, "1.0", "the one that serves", &changed, NULL), 0);
+        assert_memory_equal(f->record.pin.release.sha256, second + 4, 12);
+
+        /* A document that is another release's. */
+        assert_int_equal(instance_pin_clear(f->store, &f->record, &changed, NULL), 0);
+        store_envelope_name(second, envelope);
+        assert_int_equal(file_replace_at(f->store->releases_fd, envelope, "{}", 2, 0644), 0);
+        refuse(f, second, "why", -EBADMSG, "release");
+}
+
+static void test_record_that_cannot_be_written(void **state) {
+        Fixture *f = *state;
+        char name[STORE_NAME_SIZE];
+        Error error = {};
+        bool changed;
+
+        install(f, "1.0", "a", name);
+        assert_int_equal(mkdirat(f->store->app_fd, "record.json", 0700), 0);
+        assert_true(pin(f, "1.0", "why", &changed, &error) < 0);
+        assert_non_null(strstr(error.message, "cannot write the deploy record"));
+        assert_null(f->record.pin.release.version);
+        assert_int_equal(unlinkat(f->store->app_fd, "record.json", AT_REMOVEDIR), 0);
+        assert_int_equal(pin(f, "1.0", "why", &changed, NULL), 0);
+        assert_int_equal(unlinkat(f->store->app_fd, "record.json", 0), 0);
+        assert_int_equal(mkdirat(f->store->app_fd, "record.json", 0700), 0);
+        assert_true(instance_pin_clear(f->store, &f->record, &changed, NULL) < 0);
+        assert_string_equal(f->record.pin.release.version, "1.0");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_set_and_clear),
+                TEST(test_what_failed_is_forgotten),
+                TEST(test_refused),
+                TEST(test_record_that_cannot_be_written),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -4,6 +4,7 @@ musterd_MAIN := agent/musterd-main.c
 LIB_SRC += \
         agent/agent.c \
         agent/app.c \
+        agent/app_audit.c \
         agent/app_status.c \
         agent/bus.c \
         agent/config.c \
@@ -17,6 +18,7 @@ LIB_SRC += \
         agent/hook_logs.c \
         agent/identity.c \
         agent/instance_pin.c \
+        agent/installed.c \
         agent/launch.c \
         agent/launch_state.c \
         agent/local_pin.c \

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/app.h"
+#include "agent/app_audit.h"
 #include "agent/app_status.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
@@ -33,6 +34,7 @@ struct App {
         char env_sha256[DIGEST_HEX_SIZE];
         Engine *engine;
         StoreClean *clean;
+        AppAudit *audit;
         HookLogs *logs;
         Report *report;
         sd_event_source *retry;
@@ -96,6 +98,7 @@ static void on_cleaned(_unused_ StoreClean *clean, int result, const Error *erro
         if (result < 0)
                 log_warning("%s: old releases: %s", app->config->name, error->message);
         app->clean = store_clean_free(app->clean);
+        app_audit_start(app->audit);
 }
 
 /* Nothing about it can hold up or fail a deployment. */
@@ -105,8 +108,14 @@ static void clean_store(App *app) {
 
         app->clean = store_clean_free(app->clean);
         if (store_clean_start(app->store, app->context.event, NULL, &retention, release_is_needed, on_cleaned,
-                              app, &app->clean, &error) < 0)
+                              app, &app->clean, &error) < 0) {
                 log_warning("%s: old releases: %s", app->config->name, error.message);
+                app_audit_start(app->audit);
+        }
+}
+
+static void on_audited(_unused_ AppAudit *audit, void *userdata) {
+        tell(userdata);
 }
 
 static void on_deployed(_unused_ Engine *engine, void *userdata) {
@@ -177,6 +186,7 @@ static void deploy(App *app, const Target *target) {
         Error error = {};
 
         app->clean = store_clean_free(app->clean);
+        app_audit_stop(app->audit);
         if (engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, &error) < 0)
                 log_error("%s: cannot begin a deployment: %s", app->config->name, error.message);
 }
@@ -289,6 +299,17 @@ static int open_report(App *app, Error *error) {
                           &app->report, error);
 }
 
+static int open_audit(App *app, Error *error) {
+        const AppAuditContext context = {
+                .event = app->context.event,
+                .store = app->store,
+                .record = &app->record,
+                .fields = fields_of(app),
+        };
+
+        return app_audit_new(&context, on_audited, app, &app->audit) < 0 ? error_oom(error) : 0;
+}
+
 static int open_app(App *app, Error *error) {
         const AppContext *context = &app->context;
         int r;
@@ -303,6 +324,8 @@ static int open_app(App *app, Error *error) {
         if (r < 0)
                 return r;
         r = open_report(app, error);
+        if (r >= 0)
+                r = open_audit(app, error);
         if (r >= 0)
                 r = hook_logs_new(context->event, app->store->app_fd, HOOK_LOGS_INTERVAL, &app->logs, error);
         if (r < 0)
@@ -358,6 +381,8 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
                 return r;
         if (app->record.pin.release.version)
                 retry_at(app, 0); /* it does not wait for the depot's answer */
+        if (!app->engine)
+                clean_store(app); /* what a crash left */
         *ret = TAKE_PTR(app);
         return 0;
 }
@@ -367,6 +392,7 @@ App *app_free(App *app) {
                 return NULL;
         engine_free(app->engine);
         store_clean_free(app->clean);
+        app_audit_free(app->audit);
         target_watch_free(app->watch);
         report_free(app->report);
         hook_logs_free(app->logs);
@@ -404,6 +430,7 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
         };
         memcpy(order.release.sha256, release->sha256, sizeof(order.release.sha256));
         app->clean = store_clean_free(app->clean);
+        app_audit_stop(app->audit);
         r = engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, error);
         if (r < 0)
                 return r;
@@ -466,8 +493,15 @@ int app_status(const App *app, json_t **ret) {
                 .deploying = app->engine,
                 .percent = app->engine ? engine_percent(app->engine) : -1,
         };
+        json_auto_t *status = NULL;
+        int r;
 
-        return app_status_to_json(&facts, ret);
+        r = app_status_to_json(&facts, &status);
+        if (r >= 0)
+                r = app_audit_to_json(app->audit, status);
+        if (r >= 0)
+                *ret = TAKE_PTR(status);
+        return r;
 }
 
 static int append_history(const App *app, json_t *array, const Deployment *deployment) {

@@ -2,27 +2,12 @@
 
 #include "agent/base/strv.h"
 #include "agent/engine_step.h"
+#include "agent/installed.h"
 #include "artifacts/dsse.h"
 #include "artifacts/layout.h"
 
 /* VERIFY: the release's document, from the store where it is there already (so that going back needs no network), else
  * from the depot; its signatures, digest and platform; and room on the disk. */
-
-static bool looks_signed(const Buffer *document) {
-        return memmem(buffer_string(document), document->size, "\"payloadType\"",
-                      strlen("\"payloadType\"")) != NULL;
-}
-
-/* What lies in the store was verified before it got there; its digest ties it to the record. */
-static int parse_document(const char *name, const Buffer *document, Release **ret, Error *error) {
-        _cleanup_dsse_envelope_ DsseEnvelope *envelope = NULL;
-        int r;
-
-        if (!looks_signed(document))
-                return release_parse(buffer_string(document), document->size, ret, error);
-        r = dsse_envelope_parse(name, buffer_string(document), document->size, &envelope, error);
-        return r < 0 ? r : release_parse(envelope->payload, envelope->payload_size, ret, error);
-}
 
 static int load_document(const ReleaseStore *store, const ReleaseRef *ref, Buffer *document, Release **ret,
                          Error *error) {
@@ -33,10 +18,7 @@ static int load_document(const ReleaseStore *store, const ReleaseRef *ref, Buffe
         r = store_name(ref->version, ref->sha256, name);
         if (r < 0)
                 return error_set(error, r, "'%s' is no version", ref->version);
-        r = store_read_envelope(store, name, document, error);
-        if (r < 0)
-                return r;
-        r = parse_document(name, document, &release, error);
+        r = installed_load(store, name, document, &release, error);
         if (r < 0)
                 return r;
         if (strcmp(release->sha256, ref->sha256) != 0)

@@ -2,12 +2,14 @@
 #include <sys/stat.h>
 
 #include "artifacts/archive_inspect.h"
+#include "artifacts/tree_builder.h"
 #include "artifacts/unpack_reader.h"
 
 typedef struct Inspection {
         const char *member;
         size_t member_limit;
         Buffer *content;
+        TreeBuilder *tree;
         bool found;
         bool wanted; /* the data that comes now is the member's */
 } Inspection;
@@ -21,12 +23,14 @@ static int on_entry(const UnpackEntry *entry, void *userdata, Error *error) {
         if (inspection->wanted && entry->size > inspection->member_limit)
                 return error_set_fault(error, -E2BIG, FAULT_INPUT, "it has more than %zu bytes",
                                        inspection->member_limit);
-        return 0;
+        return tree_builder_entry(inspection->tree, entry) < 0 ? error_oom(error) : 0;
 }
 
 static int on_data(const void *data, size_t size, void *userdata, Error *error) {
         Inspection *inspection = userdata;
 
+        if (tree_builder_data(inspection->tree, data, size) < 0)
+                return error_oom(error);
         if (!inspection->wanted)
                 return 0;
         return buffer_append(inspection->content, data, size, SIZE_MAX) < 0 ? error_oom(error) : 0;
@@ -75,14 +79,21 @@ static int read_archive(int fd, const UnpackSink *sink, ArchiveFacts *ret, Error
 
 int archive_inspect(int fd, const char *member, size_t member_limit, Buffer *content, ArchiveFacts *ret,
                     Error *error) {
+        _cleanup_(tree_builder_freep) TreeBuilder *tree = NULL;
         Inspection inspection = { .member = member, .member_limit = member_limit, .content = content };
         const UnpackSink sink = { .entry = on_entry, .data = on_data, .userdata = &inspection };
         ArchiveFacts facts = {};
         int r;
 
+        if (tree_builder_new(&tree) < 0)
+                return error_oom(error);
+        inspection.tree = tree;
         r = read_archive(fd, &sink, &facts, error);
         if (r < 0)
                 return r;
+        r = tree_builder_finish(tree, NULL, facts.tree_sha256);
+        if (r < 0)
+                return error_set_errno(error, r, "the tree of the archive");
         if (member && !inspection.found)
                 return error_set_fault(error, -ENOENT, FAULT_INPUT, "the archive has no file \"%s\"", member);
         *ret = facts;

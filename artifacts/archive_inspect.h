@@ -7,6 +7,7 @@
 
 #include "agent/base/buffer.h"
 #include "agent/base/error.h"
+#include "agent/net/digest.h"
 #include "artifacts/archive_format.h"
 
 typedef struct ArchiveFacts {
@@ -14,6 +15,7 @@ typedef struct ArchiveFacts {
         uint64_t size;
         uint64_t entries;
         uint64_t unpacked_size;
+        uint8_t tree_sha256[DIGEST_SIZE]; /* of what it unpacks to: tree_manifest.h */
 } ArchiveFacts;
 
 /* FD is a seekable file that holds the archive and nothing else; where it stands does not matter and changes. If MEMBER is

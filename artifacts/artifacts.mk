@@ -47,6 +47,7 @@ LIB_SRC += \
         artifacts/artifact_digest.c \
         artifacts/entry_name.c \
         artifacts/entry_tree.c \
+        artifacts/folder_names.c \
         artifacts/pack.c \
         artifacts/retention.c \
         artifacts/seal.c \
@@ -54,6 +55,11 @@ LIB_SRC += \
         artifacts/store.c \
         artifacts/store_clean.c \
         artifacts/store_staging.c \
+        artifacts/store_tree.c \
+        artifacts/tree_builder.c \
+        artifacts/tree_check.c \
+        artifacts/tree_manifest.c \
+        artifacts/tree_scan.c \
         artifacts/unpack_decoder.c \
         artifacts/unpack_flush.c \
         artifacts/unpack_input.c \
@@ -74,6 +80,8 @@ UNIT_TESTS += \
         test-retention \
         test-siphash \
         test-store \
+        test-tree_check \
+        test-tree_manifest \
         test-unpack_decoder \
         test-unpack_flush \
         test-unpack_protocol \
@@ -84,6 +92,7 @@ UNIT_TESTS += \
 test-unpack_flush_LDFLAGS := -Wl,--wrap=syncfs
 FUZZERS += \
         fuzz-entry_name \
+        fuzz-tree_manifest \
         fuzz-unpack_protocol \
         fuzz-unpack_reader
 

@@ -8,6 +8,7 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "artifacts/entry_name.h"
+#include "artifacts/folder_names.h"
 #include "artifacts/pack.h"
 #include "artifacts/unpack_protocol.h"
 #include "artifacts/zstd_writer.h"
@@ -169,35 +170,6 @@ static int pack_entry(Packer *p, int dirfd, const char *name) {
         }
 }
 
-static int compare_names(const void *a, const void *b) {
-        return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
-static int list_names(Packer *p, DIR *dir, char ***ret) {
-        _cleanup_strv_ char **names = NULL;
-        size_t count;
-
-        for (;;) {
-                struct dirent *found;
-
-                errno = 0;
-                found = readdir(dir);
-                if (!found && errno)
-                        return fail(p, -errno);
-                if (!found)
-                        break;
-                if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
-                        continue;
-                if (strv_append(&names, found->d_name) < 0)
-                        return error_oom(p->error);
-        }
-        count = strv_length(names);
-        if (names)
-                qsort(names, count, sizeof(*names), compare_names);
-        *ret = TAKE_PTR(names);
-        return 0;
-}
-
 static int pack_named(Packer *p, int dirfd, const char *name) {
         size_t was = p->path_length, slash = was > 0 ? 1 : 0, length = strlen(name);
         int r;
@@ -226,9 +198,9 @@ static int pack_content(Packer *p, int fd) {
                 close_fd(fd);
                 return fail(p, -errno);
         }
-        r = list_names(p, dir, &names);
+        r = folder_names(dir, &names);
         if (r < 0)
-                return r;
+                return fail(p, r);
         STRV_FOREACH(name, names) {
                 r = pack_named(p, dirfd(dir), *name);
                 if (r < 0)

@@ -98,6 +98,7 @@ static const SchemaMember artifact_members[] = {
         { "format", &format_type, offsetof(ReleaseArtifact, format), true },
         { "unpacked_size", &unpacked_size_type, offsetof(ReleaseArtifact, unpacked_size), true },
         { "entries", &entries_type, offsetof(ReleaseArtifact, entries), true },
+        { "tree_sha256", &document_hex_type, offsetof(ReleaseArtifact, tree_sha256), false },
         { "chunk_size", &chunk_size_type, offsetof(ReleaseArtifact, chunk_size), true },
         { "chunks", &chunks_type, offsetof(ReleaseArtifact, chunks), true },
         {},

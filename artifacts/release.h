@@ -38,6 +38,8 @@ typedef struct ReleaseArtifact {
         ArchiveFormat format;
         uint64_t unpacked_size; /* of all regular files */
         uint64_t entries;
+        char tree_sha256
+                [DIGEST_HEX_SIZE]; /* of the unpacked tree's manifest (tree_manifest.h); "": it was published without */
         uint64_t chunk_size;
         SCHEMA_LIST(ReleaseChunk) chunks; /* the last one may be of a shorter piece */
 } ReleaseArtifact;

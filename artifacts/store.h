@@ -4,6 +4,7 @@
  *
  *     releases/<version>-<first 12 of the release's digest>/        a whole, verified, durable tree
  *     releases/<version>-<first 12 of the release's digest>.json    the signed envelope that it came with
+ *     releases/<version>-<first 12 of the release's digest>.tree    what it was when it came (store_tree.h); may be missing
  *     current -> releases/<…>                                       what runs; repointed by one rename
  *     staging/<random>/                                             what is being unpacked (store_staging.h)
  *

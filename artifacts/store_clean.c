@@ -1,19 +1,16 @@
 #include <inttypes.h>
-#include <linux/ioprio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/base/task.h"
 #include "artifacts/retention.h"
 #include "artifacts/store_clean.h"
+#include "artifacts/store_tree.h"
 
-#define NICE 10
 #define MEASURE_DEPTH_MAX 256U
 
 struct StoreClean {
@@ -78,11 +75,6 @@ static int for_each_name(int dirfd_, const char *path, int (*visit)(int fd, cons
         }
 }
 
-static void be_gentle(void) {
-        (void) setpriority(PRIO_PROCESS, 0, NICE);
-        (void) syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
-}
-
 typedef struct Measure {
         uint64_t bytes;
         unsigned depth;
@@ -107,7 +99,7 @@ static int measure_entry(int fd, const char *name, void *userdata) {
 static int run_measure(void *userdata, Error *error) {
         StoreClean *clean = userdata;
 
-        be_gentle();
+        task_be_gentle();
         for (size_t i = 0; i < clean->count; i++) {
                 Measure measure = {};
                 int r = measure_entry(clean->store->releases_fd, clean->entries[i].name, &measure);
@@ -120,10 +112,15 @@ static int run_measure(void *userdata, Error *error) {
         return 0;
 }
 
-/* Out of releases/ by one rename: from now on it is not there. Its envelope follows. */
+static int remove_file(int dirfd_, const char *name) {
+        return unlinkat(dirfd_, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Out of releases/ by one rename: from now on it is not there. What lies beside it follows. */
 static int withdraw(const ReleaseStore *store, const char *name) {
-        char target[STORE_NAME_SIZE + 32], envelope[STORE_ENVELOPE_NAME_SIZE];
+        char target[STORE_NAME_SIZE + 32], envelope[STORE_ENVELOPE_NAME_SIZE], tree[STORE_TREE_NAME_SIZE];
         uint64_t number;
+        int r;
 
         if (getrandom(&number, sizeof(number), 0) != (ssize_t) sizeof(number))
                 return -EIO;
@@ -132,8 +129,10 @@ static int withdraw(const ReleaseStore *store, const char *name) {
                 return -errno;
         if (!store_name_is_valid(name))
                 return 0;
+        store_tree_name(name, tree);
+        r = remove_file(store->releases_fd, tree);
         store_envelope_name(name, envelope);
-        return unlinkat(store->releases_fd, envelope, 0) < 0 && errno != ENOENT ? -errno : 0;
+        return r < 0 ? r : remove_file(store->releases_fd, envelope);
 }
 
 static int withdraw_surplus(StoreClean *clean, Error *error) {
@@ -155,23 +154,25 @@ static int withdraw_surplus(StoreClean *clean, Error *error) {
         return 0;
 }
 
-/* A folder without an envelope, an envelope without a folder, a temporary file: what a crash left. */
+/* A folder without an envelope, an envelope or a manifest without a folder, a temporary file: what a crash left. */
 static int withdraw_half(int fd, const char *name, void *userdata) {
+        static const char *const endings[] = { ".json", ".tree" };
         StoreClean *clean = userdata;
         _cleanup_free_ char *release = strdup(name);
         struct stat st;
 
         if (!release)
                 return -ENOMEM;
-        if (string_ends_with(release, ".json"))
-                release[strlen(release) - strlen(".json")] = '\0';
+        for (size_t i = 0; i < ELEMENTSOF(endings); i++)
+                if (string_ends_with(name, endings[i]))
+                        release[strlen(name) - strlen(endings[i])] = '\0';
         if (store_has(clean->store, release))
                 return 0;
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? 0 : -errno;
         if (S_ISDIR(st.st_mode))
                 return withdraw(clean->store, name);
-        return unlinkat(fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+        return remove_file(fd, name);
 }
 
 static int add_doomed(_unused_ int fd, const char *name, void *userdata) {
@@ -183,7 +184,7 @@ static int add_doomed(_unused_ int fd, const char *name, void *userdata) {
 static int run_remove(void *userdata, Error *error) {
         StoreClean *clean = userdata;
 
-        be_gentle();
+        task_be_gentle();
         STRV_FOREACH(name, clean->doomed) {
                 int r = file_remove_tree_at(clean->store->staging_fd, *name);
 

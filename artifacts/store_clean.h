@@ -1,7 +1,7 @@
 #pragma once
 
 /* Removes from a release store what is not needed any more: staging folders that nobody works in (after a crash, or a
- * failed deploy), releases without an envelope and envelopes without a release, and releases beyond what is to be kept.
+ * failed deploy), releases without an envelope, envelopes and manifests without a release, and releases beyond what is to be kept.
  *
  * Whatever is removed leaves releases/ by one rename first, so a release is there whole or not at all. The slow part
  * runs in a child process of low priority. */

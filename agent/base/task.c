@@ -1,11 +1,16 @@
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "agent/base/file.h"
 #include "agent/base/task.h"
+
+#define GENTLE_NICE 19
 
 struct Task {
         const char *name;
@@ -78,6 +83,11 @@ int task_start(sd_event *event, const char *name, TaskFunction function, void *f
                 return error_set_errno(error, r, "%s: cannot watch a process", name);
         *ret = TAKE_PTR(task);
         return 0;
+}
+
+void task_be_gentle(void) {
+        (void) setpriority(PRIO_PROCESS, 0, GENTLE_NICE);
+        (void) syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
 }
 
 Task *task_free(Task *task) {

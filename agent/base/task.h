@@ -20,6 +20,9 @@ typedef void (*TaskDone)(Task *task, int result, const Error *error, void *userd
 int task_start(sd_event *event, const char *name, TaskFunction function, void *function_userdata,
                TaskDone done, void *done_userdata, Task **ret, Error *error);
 
+/* For the child: work that nobody waits for takes the processor and the disk only where nobody else wants them. */
+void task_be_gentle(void);
+
 /* Kills a child that still runs, and calls nobody. Returns NULL. */
 Task *task_free(Task *task);
 DEFINE_CLEANUP(Task *, task_free)

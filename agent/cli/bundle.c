@@ -36,6 +36,13 @@ static int open_folder(Bundle *bundle, Error *error) {
         return 0;
 }
 
+static void take_facts(Bundle *bundle, const ArchiveFacts *facts) {
+        bundle->format = facts->format;
+        bundle->entries = facts->entries;
+        bundle->unpacked_size = facts->unpacked_size;
+        memcpy(bundle->tree_sha256, facts->tree_sha256, sizeof(bundle->tree_sha256));
+}
+
 static int open_archive(Bundle *bundle, Error *error) {
         ArchiveFacts facts;
         int r;
@@ -49,9 +56,7 @@ static int open_archive(Bundle *bundle, Error *error) {
                 error_prefix(error, "%s", bundle->path);
                 return r;
         }
-        bundle->format = facts.format;
-        bundle->entries = facts.entries;
-        bundle->unpacked_size = facts.unpacked_size;
+        take_facts(bundle, &facts);
         return 0;
 }
 
@@ -181,6 +186,20 @@ static void on_packed(_unused_ uint64_t entries, uint64_t bytes, void *userdata)
         progress_update(userdata, bytes);
 }
 
+/* What was packed is read as an instance will read it; what it unpacks to is signed with it. */
+static int inspect_packed(Bundle *bundle, const PackResult *packed, Error *error) {
+        ArchiveFacts facts;
+        int r;
+
+        r = archive_inspect(bundle->archive, NULL, 0, NULL, &facts, error);
+        if (r < 0)
+                return r;
+        if (facts.entries != packed->entries || facts.unpacked_size != packed->unpacked_size)
+                return error_set_fault(error, -EIO, FAULT_HOST, "the archive does not hold what was packed");
+        take_facts(bundle, &facts);
+        return 0;
+}
+
 static int pack(Bundle *bundle, const Cli *cli, Error *error) {
         PackOptions options = { .progress = on_packed };
         PackResult measured, packed;
@@ -199,10 +218,7 @@ static int pack(Bundle *bundle, const Cli *cli, Error *error) {
         options.userdata = &progress;
         r = pack_folder(bundle->folder, bundle->archive, &options, &packed, error);
         progress_clear(&progress);
-        bundle->format = ARCHIVE_TAR_ZST;
-        bundle->entries = packed.entries;
-        bundle->unpacked_size = packed.unpacked_size;
-        return r;
+        return r < 0 ? r : inspect_packed(bundle, &packed, error);
 }
 
 int bundle_seal(Bundle *bundle, const Cli *cli, Error *error) {
@@ -230,6 +246,7 @@ int bundle_add_to_release(const Bundle *bundle, Release *release, Error *error) 
         if (!platform)
                 return error_oom(error);
         hex_encode(bundle->digest.sha256, DIGEST_SIZE, artifact.sha256);
+        hex_encode(bundle->tree_sha256, DIGEST_SIZE, artifact.tree_sha256);
         artifact.chunks.items = (ReleaseChunk *) bundle->digest.chunks; /* copied by release_add_artifact() */
         artifact.chunks.n = bundle->digest.chunk_count;
         return release_add_artifact(release, &artifact, error);

@@ -17,6 +17,7 @@ typedef struct Bundle {
         Buffer appspec;
         ArchiveFormat format;
         uint64_t entries, unpacked_size;
+        uint8_t tree_sha256[DIGEST_SIZE];
         ArtifactDigest digest;
 } Bundle;
 

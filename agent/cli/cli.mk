@@ -32,6 +32,7 @@ LIB_SRC += \
         agent/cli/target_edit.c \
         agent/cli/verbs.c \
         agent/cli/verify_command.c \
+        agent/cli/verify_installed.c \
         agent/cli/view.c
 
 PROGRAMS += muster

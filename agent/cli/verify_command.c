@@ -7,6 +7,7 @@
 #include "agent/cli/progress.h"
 #include "agent/cli/shared_options.h"
 #include "agent/cli/verify_command.h"
+#include "agent/cli/verify_installed.h"
 #include "artifacts/fetch.h"
 #include "artifacts/layout.h"
 
@@ -14,6 +15,7 @@ typedef struct VerifyValues {
         const char *app;
         const char *version;
         const char *root;
+        bool installed;
         DepotValues depot;
 } VerifyValues;
 
@@ -248,26 +250,40 @@ static const Option options[] = {
           .value = "NAME",
           .help = "the app" },
         VERSION_OPTION(VerifyValues, version, false),
+        { .name = "installed",
+          .type = OPTION_FLAG,
+          OPTION_INTO(VerifyValues, installed),
+          .help = "compare what is installed on this instance, of APP or of all, with what was signed" },
         ROOT_OPTION(VerifyValues, root),
         DEPOT_OPTIONS(VerifyValues, depot),
         OPTION_END,
 };
 
+static int run_installed(const Cli *cli, const VerifyValues *given, const char *app, Error *error) {
+        if (given->version || (given->app && app))
+                return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
+                                       "--installed takes the name of an app, or nothing");
+        return verify_installed(cli, given->depot.config, app ? app : given->app, error);
+}
+
 static int run_verify(Cli *cli, void *values, char **arguments, Error *error) {
         const VerifyValues *given = values;
 
+        if (given->installed)
+                return run_installed(cli, given, arguments ? arguments[0] : NULL, error);
         if (arguments && !given->app && !given->version)
                 return verify_file(cli, given, arguments[0], error);
         if (!arguments && given->app && given->version)
                 return verify_version(cli, given, error);
         return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
-                               "what is to be verified? Give a FILE, or --app NAME and --version VERSION");
+                               "what is to be verified? Give a FILE, --app NAME and --version VERSION, or "
+                               "--installed");
 }
 
 const Command command_verify = {
         .name = "verify",
-        .summary = "check a document, or a version with every byte of it",
-        .arguments = "[FILE]",
+        .summary = "check a document, a version, or what is installed",
+        .arguments = "[FILE|APP]",
         .arguments_max = 1,
         .argument_kind = ARGUMENT_FILE,
         .options = options,
@@ -278,6 +294,8 @@ const Command command_verify = {
                           "muster verify target.json --root root.json" },
                         { "Is all of 1.4.2 in the depot, and as it was signed?",
                           "muster verify --app api --version 1.4.2 --depot s3://deploys/prod" },
+                        { "Has anybody changed what runs on this instance?",
+                          "sudo muster verify --installed" },
                         {},
                 },
         .run = run_verify,

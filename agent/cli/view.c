@@ -202,6 +202,31 @@ static void print_remarks(const View *view, const json_t *app) {
         }
 }
 
+static void print_installed(const View *view, const json_t *app) {
+        const json_t *rollback = json_object_get(app, "rollback"), *release, *line;
+        const char *name = text_of(app, "app") ?: "-";
+        size_t i, j;
+
+        json_array_foreach(json_object_get(app, "installed"), i, release) {
+                const char *state = text_of(release, "state") ?: "-";
+
+                if (strcmp(state, "drifted") != 0 && strcmp(state, "failed") != 0)
+                        continue;
+                fprintf(view->stream, "%s: %s%s%s: release %s (%s) is not as it was published", name,
+                        view->style->bad, state, view->style->off, text_of(release, "release") ?: "-",
+                        text_of(release, "role") ?: "-");
+                if (text_of(release, "problem"))
+                        fprintf(view->stream, ": %s", text_of(release, "problem"));
+                fputc('\n', view->stream);
+                json_array_foreach(json_object_get(release, "shown"), j, line)
+                        fprintf(view->stream, "  %s\n", json_string_value(line) ?: "-");
+        }
+        if (json_is_true(json_object_get(rollback, "ready")))
+                fprintf(view->stream, "%s: rollback ready: %s\n", name, text_of(rollback, "version") ?: "-");
+        else if (text_of(app, "version") && text_of(rollback, "reason"))
+                fprintf(view->stream, "%s: rollback not ready: %s\n", name, text_of(rollback, "reason"));
+}
+
 int view_status(const char *json, uint64_t now, FILE *stream, const Style *style, Error *error) {
         const View view = { .stream = stream, .style = style, .now = now };
         json_auto_t *status = NULL;
@@ -220,6 +245,7 @@ int view_status(const char *json, uint64_t now, FILE *stream, const Style *style
                 if (i == 0)
                         fputc('\n', stream);
                 print_remarks(&view, app);
+                print_installed(&view, app);
         }
         return 0;
 }

@@ -1,0 +1,65 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/strv.h"
+#include "artifacts/folder_names.h"
+
+typedef struct Names {
+        char **names;
+        size_t n, allocated;
+} Names;
+
+static int add(Names *names, const char *name) {
+        size_t allocated = names->allocated > 0 ? names->allocated * 2 : 16;
+        char **grown;
+
+        if (names->n + 1 >= names->allocated) {
+                grown = reallocarray(names->names, allocated, sizeof(*grown));
+                if (!grown)
+                        return -ENOMEM;
+                names->names = grown;
+                names->allocated = allocated;
+        }
+        names->names[names->n] = strdup(name);
+        if (!names->names[names->n])
+                return -ENOMEM;
+        names->names[++names->n] = NULL;
+        return 0;
+}
+
+static int read_names(DIR *dir, Names *names) {
+        for (;;) {
+                struct dirent *found;
+                int r;
+
+                errno = 0;
+                found = readdir(dir);
+                if (!found)
+                        return -errno;
+                if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
+                        continue;
+                r = add(names, found->d_name);
+                if (r < 0)
+                        return r;
+        }
+}
+
+static int compare_names(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+int folder_names(DIR *dir, char ***ret) {
+        Names names = {};
+        int r;
+
+        r = read_names(dir, &names);
+        if (r < 0) {
+                strv_free(names.names);
+                return r;
+        }
+        if (names.n > 0)
+                qsort(names.names, names.n, sizeof(*names.names), compare_names);
+        *ret = names.names;
+        return 0;
+}

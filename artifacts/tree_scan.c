@@ -1,0 +1,158 @@
+#include <string.h>
+
+#include "agent/base/file.h"
+#include "agent/base/strv.h"
+#include "artifacts/folder_names.h"
+#include "artifacts/tree_scan.h"
+
+#define READ_SIZE (256U << 10)
+
+typedef struct Scan {
+        TreeScanVisit visit;
+        void *userdata;
+        Error *error;
+        char path[UNPACK_PATH_MAX + 1];
+        size_t length;
+        unsigned depth;
+} Scan;
+
+static int fail(const Scan *scan, int r) {
+        return error_set_errno(scan->error, r, "%s", scan->length > 0 ? scan->path : "the release's folder");
+}
+
+static int scan_folder(Scan *scan, int fd);
+
+static int scan_subfolder(Scan *scan, int dirfd, const char *name) {
+        int fd, r;
+
+        if (scan->depth >= TREE_SCAN_DEPTH_MAX)
+                return 0;
+        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : fail(scan, -errno);
+        scan->depth++;
+        r = scan_folder(scan, fd);
+        scan->depth--;
+        return r;
+}
+
+static int scan_name(Scan *scan, int dirfd, const char *name) {
+        struct stat st;
+        const TreeFound found = { .path = scan->path, .name = name, .dirfd = dirfd, .st = &st };
+        int r;
+
+        if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : fail(scan, -errno);
+        r = scan->visit(&found, scan->userdata, scan->error);
+        if (r != 0)
+                return r == TREE_SCAN_SKIP ? 0 : r;
+        return S_ISDIR(st.st_mode) ? scan_subfolder(scan, dirfd, name) : 0;
+}
+
+/* Takes FD. */
+static int scan_folder(Scan *scan, int fd) {
+        _cleanup_closedir_ DIR *dir = fdopendir(fd);
+        _cleanup_strv_ char **names = NULL;
+        size_t was = scan->length, slash = was > 0 ? 1 : 0;
+        int r;
+
+        if (!dir) {
+                close_fd(fd);
+                return error_oom(scan->error);
+        }
+        r = folder_names(dir, &names);
+        if (r < 0)
+                return fail(scan, r);
+        STRV_FOREACH(name, names) {
+                size_t length = strlen(*name);
+
+                if (was + slash + length > UNPACK_PATH_MAX)
+                        continue; /* no release has it, and none loses by it */
+                if (slash)
+                        scan->path[was] = '/';
+                memcpy(scan->path + was + slash, *name, length + 1);
+                scan->length = was + slash + length;
+                r = scan_name(scan, dirfd(dir), *name);
+                scan->length = was;
+                scan->path[was] = '\0';
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+int tree_scan(int fd, TreeScanVisit visit, void *userdata, Error *error) {
+        _cleanup_free_ Scan *scan = calloc(1, sizeof(*scan));
+        int copy;
+
+        if (!scan)
+                return error_oom(error);
+        *scan = (Scan){ .visit = visit, .userdata = userdata, .error = error };
+        copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return copy < 0 ? fail(scan, -errno) : scan_folder(scan, copy);
+}
+
+static int changed(const TreeFound *found, Error *error) {
+        return error_set_fault(error, -ESTALE, FAULT_HOST, "%s: it changed while it was read", found->path);
+}
+
+static int open_file(const TreeFound *found, Error *error) {
+        struct stat st;
+        int fd = openat(found->dirfd, found->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+        if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
+                return changed(found, error);
+        if (fd < 0)
+                return error_set_errno(error, -errno, "%s", found->path);
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != found->st->st_ino) {
+                close_fd(fd);
+                return changed(found, error);
+        }
+        return fd;
+}
+
+static int digest_content(int fd, const TreeFound *found, uint8_t *buffer, DigestContext *digest,
+                          Error *error) {
+        uint64_t left = (uint64_t) found->st->st_size;
+
+        for (;;) {
+                ssize_t n = read(fd, buffer, READ_SIZE);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return error_set_errno(error, -errno, "%s", found->path);
+                if (n == 0)
+                        return left == 0 ? 0 : changed(found, error);
+                if ((uint64_t) n > left)
+                        return changed(found, error);
+                left -= (uint64_t) n;
+                if (digest_update(digest, buffer, (size_t) n) < 0)
+                        return error_oom(error);
+        }
+}
+
+int tree_found_digest(const TreeFound *found, uint8_t ret[static DIGEST_SIZE], Error *error) {
+        _cleanup_(digest_freep) DigestContext *digest = NULL;
+        _cleanup_free_ uint8_t *buffer = malloc(READ_SIZE);
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        if (!buffer || digest_new(&digest) < 0)
+                return error_oom(error);
+        fd = open_file(found, error);
+        if (fd < 0)
+                return fd;
+        r = digest_content(fd, found, buffer, digest, error);
+        if (r < 0)
+                return r;
+        return digest_final(digest, ret) < 0 ? error_oom(error) : 0;
+}
+
+int tree_found_target(const TreeFound *found, char **ret, Error *error) {
+        int r = file_read_link_at(found->dirfd, found->name, ret);
+
+        if (r == -ENOENT || r == -EINVAL || r == -ELOOP)
+                return changed(found, error);
+        return r < 0 ? error_set_errno(error, r, "%s", found->path) : 0;
+}

@@ -83,6 +83,3 @@ const ReleaseRef *engine_subject_ref(const Engine *engine);
 
 /* Parses what the store keeps beside a release, signed or local, and checks that it is the one REF names. */
 int engine_load_release(const ReleaseStore *store, const ReleaseRef *ref, Release **ret, Error *error);
-
-/* The same by its name in the store. */
-int engine_load_stored(const ReleaseStore *store, const char *name, Release **ret, Error *error);

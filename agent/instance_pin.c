@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "agent/base/strv.h"
-#include "agent/engine_step.h"
+#include "agent/installed.h"
 #include "agent/instance_pin.h"
 
 #define SUFFIX_SIZE (1 + STORE_DIGEST_DIGITS) /* "-" and the digits */
@@ -71,7 +71,7 @@ static int name_release(const ReleaseStore *store, const char *name, ReleaseRef 
         ReleaseRef ref;
         int r;
 
-        r = engine_load_stored(store, name, &release, error);
+        r = installed_load(store, name, NULL, &release, error);
         if (r < 0)
                 return r;
         if (store_name(release->version, release->sha256, expected) < 0 || strcmp(expected, name) != 0)

@@ -30,14 +30,6 @@ static int load_document(const ReleaseStore *store, const ReleaseRef *ref, Buffe
         return 0;
 }
 
-int engine_load_stored(const ReleaseStore *store, const char *name, Release **ret, Error *error) {
-        _cleanup_buffer_ Buffer document = {};
-        int r;
-
-        r = store_read_envelope(store, name, &document, error);
-        return r < 0 ? r : parse_document(name, &document, ret, error);
-}
-
 int engine_load_release(const ReleaseStore *store, const ReleaseRef *ref, Release **ret, Error *error) {
         _cleanup_buffer_ Buffer document = {};
 

@@ -200,7 +200,6 @@ Config *config_free(Config *config) {
                 free(config->apps[i].name);
                 free_strings(&config->apps[i], true);
         }
-        free(config->apps);
         free_strings(config, false);
         free(config);
         return NULL;
@@ -230,21 +229,28 @@ static int refuse_memory(Parser *parser) {
         return 0;
 }
 
-static AppConfig *add_app(Config *config, const char *name) {
-        AppConfig *grown;
-
+AppConfig *config_find_app(Config *config, const char *name) {
         for (size_t i = 0; i < config->n_apps; i++)
                 if (strcmp(config->apps[i].name, name) == 0)
                         return &config->apps[i];
-        grown = reallocarray(config->apps, config->n_apps + 1, sizeof(*grown));
-        if (!grown)
-                return NULL;
-        config->apps = grown;
-        grown[config->n_apps] = (AppConfig){ .name = strdup(name) };
-        if (!grown[config->n_apps].name)
-                return NULL;
-        config->n_apps++;
-        return set_defaults(&grown[config->n_apps - 1], true) < 0 ? NULL : &grown[config->n_apps - 1];
+        return NULL;
+}
+
+int config_add_app(Config *config, const char *name, AppConfig **ret, Error *error) {
+        AppConfig *app = config_find_app(config, name);
+
+        if (app) {
+                *ret = app;
+                return 0;
+        }
+        if (config->n_apps == CONFIG_APPS_MAX)
+                return error_set_fault(error, -E2BIG, FAULT_INPUT, "more than %u apps", CONFIG_APPS_MAX);
+        app = &config->apps[config->n_apps++];
+        *app = (AppConfig){ .name = strdup(name) };
+        if (!app->name || set_defaults(app, true) < 0)
+                return error_oom(error);
+        *ret = app;
+        return 0;
 }
 
 static bool section_exists(const char *section) {
@@ -261,9 +267,16 @@ static const char *app_of_section(const char *section) {
 }
 
 static int open_app(Parser *parser, const char *name) {
+        Error problem = {};
+        AppConfig *app;
+        int r;
+
         if (!name_is_valid(name))
                 return refuse(parser, "bad app name", name, "letters, digits, '.', '_' and '-'");
-        return add_app(parser->config, name) ? 1 : refuse_memory(parser);
+        r = config_add_app(parser->config, name, &app, &problem);
+        if (r == -E2BIG)
+                return refuse(parser, problem.message, name, NULL);
+        return r < 0 ? refuse_memory(parser) : 1;
 }
 
 /* inih makes nothing known of a section without keys, but [app NAME] alone is a whole app with its defaults, and what
@@ -324,11 +337,9 @@ static int set_key(Parser *parser, const char *section, const char *name, const 
                 return refuse(parser, "a key before any section:", name, NULL);
         if (!row)
                 return refuse(parser, "unknown key", name, NULL);
-        if (app) {
-                object = add_app(parser->config, app_of_section(section));
-                if (!object)
-                        return refuse_memory(parser);
-        }
+        if (app)
+                object = config_find_app(parser->config,
+                                         app_of_section(section)); /* open_section() has made it */
         r = set_value(object, row, value);
         if (r == -ENOMEM)
                 return refuse_memory(parser);
@@ -391,8 +402,6 @@ static bool depot_is_valid(const char *uri) {
 }
 
 int config_check(const Config *config, Error *error) {
-        if (config->n_apps > CONFIG_APPS_MAX)
-                return error_set_fault(error, -EINVAL, FAULT_INPUT, "more than %u apps", CONFIG_APPS_MAX);
         if (!config->depot)
                 return 0;
         if (!depot_is_valid(config->depot))
@@ -482,11 +491,4 @@ int config_load(const char *path, Config **ret, Error *error) {
 
 bool config_is_configured(const Config *config) {
         return config->depot;
-}
-
-const AppConfig *config_find_app(const Config *config, const char *name) {
-        for (size_t i = 0; i < config->n_apps; i++)
-                if (strcmp(config->apps[i].name, name) == 0)
-                        return &config->apps[i];
-        return NULL;
 }

@@ -55,7 +55,7 @@ typedef struct Config {
         uint64_t heartbeat_interval;
         int launch_failure; /* LaunchFailure */
 
-        AppConfig *apps;
+        AppConfig apps[CONFIG_APPS_MAX]; /* they stay where they are when more are added */
         size_t n_apps;
 } Config;
 
@@ -86,4 +86,7 @@ int config_check(const Config *config, Error *error);
 int config_load(const char *path, Config **ret, Error *error);
 
 bool config_is_configured(const Config *config);
-const AppConfig *config_find_app(const Config *config, const char *name);
+AppConfig *config_find_app(Config *config, const char *name); /* NULL: there is none */
+
+/* The app of that name, a new one with the defaults where there is none. -E2BIG. */
+int config_add_app(Config *config, const char *name, AppConfig **ret, Error *error);

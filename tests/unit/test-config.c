@@ -1,16 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include <cmocka.h>
-
+#include "agent/base/buffer.h"
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/config.h"
+#include "tests/unit/test.h"
 
 static int parse(Config *config, const char *text, Error *error) {
         return config_parse(config, "muster.conf", text, error);
@@ -127,6 +123,26 @@ static void test_long_line(_unused_ void **state) {
         assert_non_null(strstr(error.message, "muster.conf:2: line too long"));
 }
 
+static void test_apps(_unused_ void **state) {
+        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_buffer_ Buffer text = {};
+        AppConfig *first, *app;
+        Error error = {};
+
+        assert_int_equal(config_new(&config), 0);
+        assert_int_equal(config_add_app(config, "a0", &first, &error), 0);
+        assert_true(first->required);
+        for (unsigned i = 1; i < CONFIG_APPS_MAX; i++)
+                assert_true(buffer_printf(&text, "[app a%u]\n", i) >= 0);
+        assert_int_equal(parse(config, buffer_string(&text), &error), 0);
+        assert_int_equal(config->n_apps, CONFIG_APPS_MAX);
+        assert_int_equal(config_add_app(config, "a0", &app, &error), 0);
+        assert_ptr_equal(app, first);
+        assert_int_equal(config_add_app(config, "one-more", &app, &error), -E2BIG);
+        assert_int_equal(parse(config, "\n[app one-more]\n", &error), -EINVAL);
+        assert_string_equal(error.message, "muster.conf:2: more than 64 apps 'one-more'");
+}
+
 static void test_check(_unused_ void **state) {
         static const struct {
                 const char *text, *message;
@@ -188,8 +204,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_defaults),    cmocka_unit_test(test_whole),
                 cmocka_unit_test(test_bad_input),   cmocka_unit_test(test_long_line),
-                cmocka_unit_test(test_handwriting), cmocka_unit_test(test_check),
-                cmocka_unit_test(test_load),
+                cmocka_unit_test(test_handwriting), cmocka_unit_test(test_apps),
+                cmocka_unit_test(test_check),       cmocka_unit_test(test_load),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -456,7 +456,7 @@ static int on_poll(void *userdata, Error *error) {
         if (agent->setup.n_apps == 0)
                 return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
         for (size_t i = 0; i < agent->setup.n_apps; i++)
-                app_poll(agent->setup.apps[i]);
+                (void) app_poll(agent->setup.apps[i]);
         return 0;
 }
 

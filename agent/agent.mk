@@ -52,4 +52,5 @@ UNIT_TESTS += \
         test-launch \
         test-local_pin \
         test-record \
-        test-target_watch
+        test-target_watch \
+        test-target_watch-offers

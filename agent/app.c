@@ -260,6 +260,8 @@ static void on_target(_unused_ TargetWatch *watch, void *userdata) {
         if (target && !app->record.deployment.local && !app->record.pin.release.version)
                 go_for(app, target->stable.sha256, "the target asks for another release now");
         evaluate(app);
+        if (app->engine) /* which evaluate() leaves alone */
+                app->changed(app, app->userdata);
 }
 
 /* Whatever another machine wrote into this record, before an image was made of it, is nothing to act on: only what
@@ -404,8 +406,20 @@ App *app_free(App *app) {
         return NULL;
 }
 
-void app_poll(App *app) {
-        target_watch_poll(app->watch);
+uint64_t app_poll(App *app) {
+        return target_watch_poll(app->watch);
+}
+
+bool app_has_looked(const App *app, uint64_t look) {
+        return target_watch_has_looked(app->watch, look);
+}
+
+int app_offer_target(App *app, const void *envelope, size_t size, Error *error) {
+        return target_watch_offer(app->watch, envelope, size, error);
+}
+
+void app_set_poll_interval(App *app, uint64_t interval) {
+        target_watch_set_interval(app->watch, interval);
 }
 
 /* The app's name and version come from the release itself. */
@@ -463,6 +477,10 @@ int app_unpin(App *app, bool *ret_changed, Error *error) {
 
 const char *app_name(const App *app) {
         return app->config->name;
+}
+
+const char *app_group(const App *app) {
+        return app->group;
 }
 
 bool app_is_required(const App *app) {

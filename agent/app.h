@@ -36,8 +36,11 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
 App *app_free(App *app);
 DEFINE_CLEANUP(App *, app_free)
 
-/* Looks at the depot now. */
-void app_poll(App *app);
+/* As target_watch_poll() and the functions after it; AppChanged follows every look. */
+uint64_t app_poll(App *app);
+bool app_has_looked(const App *app, uint64_t look);
+int app_offer_target(App *app, const void *envelope, size_t size, Error *error);
+void app_set_poll_interval(App *app, uint64_t interval);
 
 /* Deploys a release that root hands over. -EBUSY while another deployment runs. */
 int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error);
@@ -51,6 +54,7 @@ int app_pin(App *app, const char *version, const char *reason, bool *ret_changed
 int app_unpin(App *app, bool *ret_changed, Error *error);
 
 const char *app_name(const App *app);
+const char *app_group(const App *app); /* the deployment group */
 bool app_is_required(const App *app);
 AppReadiness app_readiness(const App *app);
 const Deployment *app_deployment(const App *app); /* the one that runs, or NULL */

@@ -18,8 +18,10 @@ struct TargetWatch {
         DepotOp *op;
         char *etag; /* of the document that was judged last */
         Target *target;
-        bool fresh; /* or freshness is not asked for */
-        bool asked; /* to look again while a look was on its way */
+        bool fresh;      /* or freshness is not asked for */
+        bool asked;      /* to look again while a look was on its way */
+        uint64_t begun;  /* looks */
+        uint64_t judged; /* the latest look that did not end for want of an answer */
         char problem[ERROR_MESSAGE_MAX];
         uint64_t retry_delay;
 };
@@ -52,6 +54,8 @@ static void end_look(TargetWatch *watch, int result, const Error *error) {
 
         watch->op = depot_op_free(watch->op);
         watch->asked = false;
+        if (result >= 0 || error->fault != FAULT_HOST)
+                watch->judged = watch->begun;
         if (result < 0 && strcmp(watch->problem, error->message) != 0) {
                 snprintf(watch->problem, sizeof(watch->problem), "%s", error->message);
                 log_problem(watch);
@@ -171,9 +175,23 @@ static int accept(TargetWatch *watch, Target *target, Error *error) {
         return 0;
 }
 
-static int judge(TargetWatch *watch, const DepotReply *reply, Error *error) {
+static int judge_envelope(TargetWatch *watch, const void *envelope, size_t size, Error *error) {
         const TargetWatchContext *context = &watch->context;
         _cleanup_target_ Target *target = NULL;
+        int r;
+
+        r = target_open(context->root, envelope, size, clock_realtime(context->clock), context->app,
+                        context->group, &target, error);
+        if (r >= 0)
+                r = accept(watch, target, error);
+        if (r < 0)
+                return r;
+        target = NULL;
+        return 0;
+}
+
+static int judge(TargetWatch *watch, const DepotReply *reply, Error *error) {
+        const TargetWatchContext *context = &watch->context;
         int r;
 
         if (reply->outcome == DEPOT_NOT_MODIFIED)
@@ -182,13 +200,9 @@ static int judge(TargetWatch *watch, const DepotReply *reply, Error *error) {
                 return error_set_fault(error, -ENOENT, FAULT_INPUT,
                                        "group %s of %s has no target in the depot", context->group,
                                        context->app);
-        r = target_open(context->root, reply->body, reply->body_size, clock_realtime(context->clock),
-                        context->app, context->group, &target, error);
-        if (r >= 0)
-                r = accept(watch, target, error);
+        r = judge_envelope(watch, reply->body, reply->body_size, error);
         if (r < 0)
                 return r;
-        target = NULL;
         return string_set(&watch->etag, reply->etag) < 0 ? error_oom(error) : 0;
 }
 
@@ -212,6 +226,7 @@ static void get_target(TargetWatch *watch) {
         Error error = {};
         int r;
 
+        watch->begun++;
         r = layout_target(context->app, context->group, key, &error);
         if (r >= 0)
                 r = depot_get_start(context->depot, key, watch->etag, DSSE_ENVELOPE_SIZE_MAX, on_target,
@@ -249,11 +264,41 @@ int target_watch_new(const TargetWatchContext *context, TargetWatchChanged chang
         return 0;
 }
 
-void target_watch_poll(TargetWatch *watch) {
+uint64_t target_watch_poll(TargetWatch *watch) {
         if (watch->op)
                 watch->asked = true;
         else
                 look_after(watch, 0);
+        return watch->begun + 1;
+}
+
+bool target_watch_has_looked(const TargetWatch *watch, uint64_t look) {
+        return watch->judged >= look;
+}
+
+int target_watch_offer(TargetWatch *watch, const void *envelope, size_t size, Error *error) {
+        int r;
+
+        if (wants_freshness(watch)) {
+                (void) target_watch_poll(watch);
+                return 0;
+        }
+        r = judge_envelope(watch, envelope, size, error);
+        if (r < 0)
+                return r;
+        watch->fresh = true;
+        watch->op = depot_op_free(watch->op); /* what it would find may be older */
+        (void) target_watch_poll(watch);
+        watch->changed(watch, watch->userdata);
+        return 0;
+}
+
+void target_watch_set_interval(TargetWatch *watch, uint64_t interval) {
+        bool shorter = interval < watch->context.interval;
+
+        watch->context.interval = interval;
+        if (shorter && !watch->op)
+                look_after(watch, with_jitter(interval));
 }
 
 const Target *target_watch_target(const TargetWatch *watch) {

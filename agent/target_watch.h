@@ -35,8 +35,19 @@ int target_watch_new(const TargetWatchContext *context, TargetWatchChanged chang
 TargetWatch *target_watch_free(TargetWatch *watch);
 DEFINE_CLEANUP(TargetWatch *, target_watch_free)
 
-/* Looks now. */
-void target_watch_poll(TargetWatch *watch);
+/* Looks now, or again once the look under way has ended. Returns the number of that look. */
+uint64_t target_watch_poll(TargetWatch *watch);
+
+/* Whether that look, or a later one, has come to a judgement: the target that was found is durably in the record, or
+ * refused. A look that a depot did not answer has not. */
+bool target_watch_has_looked(const TargetWatch *watch, uint64_t look);
+
+/* A target that came another way than by a look, such as in a message: judged and kept as the depot's own. Where the
+ * trust root asks for freshness, nothing is done but to look. */
+int target_watch_offer(TargetWatch *watch, const void *envelope, size_t size, Error *error);
+
+/* From now on, the time between two looks; a shorter one begins at once. */
+void target_watch_set_interval(TargetWatch *watch, uint64_t interval);
 
 /* The accepted target, NULL if there is none that may be acted on. */
 const Target *target_watch_target(const TargetWatch *watch);

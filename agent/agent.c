@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-id128.h>
 
@@ -13,6 +15,7 @@
 #include "agent/launch.h"
 #include "agent/messages.h"
 #include "agent/root_update.h"
+#include "agent/state_lock.h"
 #include "artifacts/release.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
@@ -31,6 +34,7 @@ typedef struct Setup {
         Depot *depot;
         RootUpdate *root_update;
         int state_fd;
+        int lock_fd;
         Launch *launch;
         App **apps;
         size_t n_apps;
@@ -46,7 +50,8 @@ struct Agent {
         sd_event_source *inotify;
         sd_event_source *timer; /* builds the setup */
         uint64_t retry_delay;
-        bool reload;                     /* once no deployment runs */
+        bool reload; /* once no deployment runs */
+        bool unconfigured;
         char waiting[ERROR_MESSAGE_MAX]; /* what it lacks, "" while it runs */
         Setup setup;
 };
@@ -63,8 +68,9 @@ static void setup_deinit(Setup *setup) {
         identity_deinit(&setup->identity);
         trust_root_free(setup->root);
         close_fd(setup->state_fd);
+        close_fd(setup->lock_fd);
         config_free(setup->config);
-        *setup = (Setup){ .state_fd = -1 };
+        *setup = (Setup){ .state_fd = -1, .lock_fd = -1 };
 }
 
 static bool is_deploying(const Agent *agent) {
@@ -258,16 +264,17 @@ static int build(Agent *agent, Error *error) {
         Setup *setup = &agent->setup;
         int r;
 
-        r = config_load(agent->config_path, &setup->config, error);
-        if (r < 0)
-                return r;
         if (!config_is_configured(setup->config)) {
+                agent->unconfigured = true;
                 wait_for(agent, LOG_NOTICE, "unconfigured: waiting for a depot in /etc/muster/muster.conf");
                 return 0;
         }
         setup->state_fd = file_open_folder_at(AT_FDCWD, setup->config->state_dir, STATE_DIR_MODE);
         if (setup->state_fd < 0)
                 return error_set_errno(error, setup->state_fd, "cannot open %s", setup->config->state_dir);
+        setup->lock_fd = state_lock_take(setup->state_fd, setup->config->state_dir, error);
+        if (setup->lock_fd < 0)
+                return setup->lock_fd;
         r = root_update_load(setup->config->trust_root, setup->state_fd, &setup->root, error);
         if (r >= 0)
                 r = config_aws_open(setup->config, setup->config->depot, agent->event, &setup->aws, error);
@@ -279,11 +286,22 @@ static int build(Agent *agent, Error *error) {
 
 static int on_build(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Agent *agent = userdata;
+        Config *config = NULL;
         Error error = {};
+        int r;
 
         agent->reload = false;
+        r = config_load(agent->config_path, &config, &error);
+        if (r < 0 && agent->setup.n_apps > 0) {
+                log_error("%s; what was configured before stays in force", error.message);
+                return 0;
+        }
         setup_deinit(&agent->setup);
-        if (build(agent, &error) < 0)
+        agent->setup.config = config;
+        agent->unconfigured = false;
+        if (r >= 0)
+                r = build(agent, &error);
+        if (r < 0)
                 give_up_for_now(agent, &error);
         return 0;
 }
@@ -344,7 +362,7 @@ static const char *state_of(const Agent *agent) {
         bool failed = false;
 
         if (setup->n_apps == 0)
-                return setup->config && config_is_configured(setup->config) ? "waiting" : "unconfigured";
+                return agent->unconfigured ? "unconfigured" : "waiting";
         if (is_deploying(agent))
                 return "deploying";
         for (size_t i = 0; i < setup->n_apps; i++) {
@@ -415,8 +433,19 @@ static int add_history(json_t *all, const App *app, size_t limit, Error *error) 
         return json_array_extend(all, history) < 0 ? error_oom(error) : 0;
 }
 
+/* What hooks printed may be anything: it is root's, as the files are that it comes from. */
+static void hide_output(json_t *deployments) {
+        json_t *deployment, *step;
+        size_t i, k;
+
+        json_array_foreach(deployments, i, deployment)
+                json_array_foreach(json_object_get(deployment, "steps"), k, step)
+                        (void) json_object_del(step, "output_tail");
+}
+
 /* APP "" is all of them. */
-static int on_history(void *userdata, const char *name, size_t limit, char **ret_json, Error *error) {
+static int on_history(void *userdata, const char *name, size_t limit, bool with_output, char **ret_json,
+                      Error *error) {
         const Agent *agent = userdata;
         json_auto_t *json = NULL;
         json_t *all = json_array();
@@ -432,8 +461,22 @@ static int on_history(void *userdata, const char *name, size_t limit, char **ret
                         r = add_history(all, agent->setup.apps[i], limit, error);
         if (r < 0)
                 return r;
+        if (!with_output)
+                hide_output(all);
         *ret_json = json_dumps(json, JSON_COMPACT);
         return *ret_json ? 0 : error_oom(error);
+}
+
+static int check_archive(int fd, Error *error) {
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+
+        if (flags < 0 || fstat(fd, &st) < 0)
+                return error_set_errno(error, -errno, "cannot look at the archive");
+        if (!S_ISREG(st.st_mode) || (flags & O_ACCMODE) == O_WRONLY || flags & O_PATH)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "the archive: expected the descriptor of a file that can be read");
+        return 0;
 }
 
 static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
@@ -441,13 +484,15 @@ static int on_deploy_local(void *userdata, const char *release_json, int archive
         const Agent *agent = userdata;
         _cleanup_release_ Release *release = NULL;
         App *app;
+        int r;
 
         if (release_parse(release_json, strlen(release_json), &release, error) < 0)
                 return -EINVAL;
         app = find_app(agent, release->app);
         if (!app)
                 return no_such_app(agent, release->app, error);
-        return app_deploy_local(app, release_json, archive_fd, ret_id, error);
+        r = check_archive(archive_fd, error);
+        return r < 0 ? r : app_deploy_local(app, release_json, archive_fd, ret_id, error);
 }
 
 static int on_poll(void *userdata, Error *error) {
@@ -512,7 +557,7 @@ int agent_new(sd_event *event, const char *config_path, Agent **ret, Error *erro
                 .event = sd_event_ref(event),
                 .inotify_fd = -1,
                 .retry_delay = RETRY_FIRST,
-                .setup.state_fd = -1,
+                .setup = { .state_fd = -1, .lock_fd = -1 },
         };
         if (string_set(&agent->config_path, config_path) < 0)
                 return error_oom(error);

@@ -29,6 +29,7 @@ LIB_SRC += \
         agent/recover.c \
         agent/report.c \
         agent/root_update.c \
+        agent/state_lock.c \
         agent/step_commit.c \
         agent/step_fetch.c \
         agent/step_health.c \

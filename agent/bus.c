@@ -68,7 +68,8 @@ static int on_get_history(sd_bus_message *message, void *userdata, _unused_ sd_b
         r = sd_bus_message_read(message, "su", &app, &limit);
         if (r < 0)
                 return r;
-        r = service->handlers->history(service->userdata, app, MIN(limit, BUS_HISTORY_MAX), &json, &error);
+        r = service->handlers->history(service->userdata, app, MIN(limit, BUS_HISTORY_MAX),
+                                       check_root(message, NULL) >= 0, &json, &error);
         return r < 0 ? reply_error(message, r, &error) : sd_bus_reply_method_return(message, "s", json);
 }
 

@@ -11,6 +11,7 @@
 #include "agent/recover.h"
 
 #define EXIT_BAD_INPUT 3
+#define EXIT_NOT_ALLOWED 4
 
 static const char help[] =
         "Usage: musterd [OPTION]\n"
@@ -175,6 +176,10 @@ int main(int argc, char **argv) {
                 return ret;
         if (options.check)
                 return check_config(options.config_path);
+        if (geteuid() != 0) {
+                fputs("musterd: only root can deploy; run it as the service musterd.service\n", stderr);
+                return EXIT_NOT_ALLOWED;
+        }
         if (options.recover)
                 return run_recover(options.config_path);
         if (run(options.config_path, &error) < 0) {

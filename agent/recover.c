@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include "agent/engine_step.h"
 #include "agent/placement.h"
 #include "agent/recover.h"
+#include "agent/state_lock.h"
 
 #define APPS_FOLDER "apps"
 
@@ -80,7 +82,7 @@ static int recover_apps(const Config *config, const UnitFiles *files, DIR *dir, 
 int recover(const Config *config, const char *boot_id, bool *ret_reload, Error *error) {
         _cleanup_free_ char *path = NULL;
         _cleanup_closedir_ DIR *dir = NULL;
-        _cleanup_close_ int unit_dir = -1;
+        _cleanup_close_ int state_fd = -1, lock = -1, unit_dir = -1;
         UnitFiles files = { .reserved = unit_files_reserved };
 
         if (asprintf(&path, "%s/" APPS_FOLDER, config->state_dir) < 0) {
@@ -90,6 +92,12 @@ int recover(const Config *config, const char *boot_id, bool *ret_reload, Error *
         dir = opendir(path);
         if (!dir)
                 return errno == ENOENT ? 0 : error_set_errno(error, -errno, "cannot read %s", path);
+        state_fd = file_open_at(AT_FDCWD, config->state_dir, O_DIRECTORY | O_RDONLY, 0);
+        if (state_fd < 0)
+                return error_set_errno(error, state_fd, "cannot open %s", config->state_dir);
+        lock = state_lock_take(state_fd, config->state_dir, error);
+        if (lock < 0)
+                return lock;
         unit_dir = file_open_folder_at(AT_FDCWD, config->unit_dir, 0755);
         if (unit_dir < 0)
                 return error_set_errno(error, unit_dir, "cannot open %s", config->unit_dir);

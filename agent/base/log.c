@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+
+#define SD_JOURNAL_SUPPRESS_LOCATION /* it would always be the same line here */
 #include <systemd/sd-journal.h>
 
 #include "agent/base/log.h"
@@ -59,16 +61,19 @@ void log_message(int priority, const char *message_id, const LogFields *fields, 
         int saved = errno;
         char text[LOG_TEXT_MAX];
         va_list arguments;
+        size_t n = 0;
 
         if (priority > max_priority)
                 return;
+        if (fields &&
+            fields->app) /* a person reads texts, not fields, and an instance may carry several apps */
+                n = MIN((size_t) snprintf(text, sizeof(text), "%s: ", fields->app), sizeof(text) - 1);
         va_start(arguments, format);
-        (void) vsnprintf(text, sizeof(text), format, arguments);
+        (void) vsnprintf(text + n, sizeof(text) - n, format, arguments);
         va_end(arguments);
         if (stderr_is_journal())
                 send_to_journal(priority, message_id, fields, text);
         else
-                fprintf(stderr, "%s%s%s\n", fields && fields->app ? fields->app : "",
-                        fields && fields->app ? ": " : "", text);
+                fprintf(stderr, "%s\n", text);
         errno = saved;
 }

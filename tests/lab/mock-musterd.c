@@ -49,7 +49,8 @@ static int on_status(void *userdata, char **ret, Error *error) {
 }
 
 /* The history of the file, or of the deployment that was asked for. */
-static int on_history(void *userdata, const char *app, size_t limit, char **ret, Error *error) {
+static int on_history(void *userdata, const char *app, size_t limit, _unused_ bool with_output, char **ret,
+                      Error *error) {
         const Mock *mock = userdata;
         json_auto_t *json = NULL;
 

@@ -1,9 +1,13 @@
 """muster on an instance, with musterd: status, history, poll, and deployments by hand."""
 
 import json
+import os
+import signal
+import subprocess
 
 import pytest
 from rig.desk import DENIED, FAILED, NOT_FOUND, OK
+from rig.host import wait_for
 
 APPSPEC = """\
 version: 0.0
@@ -90,13 +94,17 @@ def test_deploy_by_hand(machine):
 
 def test_others_may_look_only(machine):
     configure(machine)
+    machine.app("echo the password is secret")
+    machine.muster("deploy", "--local", "/root/app", "--app", "api")
 
     def as_nobody(*words):
         return machine.instance.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "muster", *words,
                                     check=False)
 
     assert as_nobody("status").code == OK
-    assert as_nobody("history").code == OK
+    assert "secret" in machine.muster("history", "--steps").out
+    history = as_nobody("history", "--json")
+    assert history.code == OK and "AFTER_INSTALL" in history.out and "secret" not in history.out
     assert (as_nobody("poll").code, as_nobody("poll").err) == (DENIED, "muster: only root may ask musterd for this\n")
 
 
@@ -104,3 +112,34 @@ def test_musterd_that_is_not_there(machine):
     machine.instance.run("systemctl", "stop", "musterd")
     done = machine.muster("status", code=7)
     assert done.err == "muster: musterd does not run on this machine (systemctl status musterd)\n"
+
+
+def test_second_musterd_waits(machine):
+    configure(machine)
+    second = machine.instance.start("musterd", stderr=subprocess.PIPE)
+    assert "another musterd works on /var/lib/muster" in second.stderr.readline()
+    machine.app("true")
+    machine.muster("deploy", "--local", "/root/app", "--app", "api")  # by the first
+    machine.instance.run("systemctl", "stop", "musterd")
+    wait_for(lambda: machine.instance.run("muster", "status", check=False).code == OK, 60, "the second to take over")
+    os.killpg(second.pid, signal.SIGKILL)
+    second.communicate()
+
+
+def test_musterd_is_for_root(machine):
+    done = machine.instance.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "musterd", check=False)
+    assert (done.code, done.err) == (DENIED, "musterd: only root can deploy; run it as the service musterd.service\n")
+
+
+def test_mistake_in_a_running_configuration(machine):
+    """It is told and not taken up; a restart then waits, and says for what."""
+    configure(machine)
+    machine.instance.put("/etc/muster/muster.conf", CONFIGURATION + "required = perhaps\n")
+    machine.instance.run("systemctl", "reload", "musterd")
+    machine.instance.wait_message("expected yes or no; what was configured before stays in force", unit="musterd.service")
+    assert [app["app"] for app in machine.json("status")["apps"]] == ["api"]
+    machine.instance.run("systemctl", "restart", "musterd")
+    wait_for(lambda: "muster.conf:6: bad value of required: 'perhaps'" in machine.json("status")["reason"], 30, "the reason")
+    assert machine.json("status")["state"] == "waiting"
+    machine.instance.put("/etc/muster/muster.conf", CONFIGURATION)
+    wait_for(lambda: machine.json("status")["apps"], 30, "the app")

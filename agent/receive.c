@@ -217,7 +217,6 @@ static int start_fetch(Receive *receive, int fd, Error *error) {
                 .chunk_size = artifact->chunk_size,
                 .chunks = &artifact->chunks.items[0].sha256,
                 .n_chunks = artifact->chunks.n,
-                .sha256 = artifact->sha256,
         };
         char key[LAYOUT_KEY_MAX];
         int r;

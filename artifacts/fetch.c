@@ -39,7 +39,7 @@ struct Fetch {
         uint64_t size;
         uint8_t sha256[DIGEST_SIZE];
         ChunkWindow *window;
-        DigestContext *digest; /* of all that has been written */
+        DigestContext *digest; /* of all that has been written, if somebody wants to know */
         bool *was_wrong;       /* by chunk: one wrong digest is forgiven */
         Stream streams[FETCH_STREAMS_MAX];
         FetchPace pace;
@@ -246,7 +246,7 @@ static void on_range_done(DepotOp *op, int result, const Error *error, void *use
 
 /* The first chunk has been written whole. */
 static int leave_chunk(Fetch *fetch, const uint8_t *data, size_t size) {
-        if (digest_update(fetch->digest, data, size) < 0)
+        if (fetch->digest && digest_update(fetch->digest, data, size) < 0)
                 return error_oom(&fetch->error);
         chunk_window_consume(fetch->window);
         fetch->head_written = 0;
@@ -375,6 +375,8 @@ static int on_watch(sd_event_source *source, _unused_ uint64_t usec, void *userd
 static int check_whole(Fetch *fetch) {
         uint8_t digest[DIGEST_SIZE];
 
+        if (!fetch->digest)
+                return 0;
         if (digest_final(fetch->digest, digest) < 0)
                 return error_oom(&fetch->error);
         if (memcmp(digest, fetch->sha256, sizeof(digest)) == 0)
@@ -427,20 +429,29 @@ static int check_artifact(const FetchArtifact *artifact, const char *uri, Error 
         return 0;
 }
 
+static int expect_whole(Fetch *fetch, const char *sha256, Error *error) {
+        if (hex_decode(sha256, fetch->sha256, DIGEST_SIZE) < 0)
+                return error_set_fault(error, -EINVAL, FAULT_RELEASE,
+                                       "%s: its SHA-256 is not 64 hexadecimal digits", fetch->uri);
+        return digest_new(&fetch->digest) < 0 ? error_oom(error) : 0;
+}
+
 static int set_artifact(Fetch *fetch, const FetchArtifact *artifact, Error *error) {
         int r;
 
         r = check_artifact(artifact, fetch->uri, error);
         if (r < 0)
                 return r;
-        if (hex_decode(artifact->sha256, fetch->sha256, DIGEST_SIZE) < 0)
-                return error_set_fault(error, -EINVAL, FAULT_RELEASE,
-                                       "%s: its SHA-256 is not 64 hexadecimal digits", fetch->uri);
+        if (artifact->sha256) {
+                r = expect_whole(fetch, artifact->sha256, error);
+                if (r < 0)
+                        return r;
+        }
         fetch->size = artifact->size;
         fetch->was_wrong = calloc(artifact->n_chunks, sizeof(*fetch->was_wrong));
         r = chunk_window_new(artifact->size, (size_t) artifact->chunk_size, artifact->chunks,
                              FETCH_MEMORY_MAX, &fetch->window);
-        return r < 0 || !fetch->was_wrong || digest_new(&fetch->digest) < 0 ? error_oom(error) : 0;
+        return r < 0 || !fetch->was_wrong ? error_oom(error) : 0;
 }
 
 static void on_output_ready(void *userdata) {

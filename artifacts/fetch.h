@@ -9,6 +9,13 @@
  * for once more; if it is wrong again, what was published is wrong, and the fetch fails with FAULT_RELEASE,
  * naming chunk and key.
  *
+ * The chunks' digests alone decide: they stand in the signed release, they cover the artifact from its first
+ * byte to its last without gap or overlap (fetch_start() refuses what does not add up to SIZE), and every
+ * chunk is written once, in order. Two artifacts that pass would collide in SHA-256 in some chunk. So the
+ * digest of the whole, which names the artifact in the depot, can tell nothing about the bytes that the
+ * chunks have not told; it takes the same time once more, and is for whoever wants to know whether a release
+ * contradicts itself (`muster verify`).
+ *
  * A transfer that is far slower than the others were gives way to a new one.
  *
  * What has been received and not yet been written is held in memory: FETCH_MEMORY_MAX bytes at most, taken as
@@ -37,10 +44,10 @@ typedef struct FetchArtifact {
         uint64_t chunk_size; /* of all chunks but the last, which may be smaller; 1 to FETCH_CHUNK_SIZE_MAX */
         const uint8_t (*chunks)[DIGEST_SIZE]; /* SHA-256 of each */
         size_t n_chunks;                      /* 1 to FETCH_CHUNKS_MAX, as many as SIZE has */
-        const char *sha256;                   /* of the whole, lower-case hex */
+        const char *sha256; /* of the whole, lower-case hex; NULL: only the chunks are checked */
 } FetchArtifact;
 
-/* RESULT is 0 once every byte has been written and the digest of the whole is right; or a negative errno:
+/* RESULT is 0 once every byte has been written and every digest was right; or a negative errno:
  *
  *      -EBADMSG    a chunk, the size or the whole is not what the release says (FAULT_RELEASE)
  *      -ENOENT     the depot does not have the key (FAULT_RELEASE), or is not there itself (FAULT_HOST)

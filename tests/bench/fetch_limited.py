@@ -100,7 +100,7 @@ def describe(content, folder):
     """What a signed release would say of it, as depot-driver reads it."""
     digests = [hashlib.sha256(content[i:i + CHUNK]).hexdigest() for i in range(0, len(content), CHUNK)]
     file = folder / "description"
-    file.write_text(f"{len(content)} {CHUNK} {hashlib.sha256(content).hexdigest()}\n" + "\n".join(digests) + "\n")
+    file.write_text(f"{len(content)} {CHUNK} -\n" + "\n".join(digests) + "\n")
     return file
 
 

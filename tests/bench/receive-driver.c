@@ -101,7 +101,6 @@ static void start(Driver *driver) {
                 .chunk_size = driver->digest.chunk_size,
                 .chunks = (const uint8_t(*)[DIGEST_SIZE]) driver->digest.chunks,
                 .n_chunks = driver->digest.chunk_count,
-                .sha256 = driver->sha256,
         };
         Error error = {};
         int fds[2];

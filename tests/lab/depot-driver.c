@@ -8,7 +8,7 @@
  *     depot-driver delete URI KEY
  *     depot-driver fetch URI KEY DESCRIPTION
  *
- * DESCRIPTION is a file: size, chunk size and SHA-256 of the whole in the first line, then one line with the
+ * DESCRIPTION is a file: size, chunk size and SHA-256 of the whole (or "-") in the first line, then one line with the
  * SHA-256 of each chunk. */
 
 #include <fcntl.h>
@@ -178,7 +178,7 @@ static int read_description(const char *path, char ***ret_lines, FetchArtifact *
         for (size_t i = 3; i < n; i++)
                 if (hex_decode(lines[i], digests[i - 3], DIGEST_SIZE) < 0)
                         return -EINVAL;
-        ret->sha256 = lines[2];
+        ret->sha256 = string_equal(lines[2], "-") ? NULL : lines[2];
         ret->chunks = (const uint8_t(*)[DIGEST_SIZE]) digests;
         ret->n_chunks = n - 3;
         *ret_lines = TAKE_PTR(lines);

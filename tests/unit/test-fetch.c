@@ -118,6 +118,7 @@ static void fetch_file(Fixture *f, Depot *depot, size_t at_most) {
         Fetch *fetch;
 
         f->finished = false;
+        f->last_progress = 0;
         start(f, depot, fd, &fetch);
         run(f);
         assert_int_equal(assert_prefix(f, fd, at_most), f->statistics.written);
@@ -304,6 +305,19 @@ static void test_wrong_whole(void **state) {
 
         f->sha256[0] = f->sha256[0] == '0' ? '1' : '0';
         fetch_file(f, f->depot, SIZE);
+        assert_int_equal(f->result, -EBADMSG);
+        assert_int_equal(f->error.fault, FAULT_RELEASE);
+}
+
+/* Without the digest of the whole the chunks decide, all of them: also the last, which is smaller. */
+static void test_chunks_alone(void **state) {
+        Fixture *f = *state;
+
+        f->artifact.sha256 = NULL;
+        fetch_file(f, f->depot, SIZE);
+        assert_int_equal(f->result, 0);
+        f->digests[f->artifact.n_chunks - 1][0] ^= 1;
+        fetch_file(f, f->depot, (f->artifact.n_chunks - 1) * CHUNK);
         assert_int_equal(f->result, -EBADMSG);
         assert_int_equal(f->error.fault, FAULT_RELEASE);
 }
@@ -642,6 +656,7 @@ int main(void) {
                 TEST(test_wrong_size),
                 TEST(test_missing),
                 TEST(test_wrong_whole),
+                TEST(test_chunks_alone),
                 TEST(test_bad_artifacts),
                 TEST(test_cancel),
                 TEST(test_breaks),

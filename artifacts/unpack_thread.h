@@ -1,12 +1,13 @@
 #pragma once
 
 /* A sink that hands what it is given to another sink, in a thread of its own: files are written while the archive is
- * still being read. Between the two are at most UNPACK_THREAD_BATCHES batches of UNPACK_THREAD_BATCH_SIZE bytes: 4 MiB. */
+ * still being read. Between the two are at most UNPACK_THREAD_BATCHES batches of UNPACK_THREAD_BATCH_SIZE bytes: 2 MiB,
+ * so little that one thread still finds in the processor's cache what the other put there. */
 
 #include "artifacts/unpack_reader.h"
 
 #define UNPACK_THREAD_BATCHES 8U
-#define UNPACK_THREAD_BATCH_SIZE (512U << 10)
+#define UNPACK_THREAD_BATCH_SIZE (256U << 10)
 
 typedef struct UnpackThread UnpackThread;
 

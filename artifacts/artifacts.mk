@@ -90,6 +90,7 @@ UNIT_TESTS += \
         test-unpack_writer \
         test-zstd_writer
 test-unpack_flush_LDFLAGS := -Wl,--wrap=syncfs
+test-store_LDFLAGS := -Wl,--wrap=syncfs -Wl,--wrap=renameat2
 FUZZERS += \
         fuzz-entry_name \
         fuzz-tree_manifest \

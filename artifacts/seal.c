@@ -58,10 +58,10 @@ static int give(Sealer *s, int dirfd, const char *name) {
         return 0;
 }
 
-static int seal_file(Sealer *s, int dirfd, const char *name, const struct stat *st) {
-        if (st->st_mode & 07777U & ~ENTRY_MODE_MASK)
+static int seal_file(Sealer *s, int dirfd, const char *name, const struct statx *st) {
+        if (st->stx_mode & 07777U & ~ENTRY_MODE_MASK)
                 return refuse(s, "its mode is not one that the unpacker gives");
-        if (__builtin_add_overflow(s->bytes, (uint64_t) st->st_size, &s->bytes) || s->bytes > s->rules->bytes)
+        if (__builtin_add_overflow(s->bytes, st->stx_size, &s->bytes) || s->bytes > s->rules->bytes)
                 return refuse(s, "with it there are more bytes than the release says");
         return give(s, dirfd, name);
 }
@@ -81,10 +81,10 @@ static int seal_link(Sealer *s, int dirfd, const char *name) {
 
 static int seal_folder(Sealer *s, int fd);
 
-static int seal_subfolder(Sealer *s, int dirfd, const char *name, const struct stat *st) {
+static int seal_subfolder(Sealer *s, int dirfd, const char *name, const struct statx *st) {
         int fd, r;
 
-        if (st->st_mode & 07777U & ~ENTRY_MODE_MASK)
+        if (st->stx_mode & 07777U & ~ENTRY_MODE_MASK)
                 return refuse(s, "its mode is not one that the unpacker gives");
         if (s->depth >= UNPACK_DEPTH_MAX)
                 return refuse(s, "it lies too deep");
@@ -97,42 +97,36 @@ static int seal_subfolder(Sealer *s, int dirfd, const char *name, const struct s
         return r < 0 ? r : give(s, dirfd, name);
 }
 
-/* By mount, not by device: on an overlay the files of one mount have several. */
-static int find_mount(int dirfd, const char *name, uint64_t *ret) {
-        struct statx stx;
-
-        if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+static int look_at(int dirfd, const char *name, struct statx *ret) {
+        if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, ret) <
+            0)
                 return -errno;
-        *ret = stx.stx_mnt_id;
         return 0;
 }
 
 static int seal_entry(Sealer *s, int dirfd, const char *name) {
-        struct stat st;
-        uint64_t mount = 0;
+        struct statx st;
         int r;
 
-        if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return fail(s, -errno);
-        if (++s->entries > s->rules->entries)
-                return refuse(s, "with it there are more entries than the release says");
-        r = find_mount(dirfd, name, &mount);
+        r = look_at(dirfd, name, &st);
         if (r < 0)
                 return fail(s, r);
-        if (mount != s->mount)
+        if (++s->entries > s->rules->entries)
+                return refuse(s, "with it there are more entries than the release says");
+        if (st.stx_mnt_id != s->mount) /* not the device: on an overlay the files of one mount have several */
                 return refuse(s, "it is another file system");
-        if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
-                r = remember_linked(s, st.st_ino);
+        if (!S_ISDIR(st.stx_mode) && st.stx_nlink > 1) {
+                r = remember_linked(s, st.stx_ino);
                 if (r <= 0)
                         return r;
         }
-        if (st.st_uid != s->rules->from)
+        if (st.stx_uid != s->rules->from)
                 return refuse(s, "it belongs to somebody else");
-        if (S_ISDIR(st.st_mode))
+        if (S_ISDIR(st.stx_mode))
                 return seal_subfolder(s, dirfd, name, &st);
-        if (S_ISREG(st.st_mode))
+        if (S_ISREG(st.stx_mode))
                 return seal_file(s, dirfd, name, &st);
-        if (S_ISLNK(st.st_mode))
+        if (S_ISLNK(st.stx_mode))
                 return seal_link(s, dirfd, name);
         return refuse(s, "it is neither a folder nor a file nor a link");
 }
@@ -179,13 +173,17 @@ static int seal_folder(Sealer *s, int fd) {
         }
 }
 
-static int seal_root(Sealer *s, int fd, const struct stat *st) {
-        int copy;
-        int r;
+static int seal_root(Sealer *s, int fd) {
+        struct statx st;
+        int copy, r;
 
-        if (!S_ISDIR(st->st_mode) || st->st_uid != s->rules->from)
+        r = look_at(fd, "", &st);
+        if (r < 0)
+                return error_set_errno(s->error, r, "the staging folder");
+        if (!S_ISDIR(st.stx_mode) || st.stx_uid != s->rules->from)
                 return error_set_fault(s->error, -EBADMSG, FAULT_HOST,
                                        "the staging folder is not the unpacker's");
+        s->mount = st.stx_mnt_id;
         copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (copy < 0)
                 return error_set_errno(s->error, -errno, "the staging folder");
@@ -198,18 +196,13 @@ static int seal_root(Sealer *s, int fd, const struct stat *st) {
 }
 
 int seal_tree(int fd, const SealRules *rules, Error *error) {
-        Sealer *s;
-        struct stat st;
+        Sealer *s = malloc(sizeof(*s));
         int r;
 
-        if (fstat(fd, &st) < 0)
-                return error_set_errno(error, -errno, "the staging folder");
-        s = malloc(sizeof(*s));
         if (!s)
                 return error_oom(error);
         *s = (Sealer){ .rules = rules, .error = error };
-        r = find_mount(fd, "", &s->mount);
-        r = r < 0 ? error_set_errno(error, r, "the staging folder") : seal_root(s, fd, &st);
+        r = seal_root(s, fd);
         if (r >= 0 && (s->entries != rules->entries || s->bytes != rules->bytes))
                 r = error_set_fault(error, -EBADMSG, FAULT_RELEASE,
                                     "%" PRIu64 " entries of %" PRIu64

@@ -73,14 +73,21 @@ static int check_vacant(const ReleaseStore *store, const char *name, Error *erro
         return errno == ENOENT ? 0 : error_set_errno(error, -errno, "%s/releases/%s", store->path, name);
 }
 
+/* One that is there already, or is cut short by a crash, has no folder beside it and means nothing. */
 static int write_envelope(const ReleaseStore *store, const char *name, const StoreRelease *release,
                           Error *error) {
         char envelope[STORE_ENVELOPE_NAME_SIZE];
-        int r;
+        _cleanup_close_ int fd = -1;
+        int r = 0;
 
         store_envelope_name(name, envelope);
-        r = file_replace_at(store->releases_fd, envelope, release->envelope, release->envelope_size,
-                            ENVELOPE_MODE);
+        if (unlinkat(store->releases_fd, envelope, 0) < 0 && errno != ENOENT)
+                r = -errno;
+        if (r >= 0)
+                r = fd = file_open_at(store->releases_fd, envelope, O_WRONLY | O_CREAT | O_EXCL,
+                                      ENVELOPE_MODE);
+        if (r >= 0)
+                r = file_write_fd(fd, release->envelope, release->envelope_size);
         return r < 0 ? error_set_errno(error, r, "%s/releases/%s", store->path, envelope) : 0;
 }
 
@@ -113,12 +120,13 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
         if (r < 0)
                 return r;
         r = seal_tree(staging->fd, &rules, error);
+        if (r >= 0)
+                r = write_envelope(store, name, release, error);
         if (r < 0)
                 return r;
-        if (syncfs(staging->fd) < 0)
+        if (syncfs(staging->fd) < 0) /* the tree and the envelope, which lie on one file system */
                 return error_set_errno(error, -errno, "%s", staging->path);
-        r = write_envelope(store, name, release, error);
-        return r < 0 ? r : rename_durably(store, staging, name, error);
+        return rename_durably(store, staging, name, error);
 }
 
 struct StoreCommit {

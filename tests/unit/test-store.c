@@ -13,6 +13,34 @@
 #define NAME_1 "1.0-111111111111"
 #define NAME_2 "2.0-222222222222"
 
+/* What was on the disk when it was synced last, and whether that was before the folder was renamed. */
+static struct {
+        bool synced;
+        bool envelope_is_there; /* whole */
+        bool root_is_given;     /* the folder had the mode that it gets last */
+        bool renamed_synced;
+} disk;
+
+int __real_syncfs(int fd);
+int __wrap_syncfs(int fd);
+int __wrap_syncfs(int fd) {
+        struct stat st;
+
+        assert_int_equal(fstat(fd, &st), 0);
+        disk.synced = true;
+        disk.root_is_given = (st.st_mode & 07777) == 0755;
+        disk.envelope_is_there =
+                fstatat(fd, "../../releases/" NAME_1 ".json", &st, 0) == 0 && st.st_size == 2;
+        return __real_syncfs(fd);
+}
+
+int __real_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags) {
+        disk.renamed_synced = disk.synced;
+        return __real_renameat2(from_fd, from, to_fd, to, flags);
+}
+
 typedef struct Fixture {
         char folder[64];
         ReleaseStore *store;
@@ -202,6 +230,22 @@ static void test_foreign_folder(void **state) {
         assert_false(store_has(f->store, NAME_1));
 }
 
+/* A crash left the envelope of a commit that did not come to its rename, cut short. The next one replaces it, and has
+ * everything on the disk before the folder gets its name. */
+static void test_durable_before_rename(void **state) {
+        Fixture *f = *state;
+        _cleanup_buffer_ Buffer envelope = {};
+
+        write_file(f->store->releases_fd, NAME_1 ".json", "{\"payl", 0600);
+        assert_false(store_has(f->store, NAME_1));
+        memset(&disk, 0, sizeof(disk));
+        commit(f, "1.0", SHA_1);
+        assert_true(disk.synced && disk.envelope_is_there && disk.root_is_given);
+        assert_true(disk.renamed_synced);
+        assert_int_equal(store_read_envelope(f->store, NAME_1, &envelope, NULL), 0);
+        assert_string_equal(buffer_string(&envelope), "{}");
+}
+
 static void test_current(void **state) {
         Fixture *f = *state;
         char name[STORE_NAME_SIZE];
@@ -385,6 +429,7 @@ int main(void) {
                 STORE_TEST(test_foreign_owner),
                 STORE_TEST(test_hard_link),
                 STORE_TEST(test_foreign_folder),
+                STORE_TEST(test_durable_before_rename),
                 STORE_TEST(test_current),
                 STORE_TEST(test_list),
                 STORE_TEST(test_admit),

@@ -19,6 +19,7 @@ LIB_SRC += \
         agent/identity.c \
         agent/instance_pin.c \
         agent/installed.c \
+        agent/installed_check.c \
         agent/launch.c \
         agent/launch_state.c \
         agent/local_pin.c \
@@ -34,6 +35,7 @@ LIB_SRC += \
         agent/step_fetch.c \
         agent/step_health.c \
         agent/step_hooks.c \
+        agent/step_stored.c \
         agent/step_switch.c \
         agent/step_units.c \
         agent/step_verify.c \

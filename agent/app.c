@@ -61,6 +61,7 @@ static EngineContext engine_context(App *app) {
                 .group = app->group,
                 .instance = app->context.identity->instance,
                 .boot_id = app->context.boot_id,
+                .audit = app->audit,
         };
 }
 
@@ -98,7 +99,7 @@ static void on_cleaned(_unused_ StoreClean *clean, int result, const Error *erro
         if (result < 0)
                 log_warning("%s: old releases: %s", app->config->name, error->message);
         app->clean = store_clean_free(app->clean);
-        app_audit_start(app->audit);
+        app_audit_start(app->audit, false);
 }
 
 /* Nothing about it can hold up or fail a deployment. */
@@ -110,7 +111,7 @@ static void clean_store(App *app) {
         if (store_clean_start(app->store, app->context.event, NULL, &retention, release_is_needed, on_cleaned,
                               app, &app->clean, &error) < 0) {
                 log_warning("%s: old releases: %s", app->config->name, error.message);
-                app_audit_start(app->audit);
+                app_audit_start(app->audit, false);
         }
 }
 

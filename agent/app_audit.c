@@ -1,12 +1,11 @@
 #include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "agent/app_audit.h"
 #include "agent/base/file.h"
 #include "agent/base/parse.h"
-#include "agent/base/task.h"
+#include "agent/installed_check.h"
 #include "agent/messages.h"
 
 #define SUBJECTS_MAX 2U /* the release that serves and the one before it */
@@ -15,9 +14,9 @@ struct AppAudit {
         AppAuditContext context;
         AppAuditDone done;
         void *userdata;
-        Task *task;
-        InstalledFinding *shared; /* SUBJECTS_MAX of them, which the child fills in */
-        size_t n_shared;
+        InstalledCheck *check; /* of the first of these that is left */
+        char left[SUBJECTS_MAX][STORE_NAME_SIZE];
+        size_t n_left;
         InstalledFinding findings[SUBJECTS_MAX];
         size_t n;
         char way_back
@@ -26,46 +25,23 @@ struct AppAudit {
 };
 
 int app_audit_new(const AppAuditContext *context, AppAuditDone done, void *userdata, AppAudit **ret) {
-        _cleanup_(app_audit_freep) AppAudit *audit = calloc(1, sizeof(*audit));
-        void *shared;
+        AppAudit *audit = calloc(1, sizeof(*audit));
 
         if (!audit)
                 return -ENOMEM;
         audit->context = *context;
         audit->done = done;
         audit->userdata = userdata;
-        shared = mmap(NULL, SUBJECTS_MAX * sizeof(*audit->shared), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (shared == MAP_FAILED)
-                return -ENOMEM;
-        audit->shared = shared;
-        *ret = TAKE_PTR(audit);
+        *ret = audit;
         return 0;
 }
 
 AppAudit *app_audit_free(AppAudit *audit) {
         if (!audit)
                 return NULL;
-        task_free(audit->task);
-        if (audit->shared)
-                (void) munmap(audit->shared, SUBJECTS_MAX * sizeof(*audit->shared));
+        installed_check_free(audit->check);
         free(audit);
         return NULL;
-}
-
-static int run_check(void *userdata, _unused_ Error *error) {
-        const TreeRules rules = {}; /* root's */
-        AppAudit *audit = userdata;
-
-        task_be_gentle();
-        for (size_t i = 0; i < audit->n_shared; i++) {
-                InstalledFinding finding;
-
-                installed_check(audit->context.store, audit->shared[i].name, &rules, true, NULL, NULL,
-                                &finding);
-                audit->shared[i] = finding;
-        }
-        return 0;
 }
 
 static const InstalledFinding *find(const AppAudit *audit, const char *name) {
@@ -165,47 +141,72 @@ bool app_audit_rollback_is_ready(const AppAudit *audit, const char **ret_reason)
         return !*ret_reason;
 }
 
-static void on_checked(_unused_ Task *task, int result, const Error *error, void *userdata) {
+/* What is known of releases that are not looked at any more is forgotten. */
+static void keep_finding(AppAudit *audit, const InstalledFinding *finding) {
+        InstalledFinding *slot = NULL;
+
+        for (size_t i = 0; i < audit->n && !slot; i++)
+                if (strcmp(audit->findings[i].name, finding->name) == 0)
+                        slot = &audit->findings[i];
+        if (!slot && audit->n == SUBJECTS_MAX) {
+                memmove(&audit->findings[0], &audit->findings[1], (SUBJECTS_MAX - 1) * sizeof(*slot));
+                audit->n--;
+        }
+        *(slot ? slot : &audit->findings[audit->n++]) = *finding;
+}
+
+static void check_next(AppAudit *audit);
+
+static void on_checked(_unused_ InstalledCheck *check, const InstalledFinding *finding, void *userdata) {
         AppAudit *audit = userdata;
 
-        audit->task = task_free(audit->task);
-        if (result < 0) {
-                log_message(LOG_WARNING, NULL, &audit->context.fields, "%s", error->message);
+        log_finding(audit, finding);
+        keep_finding(audit, finding);
+        audit->check = installed_check_free(audit->check);
+        audit->n_left--;
+        if (audit->n_left > 0) {
+                check_next(audit);
                 return;
         }
-        for (size_t i = 0; i < audit->n_shared; i++)
-                log_finding(audit, &audit->shared[i]);
-        memcpy(audit->findings, audit->shared, audit->n_shared * sizeof(*audit->shared));
-        audit->n = audit->n_shared;
         look_back(audit);
         audit->done(audit, audit->userdata);
 }
 
-static void add_subject(AppAudit *audit, const ReleaseRef *release) {
-        InstalledFinding *subject = &audit->shared[audit->n_shared];
-
-        *subject = (InstalledFinding){};
-        if (name_of(release, subject->name) >= 0 && store_has(audit->context.store, subject->name))
-                audit->n_shared++;
-}
-
-void app_audit_start(AppAudit *audit) {
+static void check_next(AppAudit *audit) {
+        const char *name = audit->left[audit->n_left - 1];
+        const InstalledCheckSpec spec = {
+                .store = audit->context.store,
+                .name = name,
+                .known = find(audit, name),
+                .gentle = true,
+        };
         Error error = {};
 
-        app_audit_stop(audit);
-        audit->n_shared = 0;
-        add_subject(audit, &audit->context.record->good);
-        add_subject(audit, &audit->context.record->previous);
-        look_back(audit);
-        if (audit->n_shared == 0)
-                return;
-        if (task_start(audit->context.event, "comparison of releases with what was published", run_check,
-                       audit, on_checked, audit, &audit->task, &error) < 0)
+        if (installed_check_start(&spec, audit->context.event, on_checked, audit, &audit->check, &error) < 0)
                 log_message(LOG_WARNING, NULL, &audit->context.fields, "%s", error.message);
 }
 
+static void add_subject(AppAudit *audit, const ReleaseRef *release) {
+        char *name = audit->left[audit->n_left];
+
+        if (name_of(release, name) >= 0 && store_has(audit->context.store, name))
+                audit->n_left++;
+}
+
+void app_audit_start(AppAudit *audit, bool thorough) {
+        app_audit_stop(audit);
+        for (size_t i = 0; i < audit->n && thorough; i++)
+                audit->findings[i].has_fingerprint = false;
+        audit->n_left = 0;
+        add_subject(audit, &audit->context.record->previous);
+        add_subject(audit, &audit->context.record->good);
+        look_back(audit);
+        if (audit->n_left > 0)
+                check_next(audit);
+}
+
 void app_audit_stop(AppAudit *audit) {
-        audit->task = task_free(audit->task);
+        audit->check = installed_check_free(audit->check);
 }
 
 static json_t *finding_to_json(const InstalledFinding *finding, const char *role) {

@@ -29,8 +29,9 @@ int app_audit_new(const AppAuditContext *context, AppAuditDone done, void *userd
 AppAudit *app_audit_free(AppAudit *audit);
 DEFINE_CLEANUP(AppAudit *, app_audit_free)
 
-/* Looks, or, if it is about that, looks again from the beginning. */
-void app_audit_start(AppAudit *audit);
+/* Looks, or, if it is about that, looks again from the beginning. THOROUGH: reads everything, also what nothing has been
+ * done to since it was looked at (a disk may lose bits). */
+void app_audit_start(AppAudit *audit, bool thorough);
 
 /* Ends a look that runs: what was found before stays. */
 void app_audit_stop(AppAudit *audit);

@@ -54,6 +54,7 @@ const ReleaseRef *engine_subject_ref(const Engine *engine) {
 
 static void clear_work(StepWork *work) {
         depot_op_free(work->depot);
+        installed_check_free(work->check);
         receive_free(work->receive);
         hook_leftovers_free(work->leftovers);
         hook_list_free(work->hooks);

@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "agent/app_audit.h"
 #include "agent/base/clock.h"
 #include "agent/config.h"
 #include "agent/record.h"
@@ -30,6 +31,7 @@ typedef struct EngineContext {
         const char *group;
         const char *instance;
         const char *boot_id;
+        const AppAudit *audit; /* what is known of the releases in the store; NULL: nothing */
 } EngineContext;
 
 /* What is to be deployed, and how; copied. */

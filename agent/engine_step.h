@@ -3,6 +3,7 @@
 /* What the engine's step functions share. Only engine.c and the step_*.c files include this. */
 
 #include "agent/engine.h"
+#include "agent/installed_check.h"
 #include "agent/receive.h"
 #include "artifacts/release.h"
 #include "hooks/health.h"
@@ -15,6 +16,8 @@
 #define STEP_STARTED 0
 #define STEP_FINISHED 1
 
+#define DRIFT_TEXT_MAX 400U
+
 typedef int (*StepFunction)(Engine *engine, Error *error);
 
 int step_verify(Engine *engine, Error *error);
@@ -25,9 +28,21 @@ int step_units(Engine *engine, Error *error);
 int step_health(Engine *engine, Error *error);
 int step_commit(Engine *engine, Error *error);
 
+/* VERIFY of a release that is in the store already (step_stored.c): whether it is still what was published. STEP_STARTED,
+ * or a negative errno. */
+int step_check_stored(Engine *engine, const char *name, Error *error);
+
+/* FETCH could not bring a release anew that has drifted: whether the one in the store is used all the same. If not, *ERROR
+ * says both. */
+bool step_use_stored(Engine *engine, Error *error);
+
+/* Tells the journal if the release that is gone back to has drifted. */
+void step_warn_of_drift(const Engine *engine, const ReleaseRef *release);
+
 /* What the running step holds; all of it is freed when the step ends. */
 typedef struct StepWork {
         DepotOp *depot;
+        InstalledCheck *check;
         Receive *receive;
         HookLeftovers *leftovers;
         HookList *hooks;
@@ -65,7 +80,10 @@ struct Engine {
         uint64_t release_floor;
         char *release_json; /* local */
         int archive_fd;
-        bool env_differs; /* set by SWITCH: units must be restarted to see their environment */
+        bool replace; /* the release in the store is not what was published, and is fetched anew; */
+        bool usable;  /* but nothing of it is missing or changed, */
+        char drift[DRIFT_TEXT_MAX]; /* only this */
+        bool env_differs;           /* set by SWITCH: units must be restarted to see their environment */
         int percent;
         StepWork work;
 };

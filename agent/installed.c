@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/installed.h"
 #include "artifacts/dsse.h"
+#include "artifacts/tree_scan.h"
 
 bool installed_is_signed(const Buffer *document) {
         return memmem(buffer_string(document), document->size, "\"payloadType\"",
@@ -92,6 +93,21 @@ static int check_tree(const ReleaseStore *store, const char *name, const TreeRul
         return store_tree_check(store, name, &tree, make, collect, collection, error);
 }
 
+static int take_fingerprint(const ReleaseStore *store, const char *name, uint8_t ret[static DIGEST_SIZE]) {
+        _cleanup_close_ int release = store_open_release(store, name, NULL);
+
+        return release < 0 ? release : tree_fingerprint(release, ret, NULL);
+}
+
+bool installed_is_unchanged(const ReleaseStore *store, const InstalledFinding *finding) {
+        uint8_t fingerprint[DIGEST_SIZE];
+
+        return finding->has_fingerprint && finding->state != INSTALLED_UNCHECKED &&
+               finding->state != INSTALLED_FAILED &&
+               take_fingerprint(store, finding->name, fingerprint) >= 0 &&
+               memcmp(fingerprint, finding->fingerprint, sizeof(fingerprint)) == 0;
+}
+
 void installed_check(const ReleaseStore *store, const char *name, const TreeRules *rules, bool make,
                      TreeDriftVisit visit, void *userdata, InstalledFinding *ret) {
         Collection collection = { .finding = ret, .visit = visit, .userdata = userdata };
@@ -100,6 +116,7 @@ void installed_check(const ReleaseStore *store, const char *name, const TreeRule
 
         *ret = (InstalledFinding){ .at = clock_realtime(&clock_system) };
         (void) snprintf(ret->name, sizeof(ret->name), "%s", name);
+        ret->has_fingerprint = take_fingerprint(store, name, ret->fingerprint) >= 0;
         r = check_tree(store, name, rules, make, &collection, &error);
         switch (r) {
         case STORE_TREE_WHOLE:

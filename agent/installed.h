@@ -38,12 +38,17 @@ typedef struct InstalledFinding {
         size_t n_shown;
         char problem[ERROR_MESSAGE_MAX]; /* why it is drifted without counts, or failed; else "" */
         uint64_t at;                     /* when it was looked at; microseconds since 1970 */
+        bool has_fingerprint;
+        uint8_t fingerprint[DIGEST_SIZE]; /* of the tree before that: tree_fingerprint() */
 } InstalledFinding;
 
 /* Compares the tree with its manifest; reads all of it. With MAKE a missing manifest is made. VISIT, which may be NULL, is
  * told each difference. The release's entries must belong to RULES. */
 void installed_check(const ReleaseStore *store, const char *name, const TreeRules *rules, bool make,
                      TreeDriftVisit visit, void *userdata, InstalledFinding *ret);
+
+/* Whether nothing has been done to the tree since FINDING, which then still holds. Reads no content. */
+bool installed_is_unchanged(const ReleaseStore *store, const InstalledFinding *finding);
 
 /* How many differences there are. */
 uint64_t installed_differences(const InstalledFinding *finding);

@@ -58,6 +58,7 @@ static void commit(Receive *receive) {
                 .entries = spec->artifact->entries,
                 .unpacked_size = spec->artifact->unpacked_size,
                 .unpacker = receive->unpacker.pw_uid,
+                .replace = spec->replace,
         };
         Error error = {};
         int r;

@@ -26,6 +26,7 @@ typedef struct ReceiveSpec {
         const char *release_sha256;
         const void *document; /* kept beside the release in the store */
         size_t document_size;
+        bool replace; /* a release of that name is in the store, and is not to be used */
 } ReceiveSpec;
 
 /* RESULT 0: the release is in the store. -EBADMSG with the release's fault for what is not as signed; the host's

@@ -1,9 +1,14 @@
 #include "agent/engine_step.h"
 
-/* FETCH: nothing to do where the release is in the store already. */
+/* FETCH: nothing to do where the release is in the store already, as it was published. */
 
 static void on_received(_unused_ Receive *receive, int result, const Error *error, void *userdata) {
-        engine_step_done(userdata, result, error);
+        Error problem = result < 0 ? *error : (Error){};
+        Engine *engine = userdata;
+
+        if (result < 0 && step_use_stored(engine, &problem))
+                result = 0;
+        engine_step_done(engine, result, &problem);
 }
 
 static void on_progress(_unused_ Receive *receive, unsigned percent, void *userdata) {
@@ -25,7 +30,7 @@ int step_fetch(Engine *engine, Error *error) {
         r = store_name(deployment->to.version, deployment->to.sha256, name);
         if (r < 0)
                 return error_set(error, r, "'%s' is no version", deployment->to.version);
-        if (store_has(context->store, name))
+        if (store_has(context->store, name) && !engine->replace)
                 return STEP_FINISHED;
         spec = (ReceiveSpec){
                 .event = context->event,
@@ -40,6 +45,7 @@ int step_fetch(Engine *engine, Error *error) {
                 .release_sha256 = deployment->to.sha256,
                 .document = engine->to_document,
                 .document_size = engine->to_document_size,
+                .replace = engine->replace,
         };
         r = receive_start(&spec, on_received, on_progress, engine, &engine->work.receive, error);
         return r < 0 ? r : STEP_STARTED;

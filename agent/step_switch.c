@@ -40,6 +40,8 @@ static int switch_to(Engine *engine, Placement *placement, const Release *releas
         if (!release)
                 return error_set(error, -ENOENT, "release %s is not on this instance any more", ref->version);
         if (step_is_rollback(deployment->step))
+                step_warn_of_drift(engine, ref);
+        if (step_is_rollback(deployment->step))
                 return placement_put(placement, ref, release, engine->context.record->good_env_sha256, error);
         r = placement_write_environment(placement, ref, release, deployment->environment,
                                         deployment->env_sha256, error);

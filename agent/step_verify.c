@@ -36,10 +36,12 @@ int engine_load_release(const ReleaseStore *store, const ReleaseRef *ref, Releas
         return load_document(store, ref, &document, ret, error);
 }
 
+/* As a step function returns. */
 static int check_release(Engine *engine, Error *error) {
         const ReleaseStore *store = engine->context.store;
         const ReleaseArtifact *artifact;
         char name[STORE_NAME_SIZE];
+        int r;
 
         if (engine->to->created < engine->release_floor)
                 return error_set_fault(error, -ESTALE, FAULT_INPUT,
@@ -51,8 +53,9 @@ static int check_release(Engine *engine, Error *error) {
                                        "release %s has no artifact for %s, nor one for any platform",
                                        engine->to->version, release_platform());
         if (store_name(engine->to->version, engine->to->sha256, name) >= 0 && store_has(store, name))
-                return 0;
-        return store_admit(store, artifact->unpacked_size, artifact->entries, error);
+                return step_check_stored(engine, name, error);
+        r = store_admit(store, artifact->unpacked_size, artifact->entries, error);
+        return r < 0 ? r : STEP_FINISHED;
 }
 
 static int keep_document(Engine *engine, Buffer *document, Release *release) {
@@ -88,7 +91,8 @@ static void on_document(DepotOp *op, int result, const Error *error, void *userd
         if (r >= 0)
                 r = check_release(engine, &problem);
         release_free(release);
-        engine_step_done(engine, r, &problem);
+        if (r != STEP_STARTED)
+                engine_step_done(engine, r == STEP_FINISHED ? 0 : r, &problem);
 }
 
 static int get_document(Engine *engine, Error *error) {
@@ -139,5 +143,5 @@ int step_verify(Engine *engine, Error *error) {
         }
         if (r >= 0)
                 r = check_release(engine, error);
-        return r < 0 ? r : STEP_FINISHED;
+        return r;
 }

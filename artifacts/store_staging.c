@@ -74,13 +74,10 @@ static int check_vacant(const ReleaseStore *store, const char *name, Error *erro
 }
 
 /* One that is there already, or is cut short by a crash, has no folder beside it and means nothing. */
-static int write_envelope(const ReleaseStore *store, const char *name, const StoreRelease *release,
-                          Error *error) {
-        char envelope[STORE_ENVELOPE_NAME_SIZE];
+static int write_new(const ReleaseStore *store, const char *envelope, const StoreRelease *release) {
         _cleanup_close_ int fd = -1;
         int r = 0;
 
-        store_envelope_name(name, envelope);
         if (unlinkat(store->releases_fd, envelope, 0) < 0 && errno != ENOENT)
                 r = -errno;
         if (r >= 0)
@@ -88,13 +85,31 @@ static int write_envelope(const ReleaseStore *store, const char *name, const Sto
                                       ENVELOPE_MODE);
         if (r >= 0)
                 r = file_write_fd(fd, release->envelope, release->envelope_size);
+        return r;
+}
+
+/* The one of a release that is to be replaced belongs to a whole release, perhaps to the one that serves, until then. */
+static int write_envelope(const ReleaseStore *store, const char *name, const StoreRelease *release,
+                          Error *error) {
+        char envelope[STORE_ENVELOPE_NAME_SIZE];
+        int r;
+
+        store_envelope_name(name, envelope);
+        r = release->replace ? file_replace_at(store->releases_fd, envelope, release->envelope,
+                                               release->envelope_size, ENVELOPE_MODE)
+                             : write_new(store, envelope, release);
         return r < 0 ? error_set_errno(error, r, "%s/releases/%s", store->path, envelope) : 0;
 }
 
+/* By an exchange whoever looks sees the old tree or the new one; the old one is then a leftover in staging/. */
 static int rename_durably(const ReleaseStore *store, const StoreStaging *staging, const char *name,
-                          Error *error) {
-        if (renameat2(store->staging_fd, staging->name, store->releases_fd, name, RENAME_NOREPLACE) < 0 ||
-            fsync(store->releases_fd) < 0 || fsync(store->staging_fd) < 0)
+                          bool replace, Error *error) {
+        int r = renameat2(store->staging_fd, staging->name, store->releases_fd, name,
+                          replace ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+
+        if (r < 0 && replace && errno == ENOENT)
+                r = renameat2(store->staging_fd, staging->name, store->releases_fd, name, RENAME_NOREPLACE);
+        if (r < 0 || fsync(store->releases_fd) < 0 || fsync(store->staging_fd) < 0)
                 return error_set_errno(error, -errno, "%s/releases/%s", store->path, name);
         return 0;
 }
@@ -114,9 +129,9 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
         if (store_name(release->version, release->sha256, name) < 0 || release->envelope_size == 0 ||
             release->envelope_size > STORE_ENVELOPE_MAX)
                 return error_set(error, -EINVAL, "this is no release to keep");
-        if (store_has(store, name))
+        if (store_has(store, name) && !release->replace)
                 return 0;
-        r = check_vacant(store, name, error);
+        r = release->replace ? 0 : check_vacant(store, name, error);
         if (r < 0)
                 return r;
         r = seal_tree(staging->fd, &rules, error);
@@ -126,7 +141,7 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
                 return r;
         if (syncfs(staging->fd) < 0) /* the tree and the envelope, which lie on one file system */
                 return error_set_errno(error, -errno, "%s", staging->path);
-        return rename_durably(store, staging, name, error);
+        return rename_durably(store, staging, name, release->replace, error);
 }
 
 struct StoreCommit {

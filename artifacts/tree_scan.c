@@ -156,3 +156,53 @@ int tree_found_target(const TreeFound *found, char **ret, Error *error) {
                 return changed(found, error);
         return r < 0 ? error_set_errno(error, r, "%s", found->path) : 0;
 }
+
+typedef struct Trace {
+        uint64_t inode, size, changed, mode, uid, gid;
+} Trace;
+
+static int add_trace(const TreeFound *found, void *userdata, Error *error) {
+        const struct stat *st = found->st;
+        const Trace trace = {
+                .inode = st->st_ino,
+                .size = (uint64_t) st->st_size,
+                .changed =
+                        (uint64_t) st->st_ctim.tv_sec * UINT64_C(1000000000) + (uint64_t) st->st_ctim.tv_nsec,
+                .mode = st->st_mode,
+                .uid = st->st_uid,
+                .gid = st->st_gid,
+        };
+
+        if (digest_update(userdata, &trace, sizeof(trace)) < 0 ||
+            digest_update(userdata, found->path, strlen(found->path) + 1) < 0)
+                return error_oom(error);
+        return 0;
+}
+
+/* The root's own time changes when it is renamed into the store, so that does not count. */
+static int add_root(int fd, DigestContext *digest, Error *error) {
+        struct stat st;
+        Trace trace = {};
+
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(error, -errno, "the release's folder");
+        trace.inode = st.st_ino;
+        trace.mode = st.st_mode;
+        trace.uid = st.st_uid;
+        trace.gid = st.st_gid;
+        return digest_update(digest, &trace, sizeof(trace)) < 0 ? error_oom(error) : 0;
+}
+
+int tree_fingerprint(int fd, uint8_t ret[static DIGEST_SIZE], Error *error) {
+        _cleanup_(digest_freep) DigestContext *digest = NULL;
+        int r;
+
+        if (digest_new(&digest) < 0)
+                return error_oom(error);
+        r = add_root(fd, digest, error);
+        if (r >= 0)
+                r = tree_scan(fd, add_trace, digest, error);
+        if (r < 0)
+                return r;
+        return digest_final(digest, ret) < 0 ? error_oom(error) : 0;
+}

@@ -24,6 +24,10 @@ typedef int (*TreeScanVisit)(const TreeFound *found, void *userdata, Error *erro
 /* FD is the tree's root, which is not visited; stays the caller's. Ends with what VISIT returns if that is negative. */
 int tree_scan(int fd, TreeScanVisit visit, void *userdata, Error *error);
 
+/* Of the names, inodes, types, modes, owners, sizes and times of change of all that is in the tree: whatever is done to it
+ * changes this, and reading it takes no content. It means nothing on another machine or to another copy. */
+int tree_fingerprint(int fd, uint8_t ret[static DIGEST_SIZE], Error *error);
+
 /* The SHA-256 of a file's content. -ESTALE if it is not there any more or no file, or changes while it is read. */
 int tree_found_digest(const TreeFound *found, uint8_t ret[static DIGEST_SIZE], Error *error);
 

@@ -1,6 +1,7 @@
 """The release store: is what is installed still what was signed, is the way back open, is there room, and what is removed."""
 
 import json
+from unittest.mock import ANY
 
 import pytest
 from rig.host import wait_for
@@ -46,6 +47,10 @@ def verify(site, *arguments):
     return result.code, found
 
 
+def wait_no_staging(site):
+    wait_for(lambda: site.instance.run("ls", "/var/lib/muster/apps/api/staging").out == "", 30, "no staging to be left")
+
+
 def drifts(release):
     return {(drift["path"], drift["kind"]) for drift in release["drift"]}
 
@@ -86,6 +91,41 @@ def test_verify_names_what_drifted(serving):
     assert instance.run("muster", "verify", "--installed", "nothing", check=False).code == 5
     denied = instance.run("setpriv", "--reuid=daemon", "--clear-groups", "muster", "verify", "--installed", check=False)
     assert denied.code == 4
+
+
+def test_drifted_release_is_fetched_anew(serving):
+    """A release in the store that is not what was signed counts as not there: going back to it brings it anew."""
+    serving.instance.sh(f"for folder in {RELEASES}/1.0.0-*/; do echo >>$folder/bin/api; done")
+    serving.set_target("1.0.0")
+    serving.wait_app(state="good", version="1.0.0")
+    assert verify(serving) == (0, ANY)
+    assert "1.0.0" in serving.serves()
+    assert "is fetched anew" in serving.instance.run("journalctl", DRIFTED).out
+    # The redeployment of what serves, too: its tree changes places with a new one.
+    serving.instance.sh(f"rm {CURRENT}/hooks/validate")
+    serving.set_target("1.0.0", "--env", "AGAIN=1")
+    serving.wait_app(state="good", version="1.0.0", serial=4)
+    assert verify(serving)[0] == 0
+    wait_no_staging(serving)
+
+
+def test_drifted_release_without_a_depot(serving):
+    """What has only more than was signed is used where nothing can be fetched; what lacks something is not."""
+    instance = serving.instance
+    instance.sh("mkdir /srv/away; mv /srv/depot/apps/api/artifacts/* /srv/away/")
+    instance.sh(f"for folder in {RELEASES}/1.0.0-*/; do mkdir $folder/__pycache__; done")
+    serving.set_target("1.0.0")
+    serving.wait_app(state="good", version="1.0.0")
+    assert "so it is used since it cannot be fetched" in instance.run("journalctl", DRIFTED).out
+    assert drifts(verify(serving)[1]["current"]) == {("__pycache__", "extra")}
+
+    instance.sh(f"for folder in {RELEASES}/2.0.0-*/; do echo >>$folder/bin/api; done")
+    serving.set_target("2.0.0")
+    app = wait_for(lambda: (serving.app()["last_failure"] or {}).get("version") == "2.0.0" and serving.app(), 60,
+                   "release 2.0.0 to fail")
+    assert "has drifted (1 changed (bin/api: changed, " in app["last_failure"]["reason"]
+    assert "1.0.0" in serving.serves()
+    assert serving.current().startswith("releases/1.0.0-")
 
 
 def test_rollback_ready(serving):

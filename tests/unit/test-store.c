@@ -4,9 +4,11 @@
 #include "tests/unit/test.h"
 
 #include "agent/base/file.h"
+#include "agent/base/hex.h"
 #include "artifacts/store.h"
 #include "artifacts/store_clean.h"
 #include "artifacts/store_staging.h"
+#include "artifacts/store_tree.h"
 
 #define SHA_1 "1111111111111111111111111111111111111111111111111111111111111111"
 #define SHA_2 "2222222222222222222222222222222222222222222222222222222222222222"
@@ -287,6 +289,128 @@ static void test_list(void **state) {
         assert_string_equal(again[1].name, NAME_2);
 }
 
+/* The tree that stage() makes, with the digest that a publisher would sign. */
+static StoreTree tree_of(Fixture *f, char sha256[static DIGEST_HEX_SIZE]) {
+        _cleanup_close_ int fd = store_open_release(f->store, NAME_1, NULL);
+        uint8_t digest[DIGEST_SIZE];
+        Error error = {};
+
+        assert_true(fd >= 0);
+        if (tree_describe(fd, NULL, NULL, digest, &error) < 0)
+                fail_msg("%s", error.message);
+        hex_encode(digest, sizeof(digest), sha256);
+        return (StoreTree){ .sha256 = sha256, .entries = 4, .rules = { .uid = getuid(), .gid = getgid() } };
+}
+
+static int add_drift(const TreeDrift *drift, void *userdata, _unused_ Error *error) {
+        return buffer_printf(userdata, "%s %s\n", tree_drift_kind_to_string(drift->kind), drift->path);
+}
+
+static void expect_tree(Fixture *f, const StoreTree *tree, bool make, StoreTreeState state,
+                        const char *drifts) {
+        _cleanup_buffer_ Buffer text = {};
+        Error error = {};
+        int r = store_tree_check(f->store, NAME_1, tree, make, add_drift, &text, &error);
+
+        if (r < 0)
+                fail_msg("%s", error.message);
+        assert_int_equal(r, state);
+        assert_string_equal(buffer_string(&text), drifts);
+}
+
+static void append_to(Fixture *f, const char *path) {
+        _cleanup_close_ int fd = openat(f->store->releases_fd, path, O_WRONLY | O_APPEND);
+
+        assert_true(fd >= 0);
+        assert_int_equal(file_write_fd(fd, "x", 1), 0);
+}
+
+static void test_tree(void **state) {
+        Fixture *f = *state;
+        char sha256[DIGEST_HEX_SIZE];
+        StoreTree tree, other;
+
+        commit(f, "1.0", SHA_1);
+        tree = tree_of(f, sha256);
+        other = tree;
+        other.sha256 = SHA_2;
+        expect_tree(f, &tree, false, STORE_TREE_WHOLE, "");
+        assert_int_equal(faccessat(f->store->releases_fd, NAME_1 ".tree", F_OK, 0), -1);
+        expect_tree(f, &other, true, STORE_TREE_UNKNOWN, ""); /* nothing is kept that is not as signed */
+        assert_int_equal(faccessat(f->store->releases_fd, NAME_1 ".tree", F_OK, 0), -1);
+        expect_tree(f, &tree, true, STORE_TREE_WHOLE, "");
+        assert_int_equal(faccessat(f->store->releases_fd, NAME_1 ".tree", F_OK, 0), 0);
+        append_to(f, NAME_1 "/bin/app");
+        expect_tree(f, &tree, true, STORE_TREE_DRIFTED, "changed bin/app\n");
+        assert_int_equal(store_tree_check(f->store, NAME_2, &tree, true, add_drift, NULL, NULL), -ENOENT);
+}
+
+/* A manifest that somebody wrote over is as if there were none, whatever it says. */
+static void test_tampered_manifest(void **state) {
+        static const char *const texts[] = {
+                "",
+                "muster-tree 1\n",
+                "muster-tree 1\nd\t0755\t../../../etc\n",
+                "muster-tree 1\nd\t0755\ta\nb\n",
+        };
+        Fixture *f = *state;
+        char sha256[DIGEST_HEX_SIZE];
+        StoreTree tree;
+
+        commit(f, "1.0", SHA_1);
+        tree = tree_of(f, sha256);
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                assert_int_equal(file_replace_at(f->store->releases_fd, NAME_1 ".tree", texts[i],
+                                                 strlen(texts[i]), 0600),
+                                 0);
+                expect_tree(f, &tree, false, STORE_TREE_WHOLE, "");
+        }
+        append_to(f, NAME_1 "/bin/app");
+        expect_tree(f, &tree, true, STORE_TREE_UNKNOWN, "");
+        test_assert_content(f->store->releases_fd, NAME_1 ".tree", texts[3]);
+        assert_int_equal(unlinkat(f->store->releases_fd, NAME_1 ".tree", 0), 0);
+        assert_int_equal(symlinkat("/etc/passwd", f->store->releases_fd, NAME_1 ".tree"), 0);
+        expect_tree(f, &tree, true, STORE_TREE_UNKNOWN, "");
+}
+
+/* Published without a digest: what it is held against is how it came, if that is as many entries as were signed. */
+static void test_unsigned_tree(void **state) {
+        Fixture *f = *state;
+        char sha256[DIGEST_HEX_SIZE];
+        StoreTree tree;
+
+        commit(f, "1.0", SHA_1);
+        tree = tree_of(f, sha256);
+        tree.sha256 = "";
+        tree.entries = 5;
+        expect_tree(f, &tree, true, STORE_TREE_UNKNOWN, "");
+        tree.entries = 4;
+        expect_tree(f, &tree, true, STORE_TREE_KEPT, "");
+        append_to(f, NAME_1 "/bin/app");
+        expect_tree(f, &tree, true, STORE_TREE_DRIFTED, "changed bin/app\n");
+}
+
+/* A release that has drifted changes places with one that was fetched anew. */
+static void test_replace(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_staging_freep) StoreStaging *staging = NULL;
+        StoreRelease release = release_of("1.0", SHA_1);
+        _cleanup_close_ int old = -1;
+        struct stat st, was;
+
+        commit(f, "1.0", SHA_1);
+        append_to(f, NAME_1 "/bin/app");
+        old = store_open_release(f->store, NAME_1, NULL);
+        staging = stage(f);
+        release.replace = true;
+        assert_int_equal(store_commit(f->store, staging, &release, NULL), 0);
+        assert_int_equal(fstatat(f->store->releases_fd, NAME_1 "/bin/app", &st, 0), 0);
+        assert_int_equal(st.st_size, 8);
+        assert_int_equal(fstat(old, &was), 0);
+        assert_int_equal(fstatat(f->store->staging_fd, staging->name, &st, 0), 0);
+        assert_true(st.st_ino == was.st_ino); /* whoever runs from it goes on until it is cleaned away */
+}
+
 static void test_admit(void **state) {
         Fixture *f = *state;
         Error error = {};
@@ -417,6 +541,10 @@ static void test_clean_leftovers(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
+                STORE_TEST(test_tree),
+                STORE_TEST(test_tampered_manifest),
+                STORE_TEST(test_unsigned_tree),
+                STORE_TEST(test_replace),
                 STORE_TEST(test_open),
                 STORE_TEST(test_commit),
                 STORE_TEST(test_more_entries),

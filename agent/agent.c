@@ -505,6 +505,16 @@ static int on_poll(void *userdata, Error *error) {
         return 0;
 }
 
+static int on_check_installed(void *userdata, Error *error) {
+        const Agent *agent = userdata;
+
+        if (agent->setup.n_apps == 0)
+                return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
+        for (size_t i = 0; i < agent->setup.n_apps; i++)
+                app_check_installed(agent->setup.apps[i]);
+        return 0;
+}
+
 static int on_pin_local(void *userdata, const char *name, const char *version, const char *reason,
                         bool *ret_changed, Error *error) {
         const Agent *agent = userdata;
@@ -525,6 +535,7 @@ static const BusHandlers bus_handlers = {
         .history = on_history,
         .deploy_local = on_deploy_local,
         .poll = on_poll,
+        .check_installed = on_check_installed,
         .pin_local = on_pin_local,
         .unpin_local = on_unpin_local,
 };

@@ -476,6 +476,11 @@ int app_unpin(App *app, bool *ret_changed, Error *error) {
         return r;
 }
 
+void app_check_installed(App *app) {
+        if (!app->engine)
+                app_audit_start(app->audit, true);
+}
+
 const char *app_name(const App *app) {
         return app->config->name;
 }

@@ -53,6 +53,9 @@ int app_pin(App *app, const char *version, const char *reason, bool *ret_changed
 /* Follows the group's target again. */
 int app_unpin(App *app, bool *ret_changed, Error *error);
 
+/* Compares what is installed with what was published, from the beginning; while a deployment runs, after it. */
+void app_check_installed(App *app);
+
 const char *app_name(const App *app);
 const char *app_group(const App *app); /* the deployment group */
 bool app_is_required(const App *app);

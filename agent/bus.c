@@ -140,6 +140,17 @@ static int on_unpin_local(sd_bus_message *message, void *userdata, _unused_ sd_b
                      : sd_bus_reply_method_return(message, "b", (int) changed);
 }
 
+static int on_check_installed(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
+        BusService *service = userdata;
+        Error error = {};
+        int r;
+
+        r = check_root(message, &error);
+        if (r >= 0)
+                r = service->handlers->check_installed(service->userdata, &error);
+        return r < 0 ? reply_error(message, r, &error) : sd_bus_reply_method_return(message, "");
+}
+
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_NAMES("GetStatus", "", , "s", SD_BUS_PARAM(json), on_get_status,
@@ -149,6 +160,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("DeployLocal", "sh", SD_BUS_PARAM(release_json) SD_BUS_PARAM(archive), "s",
                                  SD_BUS_PARAM(deployment), on_deploy_local, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Poll", "", "", on_poll, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("CheckInstalled", "", "", on_check_installed, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("PinLocal", "sss",
                                  SD_BUS_PARAM(app) SD_BUS_PARAM(version) SD_BUS_PARAM(reason), "b",
                                  SD_BUS_PARAM(changed), on_pin_local, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -27,6 +27,7 @@ typedef struct BusHandlers {
         int (*deploy_local)(void *userdata, const char *release_json, int archive_fd, char **ret_id,
                             Error *error);
         int (*poll)(void *userdata, Error *error);
+        int (*check_installed)(void *userdata, Error *error); /* begins; the status then has what was found */
         int (*pin_local)(void *userdata, const char *app, const char *version, const char *reason,
                          bool *ret_changed, Error *error);
         int (*unpin_local)(void *userdata, const char *app, bool *ret_changed, Error *error);

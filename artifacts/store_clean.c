@@ -7,6 +7,7 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/base/task.h"
+#include "artifacts/file_writer.h"
 #include "artifacts/retention.h"
 #include "artifacts/store_clean.h"
 #include "artifacts/store_tree.h"
@@ -163,6 +164,8 @@ static int withdraw_half(int fd, const char *name, void *userdata) {
 
         if (!release)
                 return -ENOMEM;
+        if (string_starts_with(name, FILE_WRITER_PREFIX))
+                return 0; /* perhaps a manifest that is just being written: file_writer_sweep() knows */
         for (size_t i = 0; i < ELEMENTSOF(endings); i++)
                 if (string_ends_with(name, endings[i]))
                         release[strlen(name) - strlen(endings[i])] = '\0';
@@ -210,6 +213,7 @@ static int withdraw_and_remove(StoreClean *clean, Error *error) {
         if (r < 0)
                 return r;
         if (!clean->in_staging) {
+                file_writer_sweep(store->releases_fd);
                 r = for_each_name(store->releases_fd, ".", withdraw_half, clean);
                 if (r < 0)
                         return error_set_errno(error, r, "%s/releases", store->path);

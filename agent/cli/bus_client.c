@@ -133,6 +133,12 @@ int bus_client_poll(sd_bus *bus, Error *error) {
         return call_method(bus, "Poll", &reply, error, "");
 }
 
+int bus_client_check_installed(sd_bus *bus, Error *error) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+
+        return call_method(bus, "CheckInstalled", &reply, error, "");
+}
+
 int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, const char *reason,
                          bool *ret_changed, Error *error) {
         _cleanup_message_ sd_bus_message *reply = NULL;

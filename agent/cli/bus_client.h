@@ -19,6 +19,7 @@ int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_f
                             Error *error);
 
 int bus_client_poll(sd_bus *bus, Error *error);
+int bus_client_check_installed(sd_bus *bus, Error *error);
 
 /* CHANGED is false where it was so already. */
 int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, const char *reason,

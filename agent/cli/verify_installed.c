@@ -7,6 +7,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/base/utf8.h"
+#include "agent/cli/bus_client.h"
 #include "agent/cli/output.h"
 #include "agent/cli/verify_installed.h"
 #include "agent/config.h"
@@ -257,6 +258,14 @@ static int verify(Verification *verification, const char *app, Error *error) {
         return verification->failed ? EXIT_CODE_FAILED : 0;
 }
 
+/* So that its status says the same; it need not run. */
+static void tell_musterd(void) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        if (bus_client_open(&bus, NULL) >= 0)
+                (void) bus_client_check_installed(bus, NULL);
+}
+
 int verify_installed(const Cli *cli, const char *config_path, const char *app, Error *error) {
         Verification verification = { .cli = cli, .apps_fd = -1 };
         int r;
@@ -266,6 +275,8 @@ int verify_installed(const Cli *cli, const char *config_path, const char *app, E
         r = open_verification(&verification, config_path, error);
         if (r >= 0)
                 r = verify(&verification, app, error);
+        if (r >= 0)
+                tell_musterd();
         verification_deinit(&verification);
         return r;
 }

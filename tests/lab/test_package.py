@@ -96,7 +96,7 @@ def test_recovery_comes_before_any_application(deployed):
 
 
 @pytest.mark.parametrize("member, arguments, allowed", [("GetStatus", [], True), ("GetHistory", ["su", "", "5"], True),
-                                                        ("Poll", [], False)])
+                                                        ("Poll", [], False), ("CheckInstalled", [], False)])
 def test_bus_lets_everybody_look_and_root_act(deployed, member, arguments, allowed):
     call = ["busctl", "call", "org.muster.Agent1", "/org/muster/Agent1", "org.muster.Agent1", member, *arguments]
     assert deployed.run(*call, check=False).code == 0

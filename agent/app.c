@@ -514,6 +514,7 @@ int app_status(const App *app, json_t **ret) {
                 .record = &app->record,
                 .decision = &app->decision,
                 .target = app->watch ? target_watch_target(app->watch) : NULL,
+                .target_problem = app->watch ? target_watch_problem(app->watch) : NULL,
                 .deploying = app->engine,
                 .percent = app->engine ? engine_percent(app->engine) : -1,
         };

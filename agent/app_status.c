@@ -73,12 +73,13 @@ int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
                 snprintf(reason, sizeof(reason), "deployment %s of release %s is in step %s",
                          record->deployment.id, record->deployment.to.version,
                          step_to_string(record->deployment.step));
-        *ret = json_pack("{s:s, s:b, s:s, s:s?, s:s?, s:I, s:b, s:o, s:s, s:o, s:o, s:o, s:o}", "app",
+        *ret = json_pack("{s:s, s:b, s:s, s:s?, s:s?, s:I, s:b, s:o, s:s, s:s?, s:o, s:o, s:o, s:o}", "app",
                          facts->name, "required", facts->required, "state", state_of(facts), "version",
                          record->good.version, "release_sha256", has_good ? record->good.sha256 : NULL,
                          "serial", (json_int_t) record->serial, "local", record->good_is_local, "since",
-                         time_to_json(record->good_since), "reason", reason, "pin", pin_status(facts->target),
-                         "local_pin", local_pin_status(&record->pin), "deployment", deployment_status(facts),
+                         time_to_json(record->good_since), "reason", reason, "target_problem",
+                         facts->target_problem, "pin", pin_status(facts->target), "local_pin",
+                         local_pin_status(&record->pin), "deployment", deployment_status(facts),
                          "last_failure", last_failure(record));
         return *ret ? 0 : -ENOMEM;
 }

@@ -12,7 +12,8 @@ typedef struct AppStatusFacts {
         bool required;
         const Record *record;
         const Decision *decision;
-        const Target *target; /* the one in force, or NULL */
+        const Target *target;       /* the one in force, or NULL */
+        const char *target_problem; /* why the last look at the depot failed, or NULL */
         bool deploying;
         int percent; /* of the download, -1: none runs */
 } AppStatusFacts;

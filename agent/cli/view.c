@@ -186,6 +186,10 @@ static void print_remarks(const View *view, const json_t *app) {
         print_pins(view, app);
         if (text_of(app, "reason"))
                 fprintf(view->stream, "%s: %s\n", name, text_of(app, "reason"));
+        if (text_of(app, "target_problem") &&
+            !string_equal(text_of(app, "target_problem"), text_of(app, "reason")))
+                fprintf(view->stream, "%s: %swhat its group should run could not be read%s: %s\n", name,
+                        view->style->bad, view->style->off, text_of(app, "target_problem"));
         if (json_is_object(deployment)) {
                 format_age(text_of(deployment, "started"), view->now, age);
                 fprintf(view->stream, "%s: deploys %s: %s", name, text_of(deployment, "version") ?: "-",

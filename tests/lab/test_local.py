@@ -143,3 +143,18 @@ def test_mistake_in_a_running_configuration(machine):
     assert machine.json("status")["state"] == "waiting"
     machine.instance.put("/etc/muster/muster.conf", CONFIGURATION)
     wait_for(lambda: machine.json("status")["apps"], 30, "the app")
+
+
+def test_depot_that_is_gone(machine):
+    """The app serves on, and the status says what is the matter until it is over."""
+    configure(machine)
+    machine.app("true")
+    machine.muster("deploy", "--local", "/root/app", "--app", "api", "--version", "1.0")
+    machine.instance.run("mv", "/depot", "/elsewhere")
+    machine.muster("poll")
+    wait_for(lambda: "there is no folder /depot" in str(machine.json("status")["apps"][0]["target_problem"]), 30, "the problem")
+    assert "there is no folder /depot" in machine.muster("status").out
+    assert machine.json("status")["apps"][0]["version"] == "1.0"
+    machine.instance.run("mv", "/elsewhere", "/depot")
+    machine.muster("poll")
+    wait_for(lambda: "has no target" in machine.json("status")["apps"][0]["target_problem"], 30, "the depot to be read")

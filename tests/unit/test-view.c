@@ -74,6 +74,19 @@ static void test_pins(_unused_ void **state) {
                                         "-: the group is pinned to -, -: no reason was given\n"));
 }
 
+/* An instance that does not see its depot serves all the same, but nobody must think that it follows. */
+static void test_target_problem(_unused_ void **state) {
+        _cleanup_free_ char *text = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"version\":\"1.0\",\"reason\":\"it serves\",\"target_problem\":\"no bucket\"}]}");
+        _cleanup_free_ char *once = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"reason\":\"no bucket\",\"target_problem\":\"no bucket\"}]}");
+
+        assert_non_null(strstr(
+                text, "\napi: it serves\napi: what its group should run could not be read: no bucket\n"));
+        assert_non_null(strstr(once, "\napi: no bucket\n"));
+        assert_null(strstr(once, "could not be read"));
+}
+
 static void test_history(_unused_ void **state) {
         static const char json[] =
                 "{\"deployments\":[{\"id\":\"d-1\",\"app\":\"api\",\"version\":\"2\",\"from_version\":\"1\",\"started\":"
@@ -122,8 +135,9 @@ static void test_table(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_status),  cmocka_unit_test(test_status_of_little),
-                cmocka_unit_test(test_pins),    cmocka_unit_test(test_history),
-                cmocka_unit_test(test_refused), cmocka_unit_test(test_table),
+                cmocka_unit_test(test_pins),    cmocka_unit_test(test_target_problem),
+                cmocka_unit_test(test_history), cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_table),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,9 +25,11 @@ LIB_SRC += \
         agent/local_pin.c \
         agent/placement.c \
         agent/receive.c \
+        agent/recheck.c \
         agent/record.c \
         agent/record_history.c \
         agent/recover.c \
+        agent/release_checks.c \
         agent/report.c \
         agent/root_update.c \
         agent/state_lock.c \

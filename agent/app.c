@@ -13,6 +13,7 @@
 #include "agent/instance_pin.h"
 #include "agent/messages.h"
 #include "agent/placement.h"
+#include "agent/recheck.h"
 #include "agent/record_history.h"
 #include "agent/report.h"
 #include "agent/target_watch.h"
@@ -38,6 +39,8 @@ struct App {
         HookLogs *logs;
         Report *report;
         sd_event_source *retry;
+        Recheck *recheck;
+        FailedChecks checks; /* of the good release, in this boot */
         Decision decision;
 };
 
@@ -46,6 +49,9 @@ static void evaluate(App *app);
 static LogFields fields_of(const App *app) {
         return (LogFields){ .app = app->config->name, .instance = app->context.identity->instance };
 }
+
+static void begin_look(void *userdata);
+static bool is_superseded(void *userdata);
 
 static EngineContext engine_context(App *app) {
         return (EngineContext){
@@ -62,6 +68,7 @@ static EngineContext engine_context(App *app) {
                 .instance = app->context.identity->instance,
                 .boot_id = app->context.boot_id,
                 .audit = app->audit,
+                .look = { begin_look, is_superseded, app },
         };
 }
 
@@ -133,17 +140,17 @@ static void on_progress(_unused_ Engine *engine, void *userdata) {
         tell(userdata);
 }
 
-/* The values of the target that was acted on last hold until there is one. */
+/* The values that the good release runs with hold until there is a target. */
 static int keep_environment(App *app) {
-        const Deployment *last = &app->record.deployment;
+        const Record *record = &app->record;
 
         app->environment = strv_free(app->environment);
-        STRV_FOREACH(s, last->environment)
+        STRV_FOREACH(s, record->good_environment)
                 if (strv_append(&app->environment, *s) < 0)
                         return -ENOMEM;
-        if (!last->env_sha256[0])
+        if (!record->good_env_sha256[0])
                 return digest_sha256_hex("", 0, app->env_sha256);
-        memcpy(app->env_sha256, last->env_sha256, sizeof(app->env_sha256));
+        memcpy(app->env_sha256, record->good_env_sha256, sizeof(app->env_sha256));
         return 0;
 }
 
@@ -177,6 +184,7 @@ static EngineOrder order_for(App *app, const Target *target) {
         order.release.version = target->stable.version;
         memcpy(order.release.sha256, target->stable.sha256, sizeof(order.release.sha256));
         order.serial = target->serial;
+        order.rollout = target->pinned ? NULL : target->rollout.id;
         order.release_floor = target->release_floor;
         return order;
 }
@@ -188,6 +196,7 @@ static void deploy(App *app, const Target *target) {
 
         app->clean = store_clean_free(app->clean);
         app_audit_stop(app->audit);
+        app->recheck = recheck_free(app->recheck);
         if (engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, &error) < 0)
                 log_error("%s: cannot begin a deployment: %s", app->config->name, error.message);
 }
@@ -204,13 +213,16 @@ static void retry_at(App *app, uint64_t at) {
         (void) sd_event_source_set_enabled(app->retry, SD_EVENT_ONESHOT);
 }
 
-static void take_decision(App *app, const Target *target) {
+static DecisionFacts facts_of(const App *app) {
+        const Target *target = target_watch_target(app->watch);
         DecisionFacts facts = {
                 .record = &app->record,
                 .instance = app->context.identity->instance,
                 .target_known = target,
                 .env_sha256 = app->env_sha256,
                 .no_target = target_watch_problem(app->watch),
+                .boot_id = app->context.boot_id,
+                .checks = &app->checks,
                 .now = clock_realtime(app->context.clock),
         };
 
@@ -218,15 +230,90 @@ static void take_decision(App *app, const Target *target) {
                 facts.target_serial = target->serial;
                 facts.target_sha256 = target->sha256;
                 facts.pinned = target->pinned;
+                facts.rollout = target->pinned ? NULL : target->rollout.id;
                 facts.stable.version = target->stable.version;
                 memcpy(facts.stable.sha256, target->stable.sha256, sizeof(facts.stable.sha256));
         }
-        decide(&facts, &app->decision);
+        return facts;
+}
+
+static void begin_look(void *userdata) {
+        App *app = userdata;
+
+        (void) target_watch_poll(app->watch);
+}
+
+static bool is_superseded(void *userdata) {
+        const App *app = userdata;
+        const DecisionFacts facts = facts_of(app);
+
+        return decision_supersedes(&facts, &app->record.deployment);
+}
+
+static void note_failed_check(App *app, const Error *error) {
+        app->checks.count++;
+        app->checks.at = clock_realtime(app->context.clock);
+        snprintf(app->checks.reason, sizeof(app->checks.reason), "%s", error->message);
+}
+
+static void on_rechecked(_unused_ Recheck *recheck, int result, const Error *error, void *userdata) {
+        App *app = userdata;
+        Error problem = {};
+
+        if (result == 0) {
+                app->checks = (FailedChecks){};
+                if (string_set(&app->record.good_boot_id, app->context.boot_id) < 0 ||
+                    record_save(app->store->app_fd, &app->record, &problem) < 0)
+                        log_warning("%s: %s", app->config->name, problem.message);
+        } else {
+                note_failed_check(app, error);
+        }
+        app->recheck = recheck_free(app->recheck);
+        evaluate(app);
+}
+
+static void check_good(App *app) {
+        const EngineContext context = engine_context(app);
+        Error error = {};
+
+        if (recheck_start(&context, on_rechecked, app, &app->recheck, &error) >= 0)
+                return;
+        note_failed_check(app, &error);
+        retry_at(app, usec_add(app->checks.at, DECISION_RETRY_FIRST));
+}
+
+static void roll_back(App *app) {
+        const EngineContext context = engine_context(app);
+        Error error = {};
+
+        if (engine_retry_rollback(&context, on_deployed, on_progress, app, &app->engine, &error) < 0)
+                log_error("%s: %s", app->config->name, error.message);
+}
+
+static void act(App *app, const Target *target) {
+        switch (app->decision.action) {
+        case DECISION_DEPLOY:
+                if (target || app->decision.local_pin)
+                        deploy(app, target);
+                break;
+        case DECISION_CHECK:
+                check_good(app);
+                break;
+        case DECISION_ROLL_BACK:
+                roll_back(app);
+                break;
+        case DECISION_RETRY:
+                retry_at(app, app->decision.retry_at);
+                break;
+        default:
+                break;
+        }
 }
 
 static void evaluate(App *app) {
         const Target *target = target_watch_target(app->watch);
         char was[DECISION_REASON_MAX];
+        DecisionFacts facts;
 
         if (app->engine)
                 return;
@@ -235,31 +322,31 @@ static void evaluate(App *app) {
                 return;
         }
         memcpy(was, app->decision.reason, sizeof(was));
-        take_decision(app, target);
+        facts = facts_of(app);
+        decide(&facts, &app->decision);
         if ((target || app->decision.local_pin) && strcmp(was, app->decision.reason) != 0) {
                 const LogFields fields = fields_of(app);
 
                 log_message(LOG_INFO, NULL, &fields, "%s", app->decision.reason);
         }
-        if (app->decision.action == DECISION_DEPLOY)
-                deploy(app, target);
-        else if (app->decision.action == DECISION_RETRY)
-                retry_at(app, app->decision.retry_at);
+        if (!app->recheck || app->decision.action == DECISION_DEPLOY)
+                act(app, target);
         tell(app);
 }
 
 /* A deployment that has not changed anything yet is given up for another release. */
-static void go_for(App *app, const char *sha256, const char *why) {
-        if (app->engine && strcmp(sha256, app->record.deployment.to.sha256) != 0)
+static void go_for_another(App *app, const char *why) {
+        if (app->engine && !app->record.deployment.local && is_superseded(app))
                 (void) engine_cancel(app->engine, why);
 }
 
-static void on_target(_unused_ TargetWatch *watch, void *userdata) {
+/* One that has looks at the target before it goes on to something that could not be undone. */
+static void on_target(TargetWatch *watch, void *userdata) {
         App *app = userdata;
-        const Target *target = target_watch_target(app->watch);
 
-        if (target && !app->record.deployment.local && !app->record.pin.release.version)
-                go_for(app, target->stable.sha256, "the target asks for another release now");
+        go_for_another(app, ENGINE_SUPERSEDED);
+        if (app->engine && !target_watch_is_looking(watch))
+                engine_looked(app->engine);
         evaluate(app);
         if (app->engine) /* which evaluate() leaves alone */
                 app->changed(app, app->userdata);
@@ -394,6 +481,7 @@ App *app_free(App *app) {
         if (!app)
                 return NULL;
         engine_free(app->engine);
+        recheck_free(app->recheck);
         store_clean_free(app->clean);
         app_audit_free(app->audit);
         target_watch_free(app->watch);
@@ -446,6 +534,7 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
         memcpy(order.release.sha256, release->sha256, sizeof(order.release.sha256));
         app->clean = store_clean_free(app->clean);
         app_audit_stop(app->audit);
+        app->recheck = recheck_free(app->recheck);
         r = engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, error);
         if (r < 0)
                 return r;
@@ -462,7 +551,7 @@ int app_pin(App *app, const char *version, const char *reason, bool *ret_changed
         r = instance_pin_set(app->store, &app->record, &order, ret_changed, error);
         if (r < 0)
                 return r;
-        go_for(app, app->record.pin.release.sha256, "this instance was pinned to another release");
+        go_for_another(app, "this instance was pinned to another release");
         evaluate(app);
         return 0;
 }
@@ -494,9 +583,13 @@ bool app_is_required(const App *app) {
 }
 
 AppReadiness app_readiness(const App *app) {
-        if (app->record.good.version)
+        DecisionAction action = app->decision.action;
+        bool given_up = (action == DECISION_FAILED && !app->record.good.version) ||
+                        action == DECISION_UNHEALTHY || action == DECISION_STUCK;
+
+        if (decision_is_serving(&app->record, app->context.boot_id))
                 return APP_READY;
-        return !app->engine && app->decision.action == DECISION_FAILED ? APP_FAILED : APP_ON_ITS_WAY;
+        return !app->engine && given_up ? APP_FAILED : APP_ON_ITS_WAY;
 }
 
 const Deployment *app_deployment(const App *app) {
@@ -516,6 +609,8 @@ int app_status(const App *app, json_t **ret) {
                 .target = app->watch ? target_watch_target(app->watch) : NULL,
                 .target_problem = app->watch ? target_watch_problem(app->watch) : NULL,
                 .deploying = app->engine,
+                .problem = app->engine ? engine_problem(app->engine) : "",
+                .serving = decision_is_serving(&app->record, app->context.boot_id),
                 .percent = app->engine ? engine_percent(app->engine) : -1,
         };
         json_auto_t *status = NULL;

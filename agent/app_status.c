@@ -2,21 +2,25 @@
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
 
-/* none: no release; deploying, rolling-back: at work; good: what was asked for serves; held: a release serves, but not
- * the one asked for; failed: nothing serves, and nothing will be tried. */
+/* none: no release; deploying, rolling-back: at work; checking: a release that was good before the instance was restarted;
+ * good: what was asked for serves; held: a release serves, but not the one asked for; failed: nothing serves, and nothing
+ * will be tried; rollback-failed: likewise, the way back having failed. */
 static const char *state_of(const AppStatusFacts *facts) {
         const Record *record = facts->record;
+        DecisionAction action = facts->decision->action;
 
         if (facts->deploying)
                 return step_is_rollback(record->deployment.step) ? "rolling-back" : "deploying";
-        if (record->deployment.id && record->deployment.outcome == OUTCOME_ROLLBACK_FAILED)
-                return "failed";
+        if (record->good_is_down || record->deployment.outcome == OUTCOME_ROLLBACK_FAILED)
+                return "rollback-failed";
         if (!record->good.version)
-                return facts->decision->action == DECISION_FAILED ? "failed" : "none";
-        return facts->decision->action == DECISION_FINISHED ? "good" : "held";
+                return action == DECISION_FAILED ? "failed" : "none";
+        if (!facts->serving)
+                return action == DECISION_UNHEALTHY ? "failed" : "checking";
+        return action == DECISION_FINISHED ? "good" : "held";
 }
 
-static json_t *time_to_json(uint64_t usec) {
+static json_t *short_time_to_json(uint64_t usec) {
         char text[TIME_TEXT_MAX];
 
         format_time(usec, text);
@@ -31,7 +35,7 @@ static json_t *deployment_status(const AppStatusFacts *facts) {
         return json_pack("{s:s, s:s, s:s, s:s*, s:I, s:o, s:o}", "id", deployment->id, "version",
                          deployment->to.version, "step", step_to_string(deployment->step), "event",
                          step_lifecycle_event(deployment->step), "attempt", (json_int_t) deployment->attempt,
-                         "started", time_to_json(deployment->started), "percent",
+                         "started", short_time_to_json(deployment->started), "percent",
                          facts->percent >= 0 ? json_integer(facts->percent) : json_null());
 }
 
@@ -43,7 +47,7 @@ static json_t *last_failure(const Record *record) {
         failure = &record->failures[record->n_failures - 1];
         return json_pack("{s:s, s:s, s:s, s:s, s:o}", "version", failure->release.version, "step",
                          step_to_string(failure->step), "fault", error_fault_to_string(failure->fault),
-                         "reason", failure->reason, "at", time_to_json(failure->at));
+                         "reason", failure->reason, "at", short_time_to_json(failure->at));
 }
 
 /* The group's, by its target. */
@@ -53,14 +57,14 @@ static json_t *pin_status(const Target *target) {
         return json_pack("{s:s, s:s, s:b, s:s?, s:I, s:o}", "version", target->stable.version,
                          "release_sha256", target->stable.sha256, "urgent", target->urgent, "reason",
                          target->reason, "serial", (json_int_t) target->serial, "since",
-                         time_to_json(target->issued));
+                         short_time_to_json(target->issued));
 }
 
 static json_t *local_pin_status(const LocalPin *pin) {
         if (!pin->release.version)
                 return json_null();
         return json_pack("{s:s, s:s, s:s, s:o}", "version", pin->release.version, "release_sha256",
-                         pin->release.sha256, "reason", pin->reason, "since", time_to_json(pin->since));
+                         pin->release.sha256, "reason", pin->reason, "since", short_time_to_json(pin->since));
 }
 
 int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
@@ -70,14 +74,15 @@ int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
 
         snprintf(reason, sizeof(reason), "%s", facts->decision->reason);
         if (facts->deploying)
-                snprintf(reason, sizeof(reason), "deployment %s of release %s is in step %s",
+                snprintf(reason, sizeof(reason), "deployment %s of release %s is in step %s%s%s",
                          record->deployment.id, record->deployment.to.version,
-                         step_to_string(record->deployment.step));
+                         step_to_string(record->deployment.step), *facts->problem ? ": " : "",
+                         facts->problem);
         *ret = json_pack("{s:s, s:b, s:s, s:s?, s:s?, s:I, s:b, s:o, s:s, s:s?, s:o, s:o, s:o, s:o}", "app",
                          facts->name, "required", facts->required, "state", state_of(facts), "version",
                          record->good.version, "release_sha256", has_good ? record->good.sha256 : NULL,
                          "serial", (json_int_t) record->serial, "local", record->good_is_local, "since",
-                         time_to_json(record->good_since), "reason", reason, "target_problem",
+                         short_time_to_json(record->good_since), "reason", reason, "target_problem",
                          facts->target_problem, "pin", pin_status(facts->target), "local_pin",
                          local_pin_status(&record->pin), "deployment", deployment_status(facts),
                          "last_failure", last_failure(record));
@@ -90,8 +95,8 @@ static json_t *step_history(const StepLog *log) {
         return json_pack("{s:s, s:s*, s:s, s:I, s:o, s:f, s:s*, s:s*}", "step", step_to_string(log->step),
                          "event", step_lifecycle_event(log->step), "result",
                          step_result_to_string(log->result), "attempt", (json_int_t) log->attempt, "started",
-                         time_to_json(log->started), "seconds", seconds, "reason", log->reason, "output_tail",
-                         log->tail);
+                         short_time_to_json(log->started), "seconds", seconds, "reason", log->reason,
+                         "output_tail", log->tail);
 }
 
 int app_history_to_json(const char *app, const Deployment *deployment, json_t **ret) {
@@ -104,8 +109,8 @@ int app_history_to_json(const char *app, const Deployment *deployment, json_t **
         *ret = json_pack("{s:s, s:s, s:s, s:s?, s:I, s:b, s:o, s:o, s:s, s:s?, s:s?, s:s?, s:O}", "id",
                          deployment->id, "app", app, "version", deployment->to.version, "from_version",
                          deployment->from.version, "serial", (json_int_t) deployment->serial, "local",
-                         deployment->local, "started", time_to_json(deployment->started), "finished",
-                         time_to_json(deployment->finished), "outcome",
+                         deployment->local, "started", short_time_to_json(deployment->started), "finished",
+                         short_time_to_json(deployment->finished), "outcome",
                          outcome_to_string(deployment->outcome), "reason", deployment->reason, "failed_step",
                          failed ? step_to_string(deployment->failed_step) : NULL, "fault",
                          failed ? error_fault_to_string(deployment->fault) : NULL, "steps", steps);

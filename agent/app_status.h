@@ -15,7 +15,9 @@ typedef struct AppStatusFacts {
         const Target *target;       /* the one in force, or NULL */
         const char *target_problem; /* why the last look at the depot failed, or NULL */
         bool deploying;
-        int percent; /* of the download, -1: none runs */
+        bool serving;        /* the good release does, as far as is known */
+        const char *problem; /* what holds the deployment up, or "" */
+        int percent;         /* of the download, -1: none runs */
 } AppStatusFacts;
 
 /* -ENOMEM */

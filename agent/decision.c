@@ -4,6 +4,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
+#include "agent/base/strv.h"
 #include "agent/decision.h"
 
 static void decided(Decision *ret, DecisionAction action, const char *format, ...) _printf_(3, 4);
@@ -25,17 +26,43 @@ static uint64_t retry_delay(unsigned count) {
         return MIN(delay, (uint64_t) DECISION_RETRY_MAX);
 }
 
+const char *decision_action_to_string(DecisionAction action) {
+        static const char *const names[] = {
+                [DECISION_WAIT] = "wait",           [DECISION_RETRY] = "retry",
+                [DECISION_DEPLOY] = "deploy",       [DECISION_FINISHED] = "finished",
+                [DECISION_FAILED] = "failed",       [DECISION_CHECK] = "check",
+                [DECISION_UNHEALTHY] = "unhealthy", [DECISION_ROLL_BACK] = "roll-back",
+                [DECISION_STUCK] = "stuck",
+        };
+
+        return names[action];
+}
+
+static bool rollback_failed(const Record *record) {
+        return record->deployment.id && record->deployment.outcome == OUTCOME_ROLLBACK_FAILED;
+}
+
+/* Also with the clock set back. */
+static bool is_due(uint64_t now, uint64_t failed_at, uint64_t retry_at) {
+        return retry_at <= now || failed_at > now;
+}
+
+static bool is_quarantined(const Failure *failure) {
+        return failure->fault != FAULT_HOST || failure->disturbing >= DECISION_DISTURBING_MAX;
+}
+
 static void decide_after_failure(const DecisionFacts *facts, const Failure *failure, Decision *ret) {
+        unsigned count = failure->count - (failure->interrupted && failure->count > 0 ? 1 : 0);
         const char *version = failure->release.version;
 
-        if (failure->fault == FAULT_RELEASE || failure->fault == FAULT_INPUT ||
-            failure->fault == FAULT_UNKNOWN) {
-                decided(ret, DECISION_FAILED, "release %s failed in %s: %s", version,
+        if (is_quarantined(failure)) {
+                decided(ret, DECISION_FAILED, "release %s failed %sin %s: %s", version,
+                        failure->fault == FAULT_HOST ? "again and again, the last time " : "",
                         step_to_string(failure->step), failure->reason);
                 return;
         }
-        ret->retry_at = usec_add(failure->at, retry_delay(failure->count));
-        if (ret->retry_at <= facts->now || failure->at > facts->now)
+        ret->retry_at = usec_add(failure->at, count > 0 ? retry_delay(count) : 0);
+        if (is_due(facts->now, failure->at, ret->retry_at))
                 decided(ret, DECISION_DEPLOY, "release %s is tried again after: %s", version,
                         failure->reason);
         else
@@ -46,11 +73,12 @@ static void decide_after_failure(const DecisionFacts *facts, const Failure *fail
 
 /* Without a look at the target, which may not be known: this is for when the depot is gone, too. */
 static void decide_pinned(const DecisionFacts *facts, Decision *ret) {
-        const LocalPin *pin = &facts->record->pin;
-        const Failure *failure = record_find_failure(facts->record, pin->release.sha256, 0);
+        const Record *record = facts->record;
+        const LocalPin *pin = &record->pin;
+        const Failure *failure = record_find_failure(record, pin->release.sha256, 0, NULL);
 
         ret->local_pin = true;
-        if (release_ref_equal(&facts->record->good, &pin->release))
+        if (release_ref_equal(&record->good, &pin->release) && !record->good_is_down)
                 decided(ret, DECISION_FINISHED, "this instance is pinned to release %s: %s",
                         pin->release.version, pin->reason);
         else if (failure)
@@ -60,42 +88,113 @@ static void decide_pinned(const DecisionFacts *facts, Decision *ret) {
                         pin->release.version, pin->reason);
 }
 
-void decide(const DecisionFacts *facts, Decision *ret) {
-        const Record *record = facts->record;
-        const Failure *failure;
-        bool same;
+/* The disk may have room again, and a restart may have helped; nothing else that could have changed is known. */
+static void decide_after_failed_rollback(const DecisionFacts *facts, Decision *ret) {
+        const Deployment *d = &facts->record->deployment;
+        bool rebooted = !string_equal(d->boot_id, facts->boot_id);
+        const char *step = step_to_string(d->rollback_step),
+                   *reason = d->rollback_reason ? d->rollback_reason : "unknown",
+                   *back_to = d->from.version ? d->from.version : "nothing";
 
-        *ret = (Decision){};
-        if (record->pin.release.version) {
-                decide_pinned(facts, ret);
+        if (d->rollbacks >= DECISION_ROLLBACKS_MAX || (d->rollback_fault != FAULT_HOST && !rebooted)) {
+                decided(ret, DECISION_STUCK,
+                        "the way back to %s failed in %s: %s; a newer target or a deployment by hand leads on",
+                        back_to, step, reason);
                 return;
         }
-        if (!facts->target_known) {
-                decided(ret, DECISION_WAIT, "%s",
-                        facts->no_target ? facts->no_target : "no target was read yet");
+        ret->retry_at = rebooted ? facts->now : usec_add(d->finished, retry_delay(d->rollbacks + 1));
+        decided(ret, is_due(facts->now, d->finished, ret->retry_at) ? DECISION_ROLL_BACK : DECISION_RETRY,
+                "the way back to %s, which failed in %s, is tried again: %s", back_to, step, reason);
+}
+
+static void decide_check(const DecisionFacts *facts, Decision *ret) {
+        const FailedChecks *checks = facts->checks;
+        const char *version = facts->record->good.version;
+
+        if (!checks || checks->count == 0) {
+                decided(ret, DECISION_CHECK,
+                        "release %s has yet to pass its checks since the instance was started", version);
                 return;
         }
-        if (record->good_is_local && facts->target_serial <= record->good_serial && record->good.version) {
+        if (checks->count >= DECISION_CHECKS_MAX) {
+                decided(ret, DECISION_UNHEALTHY,
+                        "release %s does not pass its checks since the instance was started: %s", version,
+                        checks->reason);
+                return;
+        }
+        ret->retry_at = usec_add(checks->at, retry_delay(checks->count));
+        decided(ret, is_due(facts->now, checks->at, ret->retry_at) ? DECISION_CHECK : DECISION_RETRY,
+                "release %s is checked again: %s", version, checks->reason);
+}
+
+/* There is a target, and no failed rollback that it cannot lead out of. */
+static void decide_on_target(const DecisionFacts *facts, Decision *ret) {
+        const Record *record = facts->record;
+        bool same = release_ref_equal(&record->good, &facts->stable);
+        const Failure *failure;
+
+        if (record->good_is_local && facts->target_serial <= record->good_serial && record->good.version &&
+            !record->good_is_down) {
                 decided(ret, DECISION_FINISHED,
                         "release %s was deployed by hand; a target above serial %" PRIu64 " replaces it",
                         record->good.version, record->good_serial);
                 return;
         }
-        same = release_ref_equal(&record->good, &facts->stable);
         ret->env_changed = same && strcmp(record->good_env_sha256, facts->env_sha256) != 0;
-        if (same && !ret->env_changed) {
+        if (same && !ret->env_changed && !record->good_is_down) {
                 decided(ret, DECISION_FINISHED, "release %s is what target %" PRIu64 " %s",
                         facts->stable.version, facts->target_serial,
                         facts->pinned ? "pins the group to" : "asks for");
                 return;
         }
-        failure = record_find_failure(record, facts->stable.sha256, facts->target_serial);
+        failure = record_find_failure(record, facts->stable.sha256, facts->target_serial, facts->rollout);
         if (failure)
                 decide_after_failure(facts, failure, ret);
         else
                 decided(ret, DECISION_DEPLOY, "target %" PRIu64 " %s release %s%s", facts->target_serial,
                         facts->pinned ? "pins the group to" : "asks for", facts->stable.version,
                         ret->env_changed ? " with other environment values" : "");
+}
+
+/* Of a rollback that failed. */
+static bool leads_out(const DecisionFacts *facts) {
+        const Record *record = facts->record;
+
+        if (record->pin.release.version)
+                return record->pin.since > record->deployment.finished;
+        return facts->target_known && facts->target_serial > record->deployment.accepted;
+}
+
+void decide(const DecisionFacts *facts, Decision *ret) {
+        const Record *record = facts->record;
+
+        *ret = (Decision){};
+        if (rollback_failed(record) && !leads_out(facts)) {
+                decide_after_failed_rollback(facts, ret);
+                return;
+        }
+        if (record->pin.release.version)
+                decide_pinned(facts, ret);
+        else if (facts->target_known)
+                decide_on_target(facts, ret);
+        else
+                decided(ret, DECISION_WAIT, "%s",
+                        facts->no_target ? facts->no_target : "no target was read yet");
+        if (ret->action != DECISION_DEPLOY && record->good.version && !record->good_is_down &&
+            !string_equal(record->good_boot_id, facts->boot_id))
+                decide_check(facts, ret);
+}
+
+bool decision_supersedes(const DecisionFacts *facts, const Deployment *deployment) {
+        const LocalPin *pin = &facts->record->pin;
+
+        if (pin->release.version)
+                return !release_ref_equal(&pin->release, &deployment->to);
+        return facts->target_known && !release_ref_equal(&facts->stable, &deployment->to);
+}
+
+bool decision_is_serving(const Record *record, const char *boot_id) {
+        return record->good.version && !record->good_is_down && string_equal(record->good_boot_id, boot_id);
 }
 
 int decision_accept_target(const Record *record, uint64_t serial, const char *sha256, Error *error) {

@@ -6,10 +6,26 @@
 
 #include "agent/record.h"
 
-/* A fault of the host is tried again after this long, doubled each time, at most DECISION_RETRY_MAX. */
+/* A fault of the host is tried again after this long, doubled each time, at most DECISION_RETRY_MAX. What the agent's own
+ * end interrupted before anything was changed is tried again at once, the first time. */
 #define DECISION_RETRY_FIRST (10 * UINT64_C(1000000))
 #define DECISION_RETRY_MAX (600 * UINT64_C(1000000))
+
+/* The breakers: after so many failures none of these is tried again by itself. As long as nothing was changed, trying again
+ * harms nobody and goes on. */
+#define DECISION_DISTURBING_MAX                                                                              \
+        3U /* deployments in a row that changed something and met a fault of the host */
+#define DECISION_ROLLBACKS_MAX 6U /* repeats of a way back that met a fault of the host, or a reboot */
+#define DECISION_CHECKS_MAX 3U    /* checks of the good release after a reboot */
+
 #define DECISION_REASON_MAX 1024U
+
+/* The checks of the good release since the instance was restarted, as far as they failed. */
+typedef struct FailedChecks {
+        unsigned count;
+        uint64_t at;
+        char reason[ERROR_MESSAGE_MAX];
+} FailedChecks;
 
 typedef struct DecisionFacts {
         const Record *record;
@@ -20,16 +36,24 @@ typedef struct DecisionFacts {
         ReleaseRef stable;      /* borrowed */
         bool pinned;            /* the target pins the group to it */
         const char *env_sha256; /* of the target's environment values */
+        const char *rollout;    /* the target's; NULL: it has none, or is a pin */
         const char *no_target;  /* why there is none, when there is none */
-        uint64_t now;           /* microseconds since 1970 */
+        const char *boot_id;
+        const FailedChecks *checks; /* NULL: none failed */
+        uint64_t now;               /* microseconds since 1970 */
 } DecisionFacts;
 
 typedef enum DecisionAction {
-        DECISION_WAIT,     /* nothing to do until something changes */
-        DECISION_RETRY,    /* nothing to do until retry_at */
-        DECISION_DEPLOY,   /* bring up the release */
-        DECISION_FINISHED, /* the release serves */
-        DECISION_FAILED,   /* the release failed here and is not tried again */
+        DECISION_WAIT,      /* nothing to do until something changes */
+        DECISION_RETRY,     /* nothing to do until retry_at */
+        DECISION_DEPLOY,    /* bring up the release */
+        DECISION_FINISHED,  /* the release serves */
+        DECISION_FAILED,    /* the release failed here and is not tried again */
+        DECISION_CHECK,     /* the good release has yet to pass its checks in this boot */
+        DECISION_UNHEALTHY, /* it did not, again and again; they are not run again */
+        DECISION_ROLL_BACK, /* the way back, which failed, is tried once more */
+        DECISION_STUCK,     /* the way back has failed, and only a newer target leads out of that */
+        DECISION_ACTIONS,
 } DecisionAction;
 
 typedef struct Decision {
@@ -41,6 +65,15 @@ typedef struct Decision {
 } Decision;
 
 void decide(const DecisionFacts *facts, Decision *ret);
+
+const char *decision_action_to_string(DecisionAction action);
+
+/* Whether this instance's pin, or else the target, asks for something else than what DEPLOYMENT, which is not a local one,
+ * is about to bring: asked before it changes anything, before it switches and before it commits. */
+bool decision_supersedes(const DecisionFacts *facts, const Deployment *deployment);
+
+/* Whether the good release serves as far as is known: it passed its checks in this boot, and no rollback has failed. */
+bool decision_is_serving(const Record *record, const char *boot_id);
 
 /* Whether a target may take the place of the highest one accepted so far: its serial is higher, or it is the same
  * document. -ESTALE for a lower serial, -EEXIST for the same serial with other content. */

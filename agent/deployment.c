@@ -51,6 +51,16 @@ static const char *const result_names[] = {
         [STEP_RESULT_INTERRUPTED] = "interrupted",
 };
 
+static const char *const event_names[] = {
+        [DEPLOYMENT_STEP_STARTED] = "started",
+        [DEPLOYMENT_HOOK_SUCCEEDED] = "hook-succeeded",
+        [DEPLOYMENT_STEP_SUCCEEDED] = "succeeded",
+        [DEPLOYMENT_STEP_FAILED] = "failed",
+        [DEPLOYMENT_CANCELLED] = "cancelled",
+        [DEPLOYMENT_RESUMED] = "resumed",
+        [DEPLOYMENT_ROLLBACK_RETRIED] = "rollback-retried",
+};
+
 static int find_name(const char *const *names, size_t n, const char *text) {
         for (size_t i = 0; i < n; i++)
                 if (strcmp(names[i], text) == 0)
@@ -84,6 +94,18 @@ int outcome_from_string(const char *text, Outcome *ret) {
 
         if (i >= 0)
                 *ret = (Outcome) i;
+        return i < 0 ? i : 0;
+}
+
+const char *deployment_event_to_string(DeploymentEventKind kind) {
+        return event_names[kind];
+}
+
+int deployment_event_from_string(const char *text, DeploymentEventKind *ret) {
+        int i = find_name(event_names, ELEMENTSOF(event_names), text);
+
+        if (i >= 0)
+                *ret = (DeploymentEventKind) i;
         return i < 0 ? i : 0;
 }
 
@@ -121,11 +143,18 @@ void deployment_deinit(Deployment *deployment) {
         release_ref_deinit(&deployment->to);
         release_ref_deinit(&deployment->from);
         strv_free(deployment->environment);
+        free(deployment->rollout);
+        free(deployment->facts);
         free(deployment->boot_id);
         free(deployment->reason);
+        free(deployment->rollback_reason);
         for (size_t i = 0; i < deployment->n_steps; i++) {
                 free(deployment->steps[i].reason);
                 free(deployment->steps[i].tail);
+        }
+        for (size_t i = 0; i < deployment->n_events; i++) {
+                free(deployment->events[i].boot_id);
+                free(deployment->events[i].reason);
         }
         *deployment = (Deployment){};
 }
@@ -139,7 +168,8 @@ bool deployment_is_running(const Deployment *deployment) {
 }
 
 bool deployment_has_changed_anything(const Deployment *deployment) {
-        return deployment->step > STEP_FETCH;
+        return deployment->step > STEP_APPLICATION_STOP ||
+               (deployment->step == STEP_APPLICATION_STOP && deployment->attempt > 0);
 }
 
 static StepLog *last_log(Deployment *deployment) {
@@ -156,6 +186,15 @@ static void go_to(Deployment *deployment, Step step) {
         deployment->step = step;
         deployment->step_started = false;
         deployment->attempt = 0;
+        deployment->hooks_done = 0;
+}
+
+/* Why there is no way back, as far as it was tried. */
+static int fail_rollback(Deployment *deployment, const char *reason, ErrorFault fault, uint64_t at) {
+        deployment->rollback_step = deployment->step;
+        deployment->rollback_fault = fault;
+        finish(deployment, OUTCOME_ROLLBACK_FAILED, at);
+        return string_set(&deployment->rollback_reason, reason ? reason : "unknown");
 }
 
 /* The first reason is the one that counts: what fails while going back comes after it. */
@@ -211,6 +250,13 @@ static int on_started(Deployment *deployment, const DeploymentEvent *event) {
         return 0;
 }
 
+static int on_hook(Deployment *deployment, _unused_ const DeploymentEvent *event) {
+        if (!deployment->step_started || !rows[deployment->step].lifecycle_event)
+                return -EINVAL;
+        deployment->hooks_done++;
+        return 0;
+}
+
 static int on_succeeded(Deployment *deployment, const DeploymentEvent *event) {
         Step next = rows[deployment->step].next;
         int r;
@@ -240,21 +286,23 @@ static int on_failed(Deployment *deployment, const DeploymentEvent *event) {
                 q = blame(deployment, event->reason, event->fault);
         if (row->on_failure != STEP_END)
                 go_to(deployment, row->on_failure);
+        else if (step_is_rollback(deployment->step))
+                q = fail_rollback(deployment, event->reason, event->fault, event->at);
         else
-                finish(deployment,
-                       step_is_rollback(deployment->step) ? OUTCOME_ROLLBACK_FAILED : OUTCOME_FAILED,
-                       event->at);
+                finish(deployment, OUTCOME_FAILED, event->at);
         return r < 0 ? r : q;
 }
 
-/* A rollback is never cancelled, and neither is what has been committed to the record. */
+/* Neither a rollback is cancelled nor a commit that was begun: its units may be enabled for boot already. */
 static int on_cancelled(Deployment *deployment, const DeploymentEvent *event) {
         int r, q;
 
-        if (step_is_rollback(deployment->step) || deployment->step == STEP_COMMIT)
+        if (step_is_rollback(deployment->step) ||
+            (deployment->step == STEP_COMMIT && deployment->step_started))
                 return -EINVAL;
         r = close_log(deployment, STEP_RESULT_INTERRUPTED, event);
         q = blame(deployment, event->reason, event->fault);
+        deployment->cancelled = true;
         if (deployment_has_changed_anything(deployment))
                 go_to(deployment, STEP_ROLLBACK_STOP);
         else
@@ -263,40 +311,104 @@ static int on_cancelled(Deployment *deployment, const DeploymentEvent *event) {
 }
 
 /* Hooks and units of an earlier boot are gone, so what was in the middle goes back rather than on. */
+static int resume_rebooted(Deployment *deployment, const char *reason, uint64_t at) {
+        int q = blame(deployment, reason, FAULT_HOST), r = 0;
+
+        deployment->reboots++;
+        if (step_is_rollback(deployment->step) && deployment->reboots > ROLLBACK_REBOOTS_MAX)
+                r = fail_rollback(deployment,
+                                  "the instance was restarted in the middle of the way back again and again",
+                                  FAULT_HOST, at);
+        else
+                go_to(deployment, STEP_ROLLBACK_SWITCH);
+        return r < 0 ? r : q;
+}
+
+/* The agent's own end is the host's fault; what ends it in the same step again and again is given up. */
+static int resume_worn_out(Deployment *deployment, uint64_t at) {
+        static const char reason[] = "musterd ended in the middle of this step again and again";
+        int q = blame(deployment, reason, FAULT_HOST), r = 0;
+
+        if (step_is_rollback(deployment->step))
+                r = fail_rollback(deployment, reason, FAULT_HOST, at);
+        else
+                go_to(deployment, STEP_ROLLBACK_STOP);
+        return r < 0 ? r : q;
+}
+
 static int on_resumed(Deployment *deployment, const DeploymentEvent *event) {
         bool rebooted = !string_equal(deployment->boot_id, event->boot_id);
-        unsigned attempt = deployment->attempt;
+        bool changed = deployment_has_changed_anything(deployment);
         DeploymentEvent interrupted = *event;
         int r, q = 0;
 
         interrupted.reason =
                 rebooted ? "the instance was restarted in the middle" : "musterd ended in the middle";
         r = close_log(deployment, STEP_RESULT_INTERRUPTED, &interrupted);
-        if (!deployment_has_changed_anything(deployment)) {
+        if (deployment->step <= STEP_FETCH || (rebooted && !changed)) {
                 q = blame(deployment, interrupted.reason, FAULT_HOST);
+                deployment->interrupted = true;
                 finish(deployment, OUTCOME_FAILED, event->at);
         } else if (rebooted) {
-                q = blame(deployment, interrupted.reason, FAULT_HOST);
-                go_to(deployment, STEP_ROLLBACK_SWITCH);
-        } else if (attempt >= STEP_RESUMES_MAX) {
-                interrupted.reason = "musterd ended in the middle of this step again and again";
-                q = blame(deployment, interrupted.reason, FAULT_RELEASE);
-                if (step_is_rollback(deployment->step))
-                        finish(deployment, OUTCOME_ROLLBACK_FAILED, event->at);
-                else
-                        go_to(deployment, STEP_ROLLBACK_STOP);
+                q = resume_rebooted(deployment, interrupted.reason, event->at);
+        } else if (deployment->attempt >= STEP_RESUMES_MAX) {
+                q = resume_worn_out(deployment, event->at);
         }
         return r < 0 ? r : q;
 }
 
+static int on_rollback_retried(Deployment *deployment, const DeploymentEvent *event) {
+        if (deployment->outcome != OUTCOME_ROLLBACK_FAILED)
+                return -EINVAL;
+        deployment->outcome = OUTCOME_RUNNING;
+        deployment->finished = 0;
+        deployment->reboots = 0;
+        deployment->rollbacks++;
+        go_to(deployment, STEP_ROLLBACK_SWITCH);
+        (void) string_set(&deployment->rollback_reason, NULL);
+        return string_set(&deployment->boot_id, event->boot_id);
+}
+
+/* BOOT_BEFORE: the deployment's, before the event. */
+static int keep_event(Deployment *deployment, const DeploymentEvent *event, const char *boot_before) {
+        EventLog *log = &deployment->events[deployment->n_events];
+        int r = 0;
+
+        if (deployment->n_events == DEPLOYMENT_EVENTS_MAX) {
+                deployment->events_lost = true;
+                return 0;
+        }
+        *log = (EventLog){
+                .kind = event->kind,
+                .at = event->at,
+                .fault = event->fault,
+                .then = deployment->step,
+        };
+        deployment->n_events++;
+        if (!string_equal(event->boot_id, boot_before))
+                r = string_set(&log->boot_id, event->boot_id);
+        return r < 0 ? r : string_set(&log->reason, event->reason);
+}
+
 int deployment_apply(Deployment *deployment, const DeploymentEvent *event) {
         static int (*const handlers[])(Deployment *, const DeploymentEvent *) = {
-                [DEPLOYMENT_STEP_STARTED] = on_started, [DEPLOYMENT_STEP_SUCCEEDED] = on_succeeded,
-                [DEPLOYMENT_STEP_FAILED] = on_failed,   [DEPLOYMENT_CANCELLED] = on_cancelled,
+                [DEPLOYMENT_STEP_STARTED] = on_started,
+                [DEPLOYMENT_HOOK_SUCCEEDED] = on_hook,
+                [DEPLOYMENT_STEP_SUCCEEDED] = on_succeeded,
+                [DEPLOYMENT_STEP_FAILED] = on_failed,
+                [DEPLOYMENT_CANCELLED] = on_cancelled,
                 [DEPLOYMENT_RESUMED] = on_resumed,
+                [DEPLOYMENT_ROLLBACK_RETRIED] = on_rollback_retried,
         };
+        _cleanup_free_ char *boot_before = NULL;
+        int r, q;
 
-        if (!deployment_is_running(deployment))
+        if (!deployment->id ||
+            (!deployment_is_running(deployment) && event->kind != DEPLOYMENT_ROLLBACK_RETRIED))
                 return -EINVAL;
-        return handlers[event->kind](deployment, event);
+        if (string_set(&boot_before, deployment->boot_id) < 0)
+                return -ENOMEM;
+        r = handlers[event->kind](deployment, event);
+        q = r == -EINVAL ? 0 : keep_event(deployment, event, boot_before);
+        return r < 0 ? r : q;
 }

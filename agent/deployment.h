@@ -53,9 +53,11 @@ typedef struct ReleaseRef {
         char sha256[DIGEST_HEX_SIZE];
 } ReleaseRef;
 
-#define DEPLOYMENT_STEPS_MAX 64U /* of one deployment, repeats after restarts included */
-#define STEP_RESUMES_MAX 3U      /* a step that the agent's end interrupted that often counts as failed */
-#define STEP_TAIL_MAX 4096U      /* bytes of a hook's output that are kept */
+#define DEPLOYMENT_STEPS_MAX 64U   /* of one deployment, repeats after restarts included */
+#define DEPLOYMENT_EVENTS_MAX 256U /* likewise; of more, the first ones are kept */
+#define STEP_RESUMES_MAX 3U        /* a step that the agent's end interrupted that often counts as failed */
+#define ROLLBACK_REBOOTS_MAX 3U    /* a way back that reboots interrupted more often has failed */
+#define STEP_TAIL_MAX 4096U        /* bytes of a hook's output that are kept */
 
 typedef struct StepLog {
         Step step;
@@ -67,11 +69,35 @@ typedef struct StepLog {
         char *tail;   /* the last lines of a hook's output, or NULL */
 } StepLog;
 
+typedef enum DeploymentEventKind {
+        DEPLOYMENT_STEP_STARTED,
+        DEPLOYMENT_HOOK_SUCCEEDED, /* one of several of the running step; it is not run again */
+        DEPLOYMENT_STEP_SUCCEEDED,
+        DEPLOYMENT_STEP_FAILED,
+        DEPLOYMENT_CANCELLED,        /* the target asks for something else now */
+        DEPLOYMENT_RESUMED,          /* the agent starts and finds it running */
+        DEPLOYMENT_ROLLBACK_RETRIED, /* after a rollback that failed: once more */
+        DEPLOYMENT_EVENT_KINDS,
+} DeploymentEventKind;
+
+/* An event that was taken in, and what came of it: so that it can be replayed. */
+typedef struct EventLog {
+        DeploymentEventKind kind;
+        uint64_t at;
+        char *boot_id; /* NULL: that of the event before */
+        char *reason;
+        ErrorFault fault;
+        Step then; /* the step of the deployment after it */
+} EventLog;
+
 typedef struct Deployment {
         char *id; /* NULL: there is none */
         ReleaseRef to;
-        ReleaseRef from; /* none: a first deployment */
-        uint64_t serial; /* of the target that asked for it; 0: a local one */
+        ReleaseRef from;   /* none: a first deployment */
+        uint64_t serial;   /* of the target that asked for it; 0: a local one */
+        uint64_t accepted; /* the highest serial that was accepted when it began */
+        char *rollout;     /* of that target; NULL: it had none */
+        char *facts;       /* what it was decided on, as JSON (decision_json.h); NULL: nothing was decided */
         bool local;
         bool env_changed;   /* the same release, other environment: units are restarted, not reloaded */
         char **environment; /* the group's values, "NAME=value", sorted */
@@ -80,31 +106,34 @@ typedef struct Deployment {
         uint64_t started;
         uint64_t finished;
         Outcome outcome;
-        Step step;         /* the step that runs, or is the next to run */
-        bool step_started; /* it was begun, and has not ended */
-        unsigned attempt;  /* of that step */
-        Step failed_step;  /* valid with reason */
-        char *reason;      /* why it failed, NULL while nothing did */
+        Step step;           /* the step that runs, or is the next to run */
+        bool step_started;   /* it was begun, and has not ended */
+        unsigned attempt;    /* of that step */
+        unsigned hooks_done; /* of that step: so many, from the first one on, are not run again */
+        Step failed_step;    /* valid with reason */
+        char *reason;        /* why it failed, NULL while nothing did */
         ErrorFault fault;
+        bool cancelled;     /* it ended, or goes back, because the target asks for something else */
+        bool interrupted;   /* it ended because the agent did, before anything was changed */
+        unsigned reboots;   /* that interrupted it */
+        unsigned rollbacks; /* how often the way back was tried again after it had failed */
+        Step rollback_step; /* valid with rollback_reason: where and why the way back failed */
+        char *rollback_reason;
+        ErrorFault rollback_fault;
         StepLog steps[DEPLOYMENT_STEPS_MAX];
         size_t n_steps;
+        EventLog events[DEPLOYMENT_EVENTS_MAX];
+        size_t n_events;
+        bool events_lost; /* there were more */
 } Deployment;
-
-typedef enum DeploymentEventKind {
-        DEPLOYMENT_STEP_STARTED,
-        DEPLOYMENT_STEP_SUCCEEDED,
-        DEPLOYMENT_STEP_FAILED,
-        DEPLOYMENT_CANCELLED, /* the target asks for something else now, or the instance leaves */
-        DEPLOYMENT_RESUMED,   /* the agent starts and finds it running */
-} DeploymentEventKind;
 
 typedef struct DeploymentEvent {
         DeploymentEventKind kind;
         uint64_t at;         /* microseconds since 1970 */
-        const char *boot_id; /* STARTED, RESUMED */
+        const char *boot_id; /* STARTED, RESUMED, RETRIED */
         const char *reason;  /* FAILED, CANCELLED */
-        const char *tail;    /* SUCCEEDED, FAILED; may be NULL */
-        ErrorFault fault;    /* FAILED */
+        const char *tail;    /* SUCCEEDED, FAILED; may be NULL; no decision depends on it */
+        ErrorFault fault;    /* FAILED, CANCELLED */
 } DeploymentEvent;
 
 void deployment_deinit(Deployment *deployment);
@@ -118,7 +147,7 @@ bool release_ref_equal(const ReleaseRef *a, const ReleaseRef *b);
  * -EINVAL for an event that the state does not allow (an end of a step that was not begun, anything after the end). */
 int deployment_apply(Deployment *deployment, const DeploymentEvent *event);
 
-/* Whether it runs, and whether it has begun to change what serves. */
+/* Whether it runs, and whether it has begun to change what serves: ApplicationStop comes first. */
 bool deployment_is_running(const Deployment *deployment);
 bool deployment_has_changed_anything(const Deployment *deployment);
 bool step_is_rollback(Step step);
@@ -129,5 +158,7 @@ int step_from_string(const char *text, Step *ret);
 const char *step_lifecycle_event(Step step);
 const char *outcome_to_string(Outcome outcome);
 int outcome_from_string(const char *text, Outcome *ret);
+const char *deployment_event_to_string(DeploymentEventKind kind);
+int deployment_event_from_string(const char *text, DeploymentEventKind *ret);
 const char *step_result_to_string(StepResult result);
 int step_result_from_string(const char *text, StepResult *ret);

@@ -61,7 +61,7 @@ static int logs_to_json(const Deployment *deployment, json_t **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int strv_to_json(char *const *strv, json_t **ret) {
+int strv_to_json(char *const *strv, json_t **ret) {
         json_auto_t *array = json_array();
 
         for (; strv && *strv; strv++)
@@ -71,7 +71,7 @@ static int strv_to_json(char *const *strv, json_t **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int strv_from_json(json_t *json, char ***ret) {
+int strv_from_json(json_t *json, char ***ret) {
         json_t *item;
         size_t i;
         int r;
@@ -86,28 +86,80 @@ static int strv_from_json(json_t *json, char ***ret) {
         return json_is_array(json) ? 0 : -EINVAL;
 }
 
-int deployment_to_json(const Deployment *deployment, json_t **ret) {
+static json_t *event_to_json(const EventLog *log) {
+        return json_pack("{s:s, s:o, s:s*, s:s*, s:s, s:s}", "event", deployment_event_to_string(log->kind),
+                         "at", time_to_json(log->at), "boot_id", log->boot_id, "reason", log->reason, "fault",
+                         error_fault_to_string(log->fault), "then", step_to_string(log->then));
+}
+
+static int events_to_json(const Deployment *deployment, json_t **ret) {
+        json_auto_t *array = json_array();
+
+        for (size_t i = 0; i < deployment->n_events; i++)
+                if (json_array_append_new(array, event_to_json(&deployment->events[i])) < 0)
+                        return -ENOMEM;
+        *ret = TAKE_PTR(array);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* What it is to do: known when it begins. */
+static int order_to_json(const Deployment *deployment, json_t **ret) {
         json_auto_t *environment = NULL;
-        json_t *logs;
+        json_t *facts = NULL;
         int r;
 
         r = strv_to_json(deployment->environment, &environment);
-        if (r >= 0)
-                r = logs_to_json(deployment, &logs);
         if (r < 0)
                 return r;
-        *ret = json_pack(
-                "{s:s, s:o, s:o, s:I, s:b, s:b, s:O, s:s, s:s*, s:o, s:o, s:s, s:s, s:b, s:I, s:s, s:s*, s:s, s:o}",
-                "id", deployment->id, "to", release_ref_to_json(&deployment->to), "from",
-                release_ref_to_json(&deployment->from), "serial", (json_int_t) deployment->serial, "local",
-                deployment->local, "env_changed", deployment->env_changed, "environment", environment,
-                "env_sha256", deployment->env_sha256, "boot_id", deployment->boot_id, "started",
-                time_to_json(deployment->started), "finished", time_to_json(deployment->finished), "outcome",
-                outcome_to_string(deployment->outcome), "step", step_to_string(deployment->step),
-                "step_started", deployment->step_started, "attempt", (json_int_t) deployment->attempt,
-                "failed_step", step_to_string(deployment->failed_step), "reason", deployment->reason, "fault",
-                error_fault_to_string(deployment->fault), "steps", logs);
+        if (deployment->facts)
+                facts = json_loads(deployment->facts, 0, NULL);
+        *ret = json_pack("{s:s, s:o, s:o, s:I, s:I, s:s*, s:b, s:b, s:O, s:s, s:o, s:o?}", "id",
+                         deployment->id, "to", release_ref_to_json(&deployment->to), "from",
+                         release_ref_to_json(&deployment->from), "serial", (json_int_t) deployment->serial,
+                         "accepted", (json_int_t) deployment->accepted, "rollout", deployment->rollout,
+                         "local", deployment->local, "env_changed", deployment->env_changed, "environment",
+                         environment, "env_sha256", deployment->env_sha256, "started",
+                         time_to_json(deployment->started), "facts", facts);
         return *ret ? 0 : -ENOMEM;
+}
+
+/* What has come of it so far. */
+static json_t *state_to_json(const Deployment *d) {
+        return json_pack("{s:s*, s:o, s:s, s:s, s:b, s:I, s:I, s:s, s:s*, s:s, s:b, s:b, s:I, s:I, s:b}",
+                         "boot_id", d->boot_id, "finished", time_to_json(d->finished), "outcome",
+                         outcome_to_string(d->outcome), "step", step_to_string(d->step), "step_started",
+                         d->step_started, "attempt", (json_int_t) d->attempt, "hooks_done",
+                         (json_int_t) d->hooks_done, "failed_step", step_to_string(d->failed_step), "reason",
+                         d->reason, "fault", error_fault_to_string(d->fault), "cancelled", d->cancelled,
+                         "interrupted", d->interrupted, "reboots", (json_int_t) d->reboots, "rollbacks",
+                         (json_int_t) d->rollbacks, "events_lost", d->events_lost);
+}
+
+static json_t *failed_rollback_to_json(const Deployment *d) {
+        return d->rollback_reason
+                       ? json_pack("{s:s, s:s, s:s}", "step", step_to_string(d->rollback_step), "fault",
+                                   error_fault_to_string(d->rollback_fault), "reason", d->rollback_reason)
+                       : json_null();
+}
+
+int deployment_to_json(const Deployment *deployment, json_t **ret) {
+        json_auto_t *json = NULL, *state = NULL, *logs = NULL, *events = NULL;
+        int r;
+
+        r = order_to_json(deployment, &json);
+        if (r >= 0)
+                r = logs_to_json(deployment, &logs);
+        if (r >= 0)
+                r = events_to_json(deployment, &events);
+        if (r < 0)
+                return r;
+        state = state_to_json(deployment);
+        if (!state || json_object_update(json, state) < 0 ||
+            json_object_set_new(json, "failed_rollback", failed_rollback_to_json(deployment)) < 0 ||
+            json_object_set(json, "steps", logs) < 0 || json_object_set(json, "events", events) < 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(json);
+        return 0;
 }
 
 static int log_from_json(json_t *json, StepLog *ret) {
@@ -143,39 +195,133 @@ static int logs_from_json(json_t *json, Deployment *ret) {
         return 0;
 }
 
-static int read_deployment(json_t *json, Deployment *d) {
-        const char *id, *boot_id = NULL, *outcome, *step, *failed_step, *reason = NULL, *fault;
-        json_t *to, *from, *started, *finished, *steps, *environment, *env_sha256;
-        json_int_t serial, attempt;
-        int local, env_changed, step_started;
+static int event_from_json(json_t *json, EventLog *ret) {
+        const char *event, *boot_id = NULL, *reason = NULL, *fault, *then;
+        json_t *at;
 
-        if (json_unpack(
-                    json,
-                    "{s:s, s:o, s:o, s:I, s:b, s:b, s:o, s:o, s?s, s:o, s:o, s:s, s:s, s:b, s:I, s:s, s?s, s:s, s:o}",
-                    "id", &id, "to", &to, "from", &from, "serial", &serial, "local", &local, "env_changed",
-                    &env_changed, "environment", &environment, "env_sha256", &env_sha256, "boot_id", &boot_id,
-                    "started", &started, "finished", &finished, "outcome", &outcome, "step", &step,
-                    "step_started", &step_started, "attempt", &attempt, "failed_step", &failed_step, "reason",
-                    &reason, "fault", &fault, "steps", &steps) < 0)
+        if (json_unpack(json, "{s:s, s:o, s?s, s?s, s:s, s:s}", "event", &event, "at", &at, "boot_id",
+                        &boot_id, "reason", &reason, "fault", &fault, "then", &then) < 0 ||
+            deployment_event_from_string(event, &ret->kind) < 0 || time_from_json(at, &ret->at) < 0 ||
+            error_fault_from_string(fault, &ret->fault) < 0 || step_from_string(then, &ret->then) < 0)
                 return -EINVAL;
-        if (release_ref_from_json(to, &d->to) < 0 || release_ref_from_json(from, &d->from) < 0 ||
-            time_from_json(started, &d->started) < 0 || time_from_json(finished, &d->finished) < 0 ||
-            outcome_from_string(outcome, &d->outcome) < 0 || step_from_string(step, &d->step) < 0 ||
-            step_from_string(failed_step, &d->failed_step) < 0 ||
-            digest_from_json(env_sha256, d->env_sha256) < 0 ||
-            error_fault_from_string(fault, &d->fault) < 0 || !name_is_valid(id) || !d->to.version)
+        if (string_set(&ret->boot_id, boot_id) < 0 || string_set(&ret->reason, reason) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int events_from_json(json_t *json, Deployment *ret) {
+        json_t *item;
+        size_t i;
+        int r;
+
+        if (!json_is_array(json) || json_array_size(json) > DEPLOYMENT_EVENTS_MAX)
+                return -EINVAL;
+        json_array_foreach(json, i, item) {
+                ret->n_events++;
+                r = event_from_json(item, &ret->events[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int read_facts(json_t *facts, Deployment *d) {
+        if (!facts || json_is_null(facts))
+                return 0;
+        d->facts = json_dumps(facts, JSON_COMPACT);
+        return d->facts ? 0 : -ENOMEM;
+}
+
+static int read_order(json_t *json, Deployment *d) {
+        json_t *to, *from, *environment, *env_sha256, *started, *facts = NULL;
+        json_int_t serial, accepted = 0;
+        const char *id, *rollout = NULL;
+        int local, env_changed;
+
+        if (json_unpack(json, "{s:s, s:o, s:o, s:I, s?I, s?s, s:b, s:b, s:o, s:o, s:o, s?o}", "id", &id, "to",
+                        &to, "from", &from, "serial", &serial, "accepted", &accepted, "rollout", &rollout,
+                        "local", &local, "env_changed", &env_changed, "environment", &environment,
+                        "env_sha256", &env_sha256, "started", &started, "facts", &facts) < 0 ||
+            release_ref_from_json(to, &d->to) < 0 || release_ref_from_json(from, &d->from) < 0 ||
+            time_from_json(started, &d->started) < 0 || digest_from_json(env_sha256, d->env_sha256) < 0 ||
+            !name_is_valid(id) || !d->to.version)
                 return -EINVAL;
         d->serial = (uint64_t) serial;
+        d->accepted = MAX((uint64_t) accepted, d->serial);
         d->local = local;
         d->env_changed = env_changed;
+        if (string_set(&d->id, id) < 0 || string_set(&d->rollout, rollout) < 0)
+                return -ENOMEM;
+        return strv_from_json(environment, &d->environment) < 0 ? -EINVAL : read_facts(facts, d);
+}
+
+typedef struct StateTexts {
+        const char *boot_id, *outcome, *step, *failed_step, *reason, *fault;
+} StateTexts;
+
+static int take_texts(const StateTexts *texts, Deployment *d) {
+        if (outcome_from_string(texts->outcome, &d->outcome) < 0 ||
+            step_from_string(texts->step, &d->step) < 0 ||
+            step_from_string(texts->failed_step, &d->failed_step) < 0 ||
+            error_fault_from_string(texts->fault, &d->fault) < 0)
+                return -EINVAL;
+        if (string_set(&d->boot_id, texts->boot_id) < 0 || string_set(&d->reason, texts->reason) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* What schema 1 had no words for is optional. */
+static int read_state(json_t *json, Deployment *d) {
+        json_int_t attempt, hooks_done = 0, reboots = 0, rollbacks = 0;
+        int step_started, cancelled = 0, interrupted = 0, lost = 0;
+        StateTexts texts = {};
+        json_t *finished;
+        int r;
+
+        if (json_unpack(json, "{s?s, s:o, s:s, s:s, s:b, s:I, s?I, s:s, s?s, s:s, s?b, s?b, s?I, s?I, s?b}",
+                        "boot_id", &texts.boot_id, "finished", &finished, "outcome", &texts.outcome, "step",
+                        &texts.step, "step_started", &step_started, "attempt", &attempt, "hooks_done",
+                        &hooks_done, "failed_step", &texts.failed_step, "reason", &texts.reason, "fault",
+                        &texts.fault, "cancelled", &cancelled, "interrupted", &interrupted, "reboots",
+                        &reboots, "rollbacks", &rollbacks, "events_lost", &lost) < 0 ||
+            time_from_json(finished, &d->finished) < 0)
+                return -EINVAL;
         d->step_started = step_started;
         d->attempt = (unsigned) attempt;
-        if (string_set(&d->id, id) < 0 || string_set(&d->boot_id, boot_id) < 0 ||
-            string_set(&d->reason, reason) < 0)
-                return -ENOMEM;
-        if (strv_from_json(environment, &d->environment) < 0)
+        d->hooks_done = (unsigned) hooks_done;
+        d->cancelled = cancelled;
+        d->interrupted = interrupted;
+        d->reboots = (unsigned) reboots;
+        d->rollbacks = (unsigned) rollbacks;
+        d->events_lost = lost;
+        r = take_texts(&texts, d);
+        return r < 0 || !deployment_is_running(d) || d->step < STEP_END ? r : -EINVAL;
+}
+
+static int read_failed_rollback(json_t *json, Deployment *d) {
+        const char *step, *fault, *reason;
+
+        if (!json || json_is_null(json))
+                return 0;
+        if (json_unpack(json, "{s:s, s:s, s:s}", "step", &step, "fault", &fault, "reason", &reason) < 0 ||
+            step_from_string(step, &d->rollback_step) < 0 ||
+            error_fault_from_string(fault, &d->rollback_fault) < 0)
                 return -EINVAL;
-        return logs_from_json(steps, d);
+        return string_set(&d->rollback_reason, reason);
+}
+
+static int read_deployment(json_t *json, Deployment *d) {
+        json_t *events = json_object_get(json, "events");
+        int r;
+
+        r = read_order(json, d);
+        if (r >= 0)
+                r = read_state(json, d);
+        if (r >= 0)
+                r = read_failed_rollback(json_object_get(json, "failed_rollback"), d);
+        if (r >= 0)
+                r = logs_from_json(json_object_get(json, "steps"), d);
+        return r < 0 || !events ? r : events_from_json(events, d);
 }
 
 int deployment_from_json(json_t *json, Deployment *ret, Error *error) {

@@ -19,5 +19,8 @@ int time_from_json(json_t *json, uint64_t *ret);
 json_t *release_ref_to_json(const ReleaseRef *ref);
 int release_ref_from_json(json_t *json, ReleaseRef *ret);
 
+int strv_to_json(char *const *strv, json_t **ret);
+int strv_from_json(json_t *json, char ***ret);
+
 /* 64 digits, or "". */
 int digest_from_json(json_t *json, char ret[static DIGEST_HEX_SIZE]);

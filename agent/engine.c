@@ -10,6 +10,9 @@
 #include "agent/messages.h"
 #include "agent/record_history.h"
 
+#define SAVE_RETRY_FIRST (1 * USEC_PER_SEC)
+#define SAVE_RETRY_MAX (60 * USEC_PER_SEC)
+
 static const StepFunction functions[STEP_COUNT] = {
         [STEP_VERIFY] = step_verify,
         [STEP_FETCH] = step_fetch,
@@ -52,6 +55,13 @@ const ReleaseRef *engine_subject_ref(const Engine *engine) {
         return step_is_rollback(deployment->step) ? &deployment->from : &deployment->to;
 }
 
+char *const *engine_subject_environment(const Engine *engine) {
+        const Deployment *deployment = engine_deployment(engine);
+
+        return step_is_rollback(deployment->step) ? engine->context.record->good_environment
+                                                  : deployment->environment;
+}
+
 static void clear_work(StepWork *work) {
         depot_op_free(work->depot);
         installed_check_free(work->check);
@@ -75,24 +85,21 @@ static void clear_work(StepWork *work) {
 }
 
 /* A record that cannot be written is a fault of the host: the deployment goes on in memory and is written with the next
- * change, but nothing new is begun that the record does not know of (run_step). */
+ * change, but nothing new is begun that the record does not know of (run_step), and nothing is committed. */
 static int apply(Engine *engine, DeploymentEvent *event, Error *error) {
         EngineContext *context = &engine->context;
-        bool committing =
-                event->kind == DEPLOYMENT_STEP_SUCCEEDED && engine_deployment(engine)->step == STEP_COMMIT;
         int r;
 
         event->at = clock_realtime(context->clock);
         event->boot_id = context->boot_id;
         r = deployment_apply(&context->record->deployment, event);
-        if (r >= 0 && committing)
-                r = record_commit(context->record, event->at);
-        if (r >= 0 && !deployment_is_running(engine_deployment(engine)) &&
-            engine_deployment(engine)->outcome != OUTCOME_SUCCEEDED)
-                r = record_add_failure(context->record, engine_deployment(engine));
+        if (r >= 0 && !deployment_is_running(engine_deployment(engine)))
+                r = record_end(context->record, context->boot_id);
         if (r < 0)
                 return error_set_errno(error, r, "cannot change the deploy record");
-        return record_save(context->store->app_fd, context->record, error);
+        r = record_save(context->store->app_fd, context->record, error);
+        engine->saved = r >= 0;
+        return r;
 }
 
 static const char *outcome_message_id(Outcome outcome) {
@@ -148,6 +155,54 @@ static void schedule(Engine *engine) {
                 log_error("%s: cannot go on with a deployment: %s", engine->context.app, strerror(-r));
 }
 
+/* Nothing that the deployment was about is told before the disk has it. */
+static void save_later(Engine *engine, const Error *error) {
+        if (strcmp(engine->problem, error->message) != 0) {
+                snprintf(engine->problem, sizeof(engine->problem), "%s", error->message);
+                log_step(engine, LOG_ERR, MESSAGE_STEP_FAILED, error->message);
+                engine->changed(engine, engine->userdata);
+        }
+        (void) sd_event_source_set_time_relative(engine->timer, engine->save_delay);
+        (void) sd_event_source_set_enabled(engine->timer, SD_EVENT_ONESHOT);
+        engine->save_delay = MIN(engine->save_delay * 2, SAVE_RETRY_MAX);
+}
+
+static void save_end(Engine *engine) {
+        Error error = {};
+
+        if (record_save(engine->context.store->app_fd, engine->context.record, &error) < 0)
+                save_later(engine, &error);
+        else
+                finish(engine);
+}
+
+/* Only what is on the disk is committed: a power cut before that would take the instance back to the old release. So where
+ * it cannot be written, nothing has happened, the release that passed its checks goes on, and it is tried again. */
+static void commit(Engine *engine) {
+        DeploymentEvent event = { .kind = DEPLOYMENT_STEP_SUCCEEDED };
+        Record *record = engine->context.record, before = {};
+        _cleanup_free_ char *text = NULL;
+        Error problem = {};
+        int r;
+
+        r = record_to_text(record, &text);
+        if (r >= 0)
+                r = record_parse(text, strlen(text), &before, &problem);
+        if (r >= 0) {
+                r = apply(engine, &event, &problem);
+                if (r < 0) {
+                        record_deinit(record);
+                        *record = before;
+                } else {
+                        record_deinit(&before);
+                }
+        }
+        if (r < 0)
+                save_later(engine, &problem);
+        else
+                schedule(engine);
+}
+
 void engine_step_done(Engine *engine, int result, const Error *error) {
         DeploymentEvent event = { .kind = result == 0 ? DEPLOYMENT_STEP_SUCCEEDED : DEPLOYMENT_STEP_FAILED };
         _cleanup_buffer_ Buffer tail = engine->work.tail;
@@ -155,6 +210,10 @@ void engine_step_done(Engine *engine, int result, const Error *error) {
         Error problem = {};
 
         engine->work.tail = (Buffer){};
+        if (step == STEP_COMMIT && result == 0) {
+                commit(engine);
+                return;
+        }
         if (result != 0) {
                 event.reason =
                         error && error->message[0] ? error->message : strerror(result < 0 ? -result : EIO);
@@ -166,6 +225,12 @@ void engine_step_done(Engine *engine, int result, const Error *error) {
         if (apply(engine, &event, &problem) < 0)
                 log_error("%s: after %s: %s", engine->context.app, step_to_string(step), problem.message);
         schedule(engine);
+}
+
+int engine_hook_done(Engine *engine, Error *error) {
+        DeploymentEvent event = { .kind = DEPLOYMENT_HOOK_SUCCEEDED };
+
+        return apply(engine, &event, error);
 }
 
 /* -EIO-like faults of writing the record before a step: the step is not begun, and counts as failed. */
@@ -180,31 +245,113 @@ static void fail_before(Engine *engine, const Error *error) {
         schedule(engine);
 }
 
-static int run_next(_unused_ sd_event_source *source, void *userdata) {
+/* With a release's document everything that would be done about it is gone: to go on would mean to skip its hooks and
+ * checks. (The failed release's own stop is the exception, which nothing hangs on.) */
+static int check_documents(const Engine *engine, Error *error) {
+        const Deployment *deployment = engine_deployment(engine);
+        bool back = step_is_rollback(deployment->step);
+
+        if (deployment->step <= STEP_APPLICATION_STOP || deployment->step == STEP_ROLLBACK_STOP ||
+            !engine_subject_ref(engine)->version || engine_subject(engine))
+                return 0;
+        return error_set_fault(error, -ENOENT, FAULT_HOST,
+                               "the document of release %s, which was verified, is not in the store any more",
+                               back ? deployment->from.version : deployment->to.version);
+}
+
+static bool must_look(const Engine *engine) {
+        const Deployment *deployment = engine_deployment(engine);
+        bool step = deployment->step == STEP_APPLICATION_STOP || deployment->step == STEP_SWITCH ||
+                    deployment->step == STEP_COMMIT;
+
+        return step && !engine->looked && !deployment->local && engine->context.look.begin;
+}
+
+/* A pin of this instance is known without a look. */
+static void look(Engine *engine) {
+        engine->looking = true;
+        if (engine_deployment(engine)->serial == 0) {
+                engine_looked(engine);
+                return;
+        }
+        (void) sd_event_source_set_time_relative(engine->timer, ENGINE_LOOK_MAX);
+        (void) sd_event_source_set_enabled(engine->timer, SD_EVENT_ONESHOT);
+        engine->context.look.begin(engine->context.look.userdata);
+}
+
+static void cancel(Engine *engine, const char *reason) {
+        DeploymentEvent event = { .kind = DEPLOYMENT_CANCELLED, .reason = reason, .fault = FAULT_HOST };
+        Error error = {};
+
+        log_step(engine, LOG_NOTICE, NULL, reason);
+        if (apply(engine, &event, &error) < 0)
+                log_error("%s: %s", engine->context.app, error.message);
+        schedule(engine);
+}
+
+void engine_looked(Engine *engine) {
+        const EngineLook *context = &engine->context.look;
+
+        if (!engine->looking)
+                return;
+        engine->looking = false;
+        (void) sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
+        engine->looked = true;
+        if (context->is_superseded(context->userdata))
+                cancel(engine, ENGINE_SUPERSEDED);
+        else
+                schedule(engine);
+}
+
+static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Engine *engine = userdata;
+
+        if (engine->looking) {
+                log_step(engine, LOG_INFO, NULL,
+                         "the depot does not answer; the deployment goes on with what is known");
+                engine_looked(engine);
+        } else if (deployment_is_running(engine_deployment(engine))) {
+                commit(engine);
+        } else {
+                save_end(engine);
+        }
+        return 0;
+}
+
+static void run_step(Engine *engine) {
         DeploymentEvent event = { .kind = DEPLOYMENT_STEP_STARTED };
         Error error = {};
         int r;
 
-        clear_work(&engine->work);
-        if (!deployment_is_running(engine_deployment(engine))) {
-                finish(engine);
-                return 0;
-        }
+        engine->looked = false;
         r = apply(engine, &event, &error);
         if (r < 0 && !step_is_rollback(engine_deployment(engine)->step)) {
                 fail_before(engine, &error);
-                return 0;
+                return;
         }
         engine->percent = -1;
         log_step(engine, LOG_INFO, MESSAGE_STEP_STARTED, step_to_string(engine_deployment(engine)->step));
         engine->changed(engine, engine->userdata);
         error = (Error){};
-        r = functions[engine_deployment(engine)->step](engine, &error);
+        r = check_documents(engine, &error);
+        if (r >= 0)
+                r = functions[engine_deployment(engine)->step](engine, &error);
         if (r == STEP_FINISHED)
                 engine_step_done(engine, 0, NULL);
         else if (r < 0)
                 engine_step_done(engine, r, &error);
+}
+
+static int run_next(_unused_ sd_event_source *source, void *userdata) {
+        Engine *engine = userdata;
+
+        clear_work(&engine->work);
+        if (!deployment_is_running(engine_deployment(engine)))
+                engine->saved ? finish(engine) : save_end(engine);
+        else if (must_look(engine))
+                look(engine);
+        else
+                run_step(engine);
         return 0;
 }
 
@@ -224,8 +371,14 @@ static int engine_new(const EngineContext *context, EngineDone done, EngineChang
                 .work = { .unit_dir_fd = -1, .output_fd = -1, .release_fd = -1 },
                 .archive_fd = -1,
                 .percent = -1,
+                .save_delay = SAVE_RETRY_FIRST,
         };
         r = sd_event_add_defer(context->event, &engine->next, run_next, engine);
+        if (r >= 0)
+                r = sd_event_add_time_relative(context->event, &engine->timer, CLOCK_BOOTTIME, 0, 0, on_timer,
+                                               engine);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(engine);
@@ -252,6 +405,7 @@ static int new_id(const EngineContext *context, char **ret) {
 static int new_deployment(const EngineContext *context, const EngineOrder *order, Deployment *ret) {
         Deployment deployment = {
                 .serial = order->serial,
+                .accepted = MAX(order->serial, context->record->serial),
                 .local = order->release_json,
                 .env_changed = order->env_changed,
                 .started = clock_realtime(context->clock),
@@ -260,6 +414,10 @@ static int new_deployment(const EngineContext *context, const EngineOrder *order
 
         memcpy(deployment.env_sha256, order->env_sha256, sizeof(deployment.env_sha256));
         r = new_id(context, &deployment.id);
+        if (r >= 0)
+                r = string_set(&deployment.rollout, order->rollout);
+        if (r >= 0)
+                r = string_set(&deployment.facts, order->facts);
         STRV_FOREACH(s, order->environment)
                 if (r >= 0)
                         r = strv_append(&deployment.environment, *s);
@@ -272,6 +430,16 @@ static int new_deployment(const EngineContext *context, const EngineOrder *order
         else
                 *ret = deployment;
         return r;
+}
+
+/* The new release's document, once it is in the store. */
+static void load_to(Engine *engine) {
+        Error error = {};
+
+        if (engine_deployment(engine)->step > STEP_FETCH &&
+            engine_load_release(engine->context.store, &engine_deployment(engine)->to, &engine->to, &error) <
+                    0)
+                log_warning("%s: %s", engine->context.app, error.message);
 }
 
 /* The good release's own document: for its ApplicationStop, and for the way back. */
@@ -308,42 +476,57 @@ int engine_start(const EngineContext *context, const EngineOrder *order, EngineD
         return 0;
 }
 
-int engine_resume(const EngineContext *context, EngineDone done, EngineChanged changed, void *userdata,
-                  Engine **ret, Error *error) {
+static int take_up(const EngineContext *context, DeploymentEventKind kind, EngineDone done,
+                   EngineChanged changed, void *userdata, Engine **ret, Error *error) {
         _cleanup_(engine_freep) Engine *engine = NULL;
-        DeploymentEvent event = { .kind = DEPLOYMENT_RESUMED };
+        DeploymentEvent event = { .kind = kind };
         int r;
 
         r = engine_new(context, done, changed, userdata, &engine, error);
         if (r < 0)
                 return r;
         load_from(engine);
-        if (deployment_has_changed_anything(engine_deployment(engine))) {
-                r = engine_load_release(context->store, &engine_deployment(engine)->to, &engine->to, error);
-                if (r < 0)
-                        log_warning("%s: %s", context->app, error->message);
-        }
+        load_to(engine);
         r = apply(engine, &event, error);
         if (r < 0)
                 log_error("%s: %s", context->app, error->message);
-        log_step(engine, LOG_NOTICE, MESSAGE_DEPLOYMENT_RESUMED,
-                 "a deployment that was interrupted is taken up");
         *ret = TAKE_PTR(engine);
         return 0;
 }
 
-int engine_cancel(Engine *engine, const char *reason) {
-        DeploymentEvent event = { .kind = DEPLOYMENT_CANCELLED, .reason = reason, .fault = FAULT_HOST };
-        Error error = {};
+int engine_resume(const EngineContext *context, EngineDone done, EngineChanged changed, void *userdata,
+                  Engine **ret, Error *error) {
+        int r = take_up(context, DEPLOYMENT_RESUMED, done, changed, userdata, ret, error);
 
+        if (r >= 0)
+                log_step(*ret, LOG_NOTICE, MESSAGE_DEPLOYMENT_RESUMED,
+                         "a deployment that was interrupted is taken up");
+        return r;
+}
+
+int engine_retry_rollback(const EngineContext *context, EngineDone done, EngineChanged changed,
+                          void *userdata, Engine **ret, Error *error) {
+        int r = take_up(context, DEPLOYMENT_ROLLBACK_RETRIED, done, changed, userdata, ret, error);
+
+        if (r >= 0)
+                log_step(*ret, LOG_NOTICE, MESSAGE_DEPLOYMENT_RESUMED,
+                         "the way back, which failed, is tried again");
+        return r;
+}
+
+int engine_cancel(Engine *engine, const char *reason) {
         if (!deployment_is_running(engine_deployment(engine)) ||
             deployment_has_changed_anything(engine_deployment(engine)))
                 return -EBUSY;
         clear_work(&engine->work);
-        if (apply(engine, &event, &error) < 0)
-                log_error("%s: %s", engine->context.app, error.message);
-        schedule(engine);
+        engine->looking = false;
+        (void) sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
+        cancel(engine, reason);
         return 0;
+}
+
+const char *engine_problem(const Engine *engine) {
+        return engine->problem;
 }
 
 int engine_percent(const Engine *engine) {
@@ -355,6 +538,7 @@ Engine *engine_free(Engine *engine) {
                 return NULL;
         clear_work(&engine->work);
         sd_event_source_unref(engine->next);
+        sd_event_source_unref(engine->timer);
         release_free(engine->to);
         release_free(engine->from);
         free(engine->to_document);

@@ -17,6 +17,17 @@
 
 typedef struct Engine Engine;
 
+/* The target is read once more before anything is changed, before SWITCH and before COMMIT, for at most ENGINE_LOOK_MAX: a
+ * depot that does not answer holds no deployment up. If it asks for another release by then, the deployment ends, or
+ * goes back: what is committed is never anything but what the target in force asks for. */
+#define ENGINE_LOOK_MAX (3 * UINT64_C(1000000))
+#define ENGINE_SUPERSEDED "the target asks for another release now"
+typedef struct EngineLook {
+        void (*begin)(void *userdata);         /* engine_looked() is called once it is done */
+        bool (*is_superseded)(void *userdata); /* as far as is known now */
+        void *userdata;
+} EngineLook;
+
 /* What outlives every deployment of an app; all of it borrowed. */
 typedef struct EngineContext {
         sd_event *event;
@@ -32,12 +43,15 @@ typedef struct EngineContext {
         const char *instance;
         const char *boot_id;
         const AppAudit *audit; /* what is known of the releases in the store; NULL: nothing */
+        EngineLook look;       /* zero: there is nowhere to look */
 } EngineContext;
 
 /* What is to be deployed, and how; copied. */
 typedef struct EngineOrder {
         ReleaseRef release;     /* borrowed */
         uint64_t serial;        /* of the target; 0: local */
+        const char *rollout;    /* of the target; NULL: none */
+        const char *facts;      /* what was decided on (decision_json.h); NULL: nothing was */
         uint64_t release_floor; /* releases created before do not run; microseconds since 1970 */
         bool env_changed;
         char *const *environment; /* the group's values, "NAME=value", sorted */
@@ -61,8 +75,18 @@ int engine_start(const EngineContext *context, const EngineOrder *order, EngineD
 int engine_resume(const EngineContext *context, EngineDone done, EngineChanged changed, void *userdata,
                   Engine **ret, Error *error);
 
+/* Tries the way back of a deployment whose rollback has failed once more. */
+int engine_retry_rollback(const EngineContext *context, EngineDone done, EngineChanged changed,
+                          void *userdata, Engine **ret, Error *error);
+
+/* The target was read. Nothing happens unless the deployment waits for that. */
+void engine_looked(Engine *engine);
+
 /* Gives the deployment up, unless it has begun to change what serves: then -EBUSY, and it goes on. DONE is called. */
 int engine_cancel(Engine *engine, const char *reason);
+
+/* What holds it up, "" while nothing does: an outcome that cannot be written is written once it can be. */
+const char *engine_problem(const Engine *engine);
 
 /* Of the FETCH step, 0 to 100; -1 where there is nothing to tell. */
 int engine_percent(const Engine *engine);

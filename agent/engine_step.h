@@ -51,8 +51,9 @@ typedef struct StepWork {
         UnitRemoval *removal;
         ManagerCall *reload;
         UnitJob *job;
-        size_t unit;     /* index of the unit whose job runs */
-        bool job_forced; /* a rollback's reload failed, and the unit is restarted */
+        size_t unit;      /* index of the unit whose job runs */
+        bool env_differs; /* units are restarted, not reloaded, to see their environment */
+        bool job_forced;  /* a rollback's reload failed, and the unit is restarted */
         Health *health;
         UnitEnable *enable;
         char **names;
@@ -83,7 +84,12 @@ struct Engine {
         bool replace; /* the release in the store is not what was published, and is fetched anew; */
         bool usable;  /* but nothing of it is missing or changed, */
         char drift[DRIFT_TEXT_MAX]; /* only this */
-        bool env_differs;           /* set by SWITCH: units must be restarted to see their environment */
+        sd_event_source *timer;     /* ends a look, or has the record saved once more */
+        bool saved;                 /* the record, as it is now */
+        bool looking;
+        bool looked; /* for the next step */
+        uint64_t save_delay;
+        char problem[ERROR_MESSAGE_MAX];
         int percent;
         StepWork work;
 };
@@ -91,9 +97,15 @@ struct Engine {
 /* Ends the running step: RESULT 0 is success, anything else failure, with ERROR. */
 void engine_step_done(Engine *engine, int result, const Error *error);
 
+/* Records that one more of the running step's hooks has succeeded. */
+int engine_hook_done(Engine *engine, Error *error);
+
 static inline const Deployment *engine_deployment(const Engine *engine) {
         return &engine->context.record->deployment;
 }
+
+/* The group's environment values for the release that the running step is about. */
+char *const *engine_subject_environment(const Engine *engine);
 
 /* The release that the running step is about: the new one, or while going back the good one; NULL if there is none. */
 const Release *engine_subject(const Engine *engine);

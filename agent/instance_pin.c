@@ -141,7 +141,7 @@ int instance_pin_set(const ReleaseStore *store, Record *record, const InstancePi
                 return r;
         changed = !holds_already(record, &pin);
         if (changed) {
-                record_forget_failure(record, pin.release.sha256, 0);
+                record_forget_failure(record, pin.release.sha256, 0, NULL);
                 r = replace_pin(store, record, &pin, error);
         }
         local_pin_deinit(&pin);

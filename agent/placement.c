@@ -10,7 +10,6 @@
 #define ENVIRONMENT_LINK "environment"
 #define ENVIRONMENT_MODE 0600
 #define ENVIRONMENTS_FOLDER_MODE 0700
-#define ENVIRONMENT_SIZE_MAX (16U * 1024U * 1024U)
 #define ENVIRONMENT_DIGITS 12
 
 static int environment_path(const ReleaseRef *ref, const char *env_sha256, char **ret) {
@@ -54,31 +53,12 @@ int placement_write_environment(const Placement *placement, const ReleaseRef *re
                      : 0;
 }
 
-static int read_environment(const Placement *placement, Buffer *ret) {
-        _cleanup_free_ char *target = NULL;
-        int r;
-
-        r = file_read_link_at(placement->store->app_fd, ENVIRONMENT_LINK, &target);
-        if (r >= 0)
-                r = file_read_at(placement->store->app_fd, target, ENVIRONMENT_SIZE_MAX, ret);
-        return r == -ENOENT ? 0 : r;
-}
-
-static int switch_environment(Placement *placement, const ReleaseRef *ref, const char *env_sha256) {
-        _cleanup_buffer_ Buffer before = {}, after = {};
+static int switch_environment(const Placement *placement, const ReleaseRef *ref, const char *env_sha256) {
         _cleanup_free_ char *path = NULL;
         int r;
 
         r = environment_path(ref, env_sha256, &path);
-        if (r >= 0)
-                r = read_environment(placement, &before);
-        if (r >= 0)
-                r = file_replace_symlink_at(placement->store->app_fd, ENVIRONMENT_LINK, path);
-        if (r >= 0)
-                r = read_environment(placement, &after);
-        if (r >= 0)
-                placement->environment_changed |= strcmp(buffer_string(&before), buffer_string(&after)) != 0;
-        return r;
+        return r < 0 ? r : file_replace_symlink_at(placement->store->app_fd, ENVIRONMENT_LINK, path);
 }
 
 static int install_unit(Placement *placement, int release_fd, const ReleaseUnit *unit, Error *error) {

@@ -16,8 +16,7 @@ typedef struct Placement {
         const ReleaseStore *store;
         const UnitFiles *files;
         const char *app;
-        bool environment_changed; /* set where it made a difference: what runs does not see it before a restart */
-        bool units_changed;       /* likewise: systemd must reload */
+        bool units_changed; /* set where it made a difference: systemd must reload */
 } Placement;
 
 /* Writes the environment of a release with the group's values. */

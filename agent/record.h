@@ -5,21 +5,27 @@
  * deployment; so after a crash it holds the state before or after that step, never a mixture. A finished deployment is
  * also kept in the history (record_history.h). */
 
+#include <jansson.h>
+
 #include "agent/base/buffer.h"
 #include "agent/deployment.h"
 #include "agent/local_pin.h"
 
-#define RECORD_SCHEMA 1U
+#define RECORD_SCHEMA 2U /* 1 is read, too */
 #define RECORD_SIZE_MAX (1024U * 1024U)
 #define RECORD_FAILURES_MAX 16U
 
-/* A release that failed here, by its digest and the serial of the target that asked for it. */
+/* A release that failed here, by its digest and what asked for it: the rollout, or for a target that has none its serial.
+ * So another environment value or freeze, which keeps the rollout, does not have it tried again, and a pin does. */
 typedef struct Failure {
         ReleaseRef release;
         uint64_t serial;
+        char *rollout; /* or NULL */
         Step step;
         ErrorFault fault;
-        unsigned count; /* how often in a row */
+        unsigned count;      /* how often in a row */
+        unsigned disturbing; /* and how often of these something was changed already */
+        bool interrupted;    /* the last time it was but the agent that ended */
         uint64_t at;
         char *reason;
 } Failure;
@@ -32,9 +38,12 @@ typedef struct Record {
         char target_sha256[DIGEST_HEX_SIZE];
 
         ReleaseRef good; /* the release that passed its checks and serves, none before the first commit */
+        char **good_environment; /* the group's values that it runs with, "NAME=value", sorted */
         char good_env_sha256[DIGEST_HEX_SIZE];
+        char *good_boot_id; /* of the boot in which it last passed its checks */
         uint64_t good_since;
         uint64_t good_serial; /* of the target in force when it was committed */
+        bool good_is_down;    /* the way back to it has failed, and nothing has brought it up since */
         bool good_is_local;   /* it came by `muster deploy --local`; a target above good_serial replaces it */
         ReleaseRef previous;
 
@@ -48,22 +57,28 @@ typedef struct Record {
 
 void record_deinit(Record *record);
 
+/* As JSON; without the deployment it is what decisions depend on. -ENOMEM. */
+int record_to_json(const Record *record, bool with_deployment, json_t **ret);
+
+/* -EINVAL for what is no record, -EPROTONOSUPPORT for a newer schema. */
+int record_from_json(json_t *json, Record *ret, Error *error);
+
 /* The text of the file, new memory. -ENOMEM. */
 int record_to_text(const Record *record, char **ret);
 
-/* Reads the text. -EINVAL for what is no record, -EPROTONOSUPPORT for a newer schema. */
+/* Reads the text. As record_from_json(). */
 int record_parse(const char *text, size_t size, Record *ret, Error *error);
 
 /* Reads `record.json` of the folder; a missing file is an empty record. */
 int record_load(int app_fd, Record *ret, Error *error);
 int record_save(int app_fd, const Record *record, Error *error);
 
-/* Notes or counts up a failure. -ENOMEM. */
-int record_add_failure(Record *record, const Deployment *deployment);
-const Failure *record_find_failure(const Record *record, const char *sha256, uint64_t serial);
+const Failure *record_find_failure(const Record *record, const char *sha256, uint64_t serial,
+                                   const char *rollout);
 
 /* Whatever failed before may be tried again. */
-void record_forget_failure(Record *record, const char *sha256, uint64_t serial);
+void record_forget_failure(Record *record, const char *sha256, uint64_t serial, const char *rollout);
 
-/* Takes what a deployment that succeeded changes: good, previous, failures of that release. -ENOMEM. */
-int record_commit(Record *record, uint64_t at);
+/* Takes in that the deployment has ended: what succeeded is the good release, what was rolled back serves again, and a
+ * failure is noted unless the deployment was cancelled. -ENOMEM, with some of it done. */
+int record_end(Record *record, const char *boot_id);

@@ -14,6 +14,7 @@
 typedef struct Subject {
         const Release *release;
         const ReleaseRef *ref;
+        char *const *environment; /* the group's values for it */
 } Subject;
 
 static Subject subject_of(const Engine *engine) {
@@ -22,9 +23,9 @@ static Subject subject_of(const Engine *engine) {
         switch (deployment->step) {
         case STEP_APPLICATION_STOP:
         case STEP_ROLLBACK_START:
-                return (Subject){ engine->from, &deployment->from };
+                return (Subject){ engine->from, &deployment->from, engine->context.record->good_environment };
         default:
-                return (Subject){ engine->to, &deployment->to };
+                return (Subject){ engine->to, &deployment->to, deployment->environment };
         }
 }
 
@@ -159,8 +160,8 @@ static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Er
         r = take_scripts(engine, hooks, error);
         if (r < 0)
                 return r;
-        if (environment_of_hooks(context, subject.ref, subject.release,
-                                 engine_deployment(engine)->environment, &work->environment) < 0)
+        if (environment_of_hooks(context, subject.ref, subject.release, subject.environment,
+                                 &work->environment) < 0)
                 return error_oom(error);
         hook_context = (HookContext){
                 .app = context->app,

@@ -37,8 +37,6 @@ static int switch_to(Engine *engine, Placement *placement, const Release *releas
 
         if (!ref->version)
                 return placement_clear(placement, error);
-        if (!release)
-                return error_set(error, -ENOENT, "release %s is not on this instance any more", ref->version);
         if (step_is_rollback(deployment->step))
                 step_warn_of_drift(engine, ref);
         if (step_is_rollback(deployment->step))
@@ -66,7 +64,6 @@ int step_switch(Engine *engine, Error *error) {
                 return error_set_errno(error, work->unit_dir_fd, "cannot open %s", folder);
         files.dirfd = work->unit_dir_fd;
         r = switch_to(engine, &placement, release, error);
-        engine->env_differs |= placement.environment_changed;
         work->reload_needed = placement.units_changed;
         if (r >= 0)
                 r = placement_list_surplus(&placement, release, &work->names, error);

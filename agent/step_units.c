@@ -1,7 +1,9 @@
 #include <string.h>
 
 #include "agent/base/log.h"
+#include "agent/base/strv.h"
 #include "agent/engine_step.h"
+#include "agent/environment.h"
 
 /* UNITS and ROLLBACK_UNITS: unit after unit, in the order of the release. */
 
@@ -14,12 +16,27 @@ static const UnitVerb verbs[] = {
 
 static int next_unit(Engine *engine, Error *error);
 
+/* Whether the two releases see other values, as far as is known: also with the agent restarted in between. */
+static int compare_environments(const Engine *engine, bool *ret) {
+        _cleanup_strv_ char **from = NULL, **to = NULL;
+        int r = 0;
+
+        if (engine->from)
+                r = environment_of_app(engine->from, engine->context.record->good_environment, &from);
+        if (r >= 0 && engine->to)
+                r = environment_of_app(engine->to, engine_deployment(engine)->environment, &to);
+        if (r < 0)
+                return r;
+        *ret = !strv_equal(from, to);
+        return 0;
+}
+
 /* A reload hands no new environment to a process, so a unit whose environment changed is restarted. */
 static UnitVerb verb_of(const Engine *engine, const ReleaseUnit *unit) {
         UnitVerb verb = verbs[unit->on_deploy];
         bool reload = verb == UNIT_VERB_RELOAD || verb == UNIT_VERB_RELOAD_OR_RESTART;
 
-        return reload && (engine->env_differs || engine->work.job_forced) ? UNIT_VERB_RESTART : verb;
+        return reload && (engine->work.env_differs || engine->work.job_forced) ? UNIT_VERB_RESTART : verb;
 }
 
 static bool version_is_asserted(const Release *release) {
@@ -110,9 +127,7 @@ static int next_unit(Engine *engine, Error *error) {
 }
 
 int step_units(Engine *engine, Error *error) {
-        if (!engine_subject(engine))
-                return error_set(error, -ENOENT, "release %s is not on this instance any more",
-                                 engine_subject_ref(engine)->version);
-        engine->env_differs |= engine_deployment(engine)->env_changed;
+        if (compare_environments(engine, &engine->work.env_differs) < 0)
+                return error_oom(error);
         return next_unit(engine, error);
 }

@@ -19,7 +19,7 @@ struct TargetWatch {
         char *etag; /* of the document that was judged last */
         Target *target;
         bool fresh;      /* or freshness is not asked for */
-        bool asked;      /* to look again while a look was on its way */
+        bool asked;      /* to look, and that has yet to begin */
         uint64_t begun;  /* looks */
         uint64_t judged; /* the latest look that did not end for want of an answer */
         char problem[ERROR_MESSAGE_MAX];
@@ -50,10 +50,7 @@ static void log_problem(const TargetWatch *watch) {
 
 /* What lasts is logged once. A depot that cannot be reached is asked again soon, then more and more slowly. */
 static void end_look(TargetWatch *watch, int result, const Error *error) {
-        bool was_asked = watch->asked;
-
         watch->op = depot_op_free(watch->op);
-        watch->asked = false;
         if (result >= 0 || error->fault != FAULT_HOST)
                 watch->judged = watch->begun;
         if (result < 0 && strcmp(watch->problem, error->message) != 0) {
@@ -69,9 +66,9 @@ static void end_look(TargetWatch *watch, int result, const Error *error) {
                 watch->retry_delay = RETRY_FIRST;
                 look_after(watch, with_jitter(watch->context.interval));
         }
+        if (watch->asked)
+                look_after(watch, 0);
         watch->changed(watch, watch->userdata);
-        if (was_asked)
-                target_watch_poll(watch);
 }
 
 static int judge_freshness(TargetWatch *watch, const DepotReply *reply, Error *error) {
@@ -238,8 +235,10 @@ static void get_target(TargetWatch *watch) {
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         TargetWatch *watch = userdata;
 
-        if (!watch->op)
+        if (!watch->op) {
+                watch->asked = false;
                 get_target(watch);
+        }
         return 0;
 }
 
@@ -265,9 +264,8 @@ int target_watch_new(const TargetWatchContext *context, TargetWatchChanged chang
 }
 
 uint64_t target_watch_poll(TargetWatch *watch) {
-        if (watch->op)
-                watch->asked = true;
-        else
+        watch->asked = true;
+        if (!watch->op)
                 look_after(watch, 0);
         return watch->begun + 1;
 }
@@ -297,8 +295,12 @@ void target_watch_set_interval(TargetWatch *watch, uint64_t interval) {
         bool shorter = interval < watch->context.interval;
 
         watch->context.interval = interval;
-        if (shorter && !watch->op)
+        if (shorter && !watch->op && !watch->asked)
                 look_after(watch, with_jitter(interval));
+}
+
+bool target_watch_is_looking(const TargetWatch *watch) {
+        return watch->op || watch->asked;
 }
 
 const Target *target_watch_target(const TargetWatch *watch) {

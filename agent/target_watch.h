@@ -49,6 +49,9 @@ int target_watch_offer(TargetWatch *watch, const void *envelope, size_t size, Er
 /* From now on, the time between two looks; a shorter one begins at once. */
 void target_watch_set_interval(TargetWatch *watch, uint64_t interval);
 
+/* Whether a look is on its way, or was asked for and has yet to begin. */
+bool target_watch_is_looking(const TargetWatch *watch);
+
 /* The accepted target, NULL if there is none that may be acted on. */
 const Target *target_watch_target(const TargetWatch *watch);
 

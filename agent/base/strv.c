@@ -18,6 +18,17 @@ size_t strv_length(char *const *strv) {
         return n;
 }
 
+bool strv_equal(char *const *a, char *const *b) {
+        size_t n = strv_length(a);
+
+        if (n != strv_length(b))
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(a[i], b[i]) != 0)
+                        return false;
+        return true;
+}
+
 bool strv_contains(char *const *strv, const char *string) {
         for (; strv && *strv; strv++)
                 if (strcmp(*strv, string) == 0)

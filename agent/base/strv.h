@@ -13,6 +13,7 @@ char **strv_free(char **strv);
 DEFINE_CLEANUP(char **, strv_free)
 
 size_t strv_length(char *const *strv);
+bool strv_equal(char *const *a, char *const *b);
 bool strv_contains(char *const *strv, const char *string);
 
 /* Adds a copy of STRING. -ENOMEM. */

@@ -91,7 +91,7 @@ typedef struct View {
 } View;
 
 static const char *style_of_state(const View *view, const char *state) {
-        if (strcmp(state, "failed") == 0 || strcmp(state, "rolled-back") == 0)
+        if (string_ends_with(state, "failed") || strcmp(state, "rolled-back") == 0)
                 return view->style->bad;
         if (strcmp(state, "ready") == 0 || strcmp(state, "succeeded") == 0)
                 return view->style->good;

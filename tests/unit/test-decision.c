@@ -13,7 +13,8 @@
 #define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define ENV "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 
-static char v1[] = "1.0", v2[] = "2.0", broke[] = "it broke";
+static char v1[] = "1.0", v2[] = "2.0", broke[] = "it broke", boot_1[] = "boot-1", boot_2[] = "boot-2",
+            d_1[] = "d-1";
 
 static DecisionFacts facts_of(const Record *record) {
         return (DecisionFacts){
@@ -24,6 +25,7 @@ static DecisionFacts facts_of(const Record *record) {
                 .target_sha256 = SHA_A,
                 .stable = { v2, SHA_B },
                 .env_sha256 = ENV,
+                .boot_id = "boot-1",
                 .now = 1000 * USEC_PER_SEC,
         };
 }
@@ -49,6 +51,7 @@ static void test_first_deploy_and_finished(_unused_ void **state) {
         assert_int_equal(d.action, DECISION_DEPLOY);
         assert_string_equal(d.reason, "target 5 asks for release 2.0");
         record.good = (ReleaseRef){ v2, SHA_B };
+        record.good_boot_id = boot_1;
         memcpy(record.good_env_sha256, ENV, sizeof(ENV));
         decide(&facts, &d);
         assert_int_equal(d.action, DECISION_FINISHED);
@@ -116,7 +119,11 @@ static void test_host_faults_are_tried_again_more_and_more_slowly(_unused_ void 
 }
 
 static void test_local(_unused_ void **state) {
-        Record record = { .good = { v1, SHA_A }, .good_is_local = true, .good_serial = 5, .serial = 5 };
+        Record record = { .good = { v1, SHA_A },
+                          .good_is_local = true,
+                          .good_serial = 5,
+                          .serial = 5,
+                          .good_boot_id = boot_1 };
         DecisionFacts facts = facts_of(&record);
         Decision d;
 
@@ -137,7 +144,7 @@ static void pin(Record *record, char *version, const char *sha256) {
 }
 
 static void test_local_pin(_unused_ void **state) {
-        Record record = { .good = { v2, SHA_B } };
+        Record record = { .good = { v2, SHA_B }, .good_boot_id = boot_1 };
         DecisionFacts facts = facts_of(&record);
         Decision d;
 
@@ -168,6 +175,7 @@ static void test_pinned_target(_unused_ void **state) {
         assert_int_equal(d.action, DECISION_DEPLOY); /* what failed under another serial is tried again */
         assert_string_equal(d.reason, "target 5 pins the group to release 2.0");
         record.good = (ReleaseRef){ v2, SHA_B };
+        record.good_boot_id = boot_1;
         memcpy(record.good_env_sha256, ENV, sizeof(ENV));
         decide(&facts, &d);
         assert_string_equal(d.reason, "release 2.0 is what target 5 pins the group to");
@@ -206,7 +214,10 @@ static DecisionAction expected_with_pin(bool serves, Past past) {
 static void check_pinned(bool known, bool target_pinned, unsigned good, bool by_hand, Past past,
                          Past past_of_target) {
         const ReleaseRef goods[] = { {}, { v1, SHA_A }, { v2, SHA_B } };
-        Record record = { .good = goods[good], .good_is_local = by_hand && good > 0, .good_serial = 5 };
+        Record record = { .good = goods[good],
+                          .good_is_local = by_hand && good > 0,
+                          .good_serial = 5,
+                          .good_boot_id = boot_1 };
         DecisionFacts facts = facts_of(&record);
         Decision d;
 
@@ -239,6 +250,224 @@ static void test_every_local_pin(_unused_ void **state) {
         assert_int_equal(n, 8 * 3 * PASTS * PASTS);
 }
 
+/* What the agent's own end interrupted is begun again at once, the first time. */
+static void test_interrupted(_unused_ void **state) {
+        Record record = { .n_failures = 1 };
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        record.failures[0] = (Failure){ .release = { v2, SHA_B },
+                                        .serial = 5,
+                                        .fault = FAULT_HOST,
+                                        .count = 1,
+                                        .interrupted = true,
+                                        .at = facts.now,
+                                        .reason = broke };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        record.failures[0].count = 2;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_RETRY);
+        assert_int_equal(d.retry_at, facts.now + DECISION_RETRY_FIRST);
+}
+
+/* Faults of the host, too, are given up once they have disturbed what serves often enough. */
+static void test_disturbing_failures_have_a_breaker(_unused_ void **state) {
+        Record record = { .n_failures = 1 };
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        record.failures[0] = (Failure){ .release = { v2, SHA_B },
+                                        .serial = 5,
+                                        .step = STEP_UNITS,
+                                        .fault = FAULT_HOST,
+                                        .count = 1000,
+                                        .disturbing = DECISION_DISTURBING_MAX - 1,
+                                        .reason = broke };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        record.failures[0].disturbing++;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FAILED);
+        assert_string_equal(d.reason, "release 2.0 failed again and again, the last time in UNITS: it broke");
+}
+
+/* Quarantine is by digest and rollout: a target's new serial within a rollout does not lift it, a pin does. */
+static void test_quarantine(_unused_ void **state) {
+        Record record = { .n_failures = 1 };
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        record.failures[0] = (Failure){ .release = { v2, SHA_B },
+                                        .serial = 5,
+                                        .rollout = d_1,
+                                        .fault = FAULT_RELEASE,
+                                        .count = 1,
+                                        .reason = broke };
+        facts.rollout = "d-1";
+        facts.target_serial = 9;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FAILED);
+        facts.rollout = "d-2";
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        facts.pinned = true; /* which has no rollout */
+        facts.rollout = NULL;
+        facts.target_serial = 5;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+}
+
+static Record down(void) {
+        return (Record){
+                .good = { v1, SHA_A },
+                .good_env_sha256 = ENV,
+                .good_is_down = true,
+                .good_boot_id = boot_1,
+                .deployment = { .id = d_1,
+                                .accepted = 5,
+                                .boot_id = boot_1,
+                                .from = { v1, SHA_A },
+                                .to = { v2, SHA_B },
+                                .outcome = OUTCOME_ROLLBACK_FAILED,
+                                .rollback_step = STEP_ROLLBACK_HEALTH,
+                                .rollback_reason = broke,
+                                .rollback_fault = FAULT_RELEASE,
+                                .finished = 1000 * USEC_PER_SEC },
+        };
+}
+
+static void test_failed_rollback(_unused_ void **state) {
+        Record record = down();
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_STUCK);
+        assert_non_null(strstr(d.reason, "the way back to 1.0 failed in ROLLBACK_HEALTH: it broke"));
+        assert_false(decision_is_serving(&record, "boot-1"));
+        facts.target_known = false;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_STUCK);
+
+        /* A newer target leads out, also one for the very release that is down. */
+        facts.target_known = true;
+        facts.target_serial = 6;
+        facts.stable = (ReleaseRef){ v1, SHA_A };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+
+        /* And it stays down where that deployment ends before it has changed anything. */
+        record.deployment.outcome = OUTCOME_FAILED;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        record.good_is_down = false;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FINISHED);
+}
+
+/* So does a pin of this instance, if it is newer than that. */
+static void test_failed_rollback_and_local_pin(_unused_ void **state) {
+        Record record = down();
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        pin(&record, v1, SHA_A);
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_STUCK);
+        record.pin.since = record.deployment.finished + 1;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        assert_true(d.local_pin);
+}
+
+static void test_failed_rollback_is_tried_again_and_has_a_breaker(_unused_ void **state) {
+        Record record = down();
+        DecisionFacts facts = facts_of(&record);
+        unsigned tries = 0;
+        Decision d;
+
+        record.deployment.rollback_fault = FAULT_HOST;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_RETRY);
+        assert_int_equal(d.retry_at, facts.now + DECISION_RETRY_FIRST);
+        for (; tries < 1000; tries++) {
+                facts.now += DECISION_RETRY_MAX;
+                decide(&facts, &d);
+                if (d.action != DECISION_ROLL_BACK)
+                        break;
+                record.deployment.rollbacks++;
+                record.deployment.finished = facts.now;
+        }
+        assert_int_equal(tries, DECISION_ROLLBACKS_MAX);
+        assert_int_equal(d.action, DECISION_STUCK);
+
+        /* A restart of the instance is worth a try, whoever is to blame, but not for ever. */
+        record.deployment.rollback_fault = FAULT_RELEASE;
+        record.deployment.rollbacks = 0;
+        facts.boot_id = "boot-2";
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_ROLL_BACK);
+        record.deployment.rollbacks = DECISION_ROLLBACKS_MAX;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_STUCK);
+}
+
+static void test_checks_after_a_reboot(_unused_ void **state) {
+        Record record = { .good = { v2, SHA_B }, .good_env_sha256 = ENV, .good_boot_id = boot_2 };
+        DecisionFacts facts = facts_of(&record);
+        FailedChecks checks = {};
+        Decision d;
+
+        facts.checks = &checks;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_CHECK);
+        facts.target_known = false; /* nor does a depot that does not answer keep it from that */
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_CHECK);
+        facts.target_known = true;
+        for (checks.count = 1; checks.count < DECISION_CHECKS_MAX; checks.count++) {
+                checks.at = facts.now;
+                decide(&facts, &d);
+                assert_int_equal(d.action, DECISION_RETRY);
+                facts.now = d.retry_at;
+                decide(&facts, &d);
+                assert_int_equal(d.action, DECISION_CHECK);
+        }
+        facts.now += 100 * DECISION_RETRY_MAX;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_UNHEALTHY);
+        assert_false(decision_is_serving(&record, "boot-1"));
+        record.good_boot_id = boot_1;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FINISHED);
+        assert_true(decision_is_serving(&record, "boot-1"));
+
+        /* Another release is not held up by the checks of the one that it replaces. */
+        record.good = (ReleaseRef){ v1, SHA_A };
+        record.good_boot_id = boot_2;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+}
+
+static void test_supersedes(_unused_ void **state) {
+        Record record = {};
+        DecisionFacts facts = facts_of(&record);
+        Deployment deployment = { .to = { v2, SHA_B } };
+
+        assert_false(decision_supersedes(&facts, &deployment));
+        deployment.to = (ReleaseRef){ v1, SHA_A };
+        assert_true(decision_supersedes(&facts, &deployment));
+        pin(&record, v1, SHA_A); /* whatever the target asks for */
+        assert_false(decision_supersedes(&facts, &deployment));
+        deployment.to = (ReleaseRef){ v2, SHA_B };
+        assert_true(decision_supersedes(&facts, &deployment));
+        record.pin = (LocalPin){};
+        deployment.to = (ReleaseRef){ v1, SHA_A };
+        facts.target_known = false; /* a depot that does not answer says nothing */
+        assert_false(decision_supersedes(&facts, &deployment));
+}
+
 static void test_serial(_unused_ void **state) {
         Record record = { .serial = 7, .target_sha256 = SHA_A };
         Error error = {};
@@ -262,6 +491,14 @@ int main(void) {
                 cmocka_unit_test(test_local_pin),
                 cmocka_unit_test(test_pinned_target),
                 cmocka_unit_test(test_every_local_pin),
+                cmocka_unit_test(test_interrupted),
+                cmocka_unit_test(test_disturbing_failures_have_a_breaker),
+                cmocka_unit_test(test_quarantine),
+                cmocka_unit_test(test_failed_rollback),
+                cmocka_unit_test(test_failed_rollback_and_local_pin),
+                cmocka_unit_test(test_failed_rollback_is_tried_again_and_has_a_breaker),
+                cmocka_unit_test(test_checks_after_a_reboot),
+                cmocka_unit_test(test_supersedes),
                 cmocka_unit_test(test_serial),
         };
 

@@ -116,8 +116,10 @@ static void test_what_is_not_allowed(_unused_ void **state) {
         assert_int_equal(apply(&d, DEPLOYMENT_STEP_FAILED), -EINVAL);
         assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
         assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), -EINVAL);
-        d.step = STEP_COMMIT;
+        d.step = STEP_COMMIT; /* begun */
         assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), -EINVAL);
+        assert_int_equal(apply(&d, DEPLOYMENT_HOOK_SUCCEEDED), -EINVAL);
+        assert_int_equal(apply(&d, DEPLOYMENT_ROLLBACK_RETRIED), -EINVAL);
         d.step = STEP_ROLLBACK_UNITS;
         assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), -EINVAL);
 }
@@ -130,11 +132,38 @@ static void test_cancel(_unused_ void **state) {
                 d.step = step;
                 assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
                 assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), 0);
+                assert_true(d.cancelled);
                 assert_int_equal(d.steps[0].result, STEP_RESULT_INTERRUPTED);
                 if (step <= STEP_FETCH)
                         assert_int_equal(d.outcome, OUTCOME_FAILED);
                 else
                         assert_int_equal(d.step, STEP_ROLLBACK_STOP);
+        }
+}
+
+/* Where the target is read once more: before anything was changed, before SWITCH, before COMMIT. */
+static void test_cancel_between_steps(_unused_ void **state) {
+        static const struct {
+                Step before, then;
+                Outcome outcome;
+        } cases[] = {
+                { STEP_APPLICATION_STOP, STEP_END, OUTCOME_FAILED },
+                { STEP_SWITCH, STEP_ROLLBACK_STOP, OUTCOME_RUNNING },
+                { STEP_COMMIT, STEP_ROLLBACK_STOP, OUTCOME_RUNNING },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+
+                begin(&d, false);
+                while (d.step != cases[i].before) {
+                        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                        assert_int_equal(apply(&d, DEPLOYMENT_STEP_SUCCEEDED), 0);
+                }
+                assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), 0);
+                assert_int_equal(d.step, cases[i].then);
+                assert_int_equal(d.outcome, cases[i].outcome);
+                assert_int_equal(d.failed_step, cases[i].before);
         }
 }
 
@@ -144,30 +173,74 @@ static void resume_with(Deployment *d, const char *boot_id) {
         assert_int_equal(deployment_apply(d, &event), 0);
 }
 
-static void test_resume(_unused_ void **state) {
-        for (Step step = STEP_VERIFY; step < STEP_END; step++) {
-                _cleanup_(deployment_deinit) Deployment same = {}, rebooted = {};
+static void begin_at(Deployment *d, Step step, bool started) {
+        begin(d, false);
+        d->step = step;
+        if (started)
+                assert_int_equal(apply(d, DEPLOYMENT_STEP_STARTED), 0);
+        else
+                d->boot_id = strdup("boot-1");
+}
 
-                begin(&same, false);
-                same.step = step;
-                assert_int_equal(apply(&same, DEPLOYMENT_STEP_STARTED), 0);
-                resume_with(&same, "boot-1");
-                begin(&rebooted, false);
-                rebooted.step = step;
-                assert_int_equal(apply(&rebooted, DEPLOYMENT_STEP_STARTED), 0);
-                resume_with(&rebooted, "boot-2");
+static void test_resume_in_the_same_boot(_unused_ void **state) {
+        for (Step step = STEP_VERIFY; step < STEP_END; step++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+
+                begin_at(&d, step, true);
+                resume_with(&d, "boot-1");
+                assert_int_equal(d.interrupted, step <= STEP_FETCH);
                 if (step <= STEP_FETCH) {
-                        assert_int_equal(same.outcome, OUTCOME_FAILED);
-                        assert_int_equal(same.fault, FAULT_HOST);
-                        assert_int_equal(rebooted.outcome, OUTCOME_FAILED);
+                        assert_int_equal(d.outcome, OUTCOME_FAILED);
+                        assert_int_equal(d.fault, FAULT_HOST);
                         continue;
                 }
-                assert_int_equal(same.step, step);
-                assert_int_equal(apply(&same, DEPLOYMENT_STEP_STARTED), 0);
-                assert_int_equal(same.attempt, 2);
-                assert_int_equal(rebooted.step, STEP_ROLLBACK_SWITCH);
-                assert_string_equal(rebooted.reason, "the instance was restarted in the middle");
+                assert_int_equal(d.step, step);
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(d.attempt, 2);
         }
+}
+
+static void test_resume_after_a_reboot(_unused_ void **state) {
+        for (Step step = STEP_VERIFY; step < STEP_END; step++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+
+                begin_at(&d, step, true);
+                resume_with(&d, "boot-2");
+                assert_string_equal(d.reason, "the instance was restarted in the middle");
+                if (step <= STEP_FETCH)
+                        assert_int_equal(d.outcome, OUTCOME_FAILED);
+                else
+                        assert_int_equal(d.step, STEP_ROLLBACK_SWITCH);
+        }
+}
+
+/* Between FETCH and ApplicationStop nothing has been changed yet. */
+static void test_resume_before_anything_was_changed(_unused_ void **state) {
+        _cleanup_(deployment_deinit) Deployment same = {}, rebooted = {};
+
+        begin_at(&same, STEP_APPLICATION_STOP, false);
+        resume_with(&same, "boot-1");
+        assert_true(deployment_is_running(&same));
+        assert_int_equal(same.step, STEP_APPLICATION_STOP);
+        begin_at(&rebooted, STEP_APPLICATION_STOP, false);
+        resume_with(&rebooted, "boot-2");
+        assert_int_equal(rebooted.outcome, OUTCOME_FAILED);
+        assert_true(rebooted.interrupted);
+}
+
+/* Of several hooks those that have succeeded are not run again, in this step. */
+static void test_hooks(_unused_ void **state) {
+        _cleanup_(deployment_deinit) Deployment d = {};
+
+        begin_at(&d, STEP_BEFORE_INSTALL, true);
+        assert_int_equal(apply(&d, DEPLOYMENT_HOOK_SUCCEEDED), 0);
+        assert_int_equal(apply(&d, DEPLOYMENT_HOOK_SUCCEEDED), 0);
+        resume_with(&d, "boot-1");
+        assert_int_equal(d.hooks_done, 2);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+        assert_int_equal(d.hooks_done, 2);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_SUCCEEDED), 0);
+        assert_int_equal(d.hooks_done, 0);
 }
 
 /* However the agent dies, it never goes on for ever. */
@@ -187,6 +260,59 @@ static void test_resume_has_a_breaker(_unused_ void **state) {
         }
 }
 
+/* Nor does an instance that restarts again and again. */
+static void test_reboots_have_a_breaker(_unused_ void **state) {
+        _cleanup_(deployment_deinit) Deployment d = {};
+        char boot_id[] = "boot-a";
+        int reboots = 0;
+
+        begin_at(&d, STEP_UNITS, true);
+        for (; reboots < 100 && deployment_is_running(&d); reboots++) {
+                DeploymentEvent started = { .kind = DEPLOYMENT_STEP_STARTED, .boot_id = boot_id };
+
+                boot_id[5]++;
+                resume_with(&d, boot_id);
+                if (deployment_is_running(&d))
+                        assert_int_equal(deployment_apply(&d, &started), 0);
+        }
+        assert_true(reboots <= (int) ROLLBACK_REBOOTS_MAX + 1);
+        assert_int_equal(d.outcome, OUTCOME_ROLLBACK_FAILED);
+        assert_non_null(strstr(d.rollback_reason, "again and again"));
+        assert_int_equal(d.fault, FAULT_HOST);
+}
+
+static void test_failed_rollback_is_told_apart_and_tried_again(_unused_ void **state) {
+        _cleanup_(deployment_deinit) Deployment d = {};
+        DeploymentEvent full = { .kind = DEPLOYMENT_STEP_FAILED, .reason = "disk full", .fault = FAULT_HOST };
+        DeploymentEvent again = { .kind = DEPLOYMENT_ROLLBACK_RETRIED, .boot_id = "boot-2" };
+
+        begin_at(&d, STEP_HEALTH, true);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_FAILED), 0);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_SUCCEEDED), 0);
+        assert_int_equal(d.step, STEP_ROLLBACK_SWITCH);
+        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+        assert_int_equal(deployment_apply(&d, &full), 0);
+        assert_int_equal(d.outcome, OUTCOME_ROLLBACK_FAILED);
+        assert_string_equal(d.reason, "it broke");
+        assert_int_equal(d.fault, FAULT_RELEASE);
+        assert_string_equal(d.rollback_reason, "disk full");
+        assert_int_equal(d.rollback_step, STEP_ROLLBACK_SWITCH);
+        assert_int_equal(d.rollback_fault, FAULT_HOST);
+
+        assert_int_equal(deployment_apply(&d, &again), 0);
+        assert_true(deployment_is_running(&d));
+        assert_null(d.rollback_reason);
+        assert_int_equal(d.rollbacks, 1);
+        assert_int_equal(d.step, STEP_ROLLBACK_SWITCH);
+        while (deployment_is_running(&d)) {
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_SUCCEEDED), 0);
+        }
+        assert_int_equal(d.outcome, OUTCOME_ROLLED_BACK);
+        assert_string_equal(d.reason, "it broke");
+}
+
 static void test_log_is_bounded(_unused_ void **state) {
         _cleanup_(deployment_deinit) Deployment d = {};
 
@@ -199,6 +325,8 @@ static void test_log_is_bounded(_unused_ void **state) {
                 d.attempt = 0;
         }
         assert_int_equal(d.n_steps, DEPLOYMENT_STEPS_MAX);
+        assert_int_equal(d.n_events, DEPLOYMENT_EVENTS_MAX);
+        assert_true(d.events_lost);
 }
 
 static void test_names(_unused_ void **state) {
@@ -214,16 +342,32 @@ static void test_names(_unused_ void **state) {
                 assert_int_equal(outcome_from_string(outcome_to_string(o), &back), 0);
                 assert_int_equal(back, o);
         }
+        for (DeploymentEventKind k = 0; k < DEPLOYMENT_EVENT_KINDS; k++) {
+                DeploymentEventKind back;
+
+                assert_int_equal(deployment_event_from_string(deployment_event_to_string(k), &back), 0);
+                assert_int_equal(back, k);
+        }
         assert_string_equal(step_lifecycle_event(STEP_ROLLBACK_STOP), "ApplicationStop");
         assert_null(step_lifecycle_event(STEP_HEALTH));
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_orders), cmocka_unit_test(test_reason_is_the_first),
-                cmocka_unit_test(test_cancel), cmocka_unit_test(test_what_is_not_allowed),
-                cmocka_unit_test(test_resume), cmocka_unit_test(test_resume_has_a_breaker),
-                cmocka_unit_test(test_names),  cmocka_unit_test(test_log_is_bounded),
+                cmocka_unit_test(test_orders),
+                cmocka_unit_test(test_reason_is_the_first),
+                cmocka_unit_test(test_what_is_not_allowed),
+                cmocka_unit_test(test_cancel),
+                cmocka_unit_test(test_cancel_between_steps),
+                cmocka_unit_test(test_resume_in_the_same_boot),
+                cmocka_unit_test(test_resume_after_a_reboot),
+                cmocka_unit_test(test_resume_before_anything_was_changed),
+                cmocka_unit_test(test_hooks),
+                cmocka_unit_test(test_resume_has_a_breaker),
+                cmocka_unit_test(test_reboots_have_a_breaker),
+                cmocka_unit_test(test_failed_rollback_is_told_apart_and_tried_again),
+                cmocka_unit_test(test_log_is_bounded),
+                cmocka_unit_test(test_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

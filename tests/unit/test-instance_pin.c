@@ -116,9 +116,10 @@ static void test_what_failed_is_forgotten(void **state) {
         assert_int_equal(pin(f, "1.0", "one", &changed, NULL), 0);
         assert_int_equal(release_ref_copy(&f->record.deployment.to, &f->record.pin.release), 0);
         f->record.deployment.fault = FAULT_RELEASE;
-        assert_int_equal(record_add_failure(&f->record, &f->record.deployment), 0);
+        f->record.deployment.outcome = OUTCOME_FAILED;
+        assert_int_equal(record_end(&f->record, "boot"), 0);
         f->record.deployment.serial = 7;
-        assert_int_equal(record_add_failure(&f->record, &f->record.deployment), 0);
+        assert_int_equal(record_end(&f->record, "boot"), 0);
         assert_int_equal(f->record.n_failures, 2);
         assert_int_equal(pin(f, "1.0", "one", &changed, NULL), 0);
         assert_int_equal(f->record.n_failures, 1); /* what failed under a target stays failed there */

@@ -30,11 +30,14 @@ static void fill(Record *record) {
                 .good_env_sha256 = SHA_B,
                 .good_since = seconds(0),
                 .good_serial = 17,
+                .good_boot_id = strdup("boot"),
         };
+        assert_int_equal(strv_append(&record->good_environment, "LOG_LEVEL=warning"), 0);
         record->deployment = (Deployment){
                 .id = strdup("d-20261121T090000Z-1"),
                 .to = { strdup("1.4.2"), SHA_B },
                 .from = { strdup("1.4.1"), SHA_A },
+                .accepted = 18,
                 .serial = 18,
                 .boot_id = strdup("boot"),
                 .env_sha256 = SHA_C,
@@ -67,13 +70,35 @@ static void test_round_trip(_unused_ void **state) {
         record.deployment.fault = FAULT_RELEASE;
         record.deployment.reason = strdup("GET /healthz: status 503");
         record.deployment.finished = seconds(9);
-        assert_int_equal(record_add_failure(&record, &record.deployment), 0);
+        record.deployment.rollout = strdup("r-1");
+        record.deployment.facts = strdup("{\"now\":1}");
+        record.deployment.outcome = OUTCOME_ROLLBACK_FAILED;
+        record.deployment.rollback_reason = strdup("no space");
+        record.deployment.rollback_step = STEP_ROLLBACK_SWITCH;
+        record.deployment.rollback_fault = FAULT_HOST;
+        record.deployment.rollbacks = 2;
+        record.deployment.hooks_done = 3;
+        record.deployment.events[0] = (EventLog){ .kind = DEPLOYMENT_STEP_STARTED,
+                                                  .at = seconds(3),
+                                                  .boot_id = strdup("boot"),
+                                                  .then = STEP_UNITS };
+        record.deployment.n_events = 1;
+        assert_int_equal(record_end(&record, "boot"), 0);
+        record.deployment.rollbacks = 0;
+        assert_int_equal(record_end(&record, "boot"), 0);
         assert_int_equal(record_to_text(&record, &text), 0);
         assert_int_equal(record_parse(text, strlen(text), &back, &error), 0);
         assert_int_equal(record_to_text(&back, &again), 0);
         assert_string_equal(text, again);
         assert_string_equal(back.deployment.steps[0].tail, "line \"one\"\nline two\n");
+        assert_int_equal(back.n_failures, 1); /* a repeated rollback is not another failure of the release */
         assert_int_equal(back.failures[0].step, STEP_HEALTH);
+        assert_string_equal(back.failures[0].rollout, "r-1");
+        assert_true(back.good_is_down);
+        assert_string_equal(back.good_environment[0], "LOG_LEVEL=warning");
+        assert_string_equal(back.deployment.rollback_reason, "no space");
+        assert_int_equal(back.deployment.events[0].kind, DEPLOYMENT_STEP_STARTED);
+        assert_string_equal(back.deployment.facts, "{\"now\":1}");
         assert_true(back.deployment.step_started);
         assert_int_equal(back.good_serial, 17);
         assert_true(release_ref_equal(&back.pin.release, &record.pin.release));
@@ -116,51 +141,154 @@ static void test_torn(_unused_ void **state) {
         }
 }
 
-static void test_schema(_unused_ void **state) {
-        static const char newer[] = "{\"schema\": 2, \"surprise\": true}";
+static void test_newer_schema(_unused_ void **state) {
+        static const char newer[] = "{\"schema\": 3, \"surprise\": true}";
         Record record = {};
         Error error = {};
 
         assert_int_equal(record_parse(newer, strlen(newer), &record, &error), -EPROTONOSUPPORT);
-        assert_non_null(strstr(error.message, "schema 2"));
+        assert_non_null(strstr(error.message, "schema 3"));
         assert_int_equal(record_parse("{}", 2, &record, &error), -EINVAL);
         assert_int_equal(record_parse("[]", 2, &record, &error), -EINVAL);
+        assert_int_equal(record_parse("{\"schema\": 0}", 13, &record, &error), -EINVAL);
+}
+
+static void read_golden(const char *path, Record *ret, Buffer *text) {
+        Error error = {};
+
+        assert_int_equal(file_read_at(AT_FDCWD, path, RECORD_SIZE_MAX, text), 0);
+        if (record_parse(buffer_string(text), text->size, ret, &error) < 0)
+                fail_msg("%s: %s", path, error.message);
+}
+
+/* What every release of muster wrote is read, and nothing of it is lost. */
+static void test_schema_1(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+        _cleanup_buffer_ Buffer text = {};
+
+        read_golden("tests/unit/data/record-1.json", &record, &text);
+        assert_string_equal(record.good.version, "1.4.1");
+        assert_int_equal(record.serial, 18);
+        assert_int_equal(record.failures[0].count, 2);
+        assert_int_equal(record.failures[0].disturbing, 0);
+        assert_null(record.failures[0].rollout);
+        assert_null(record.good_boot_id);
+        assert_false(record.good_is_down);
+        assert_int_equal(record.deployment.step, STEP_UNITS);
+        assert_true(deployment_is_running(&record.deployment));
+        assert_string_equal(record.deployment.environment[0], "LOG_LEVEL=info");
+        assert_string_equal(record.deployment.steps[0].tail, "migrated\n");
+        assert_int_equal(record.deployment.accepted, 18);
+        assert_int_equal(record.deployment.n_events, 0);
+}
+
+/* The file is written as it was read: a change of the format needs a new schema and a new golden file. */
+static void test_schema_2(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+        _cleanup_free_ char *again = NULL;
+        _cleanup_buffer_ Buffer text = {};
+
+        read_golden("tests/unit/data/record-2.json", &record, &text);
+        assert_int_equal(record_to_text(&record, &again), 0);
+        assert_int_equal(strlen(again), text.size);
+        assert_memory_equal(again, buffer_string(&text), text.size);
+        assert_int_equal(RECORD_SCHEMA, 2);
+}
+
+/* A step that cannot be is no step to go on with. */
+static void test_running_at_the_end(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {}, back = {};
+        _cleanup_free_ char *text = NULL;
+
+        fill(&record);
+        record.deployment.step = STEP_END;
+        assert_int_equal(record_to_text(&record, &text), 0);
+        assert_int_equal(record_parse(text, strlen(text), &back, NULL), -EINVAL);
+}
+
+static void end_as(Record *record, Outcome outcome, Step failed_step) {
+        record->deployment.outcome = outcome;
+        record->deployment.failed_step = failed_step;
+        record->deployment.finished = seconds(20);
+        assert_int_equal(record_end(record, "boot-2"), 0);
 }
 
 static void test_failures_count_and_are_bounded(_unused_ void **state) {
         _cleanup_(record_deinit) Record record = {};
+        const Failure *failure;
 
         fill(&record);
-        record.deployment.failed_step = STEP_HEALTH;
-        for (unsigned i = 1; i <= 3; i++) {
-                assert_int_equal(record_add_failure(&record, &record.deployment), 0);
+        for (unsigned i = 1; i <= 4; i++) {
+                end_as(&record, OUTCOME_FAILED, i <= 2 ? STEP_FETCH : STEP_HEALTH);
                 assert_int_equal(record.n_failures, 1);
-                assert_int_equal(record_find_failure(&record, SHA_B, 18)->count, i);
+                failure = record_find_failure(&record, SHA_B, 18, NULL);
+                assert_int_equal(failure->count, i);
+                assert_int_equal(failure->disturbing, i <= 2 ? 0 : i - 2);
         }
+        record.deployment.cancelled = true;
+        end_as(&record, OUTCOME_ROLLED_BACK, STEP_COMMIT);
+        assert_int_equal(record_find_failure(&record, SHA_B, 18, NULL)->count, 4);
+        record.deployment.cancelled = false;
         for (uint64_t serial = 100; serial < 150; serial++) {
                 record.deployment.serial = serial;
-                assert_int_equal(record_add_failure(&record, &record.deployment), 0);
+                end_as(&record, OUTCOME_FAILED, STEP_HEALTH);
         }
         assert_int_equal(record.n_failures, RECORD_FAILURES_MAX);
-        assert_null(record_find_failure(&record, SHA_B, 18));
-        assert_non_null(record_find_failure(&record, SHA_B, 149));
+        assert_null(record_find_failure(&record, SHA_B, 18, NULL));
+        assert_non_null(record_find_failure(&record, SHA_B, 149, NULL));
+        assert_null(record_find_failure(&record, SHA_B, 149, "r-1"));
+}
+
+/* A release that failed in a rollout is known by the rollout, whatever the serial. */
+static void test_failures_of_a_rollout(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+
+        fill(&record);
+        record.deployment.rollout = strdup("r-1");
+        end_as(&record, OUTCOME_ROLLED_BACK, STEP_HEALTH);
+        record.deployment.serial = 19;
+        end_as(&record, OUTCOME_ROLLED_BACK, STEP_HEALTH);
+        assert_int_equal(record.n_failures, 1);
+        assert_int_equal(record_find_failure(&record, SHA_B, 77, "r-1")->count, 2);
+        assert_null(record_find_failure(&record, SHA_B, 19, NULL));
+        assert_null(record_find_failure(&record, SHA_B, 19, "r-2"));
 }
 
 static void test_commit(_unused_ void **state) {
         _cleanup_(record_deinit) Record record = {};
 
         fill(&record);
-        assert_int_equal(record_add_failure(&record, &record.deployment), 0);
-        assert_int_equal(record_commit(&record, seconds(20)), 0);
+        assert_int_equal(strv_append(&record.deployment.environment, "LOG_LEVEL=info"), 0);
+        end_as(&record, OUTCOME_ROLLBACK_FAILED, STEP_HEALTH);
+        assert_true(record.good_is_down);
+        end_as(&record, OUTCOME_SUCCEEDED, STEP_VERIFY);
+        assert_false(record.good_is_down);
         assert_string_equal(record.good.version, "1.4.2");
         assert_string_equal(record.previous.version, "1.4.1");
         assert_string_equal(record.good_env_sha256, SHA_C);
+        assert_string_equal(record.good_environment[0], "LOG_LEVEL=info");
+        assert_string_equal(record.good_boot_id, "boot-2");
         assert_true(record.good_since == seconds(20));
         assert_int_equal(record.n_failures, 0);
         assert_int_equal(record.good_serial, 18);
-        assert_int_equal(record_commit(&record, seconds(30)), 0);
+        record.deployment.finished = seconds(30);
+        assert_int_equal(record_end(&record, "boot-2"), 0);
         assert_string_equal(record.previous.version, "1.4.1");
         assert_true(record.good_since == seconds(20));
+}
+
+static void test_rolled_back(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+
+        fill(&record);
+        record.good_is_down = true;
+        end_as(&record, OUTCOME_FAILED, STEP_VERIFY);
+        assert_true(record.good_is_down);
+        assert_string_equal(record.good_boot_id, "boot");
+        end_as(&record, OUTCOME_ROLLED_BACK, STEP_HEALTH);
+        assert_false(record.good_is_down);
+        assert_string_equal(record.good.version, "1.4.1");
+        assert_string_equal(record.good_boot_id, "boot-2");
 }
 
 static void test_files(_unused_ void **state) {
@@ -204,9 +332,17 @@ static void test_files(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_round_trip), cmocka_unit_test(test_empty_round_trip),
-                cmocka_unit_test(test_torn),       cmocka_unit_test(test_schema),
-                cmocka_unit_test(test_commit),     cmocka_unit_test(test_failures_count_and_are_bounded),
+                cmocka_unit_test(test_round_trip),
+                cmocka_unit_test(test_empty_round_trip),
+                cmocka_unit_test(test_torn),
+                cmocka_unit_test(test_newer_schema),
+                cmocka_unit_test(test_schema_1),
+                cmocka_unit_test(test_schema_2),
+                cmocka_unit_test(test_running_at_the_end),
+                cmocka_unit_test(test_failures_count_and_are_bounded),
+                cmocka_unit_test(test_failures_of_a_rollout),
+                cmocka_unit_test(test_commit),
+                cmocka_unit_test(test_rolled_back),
                 cmocka_unit_test(test_files),
         };
 

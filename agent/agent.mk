@@ -24,6 +24,8 @@ LIB_SRC += \
         agent/launch_state.c \
         agent/local_pin.c \
         agent/placement.c \
+        agent/queue_message.c \
+        agent/queue_route.c \
         agent/receive.c \
         agent/recheck.c \
         agent/record.c \
@@ -56,6 +58,10 @@ UNIT_TESTS += \
         test-instance_pin \
         test-launch \
         test-local_pin \
+        test-queue_message \
+        test-queue_route \
         test-record \
         test-target_watch \
         test-target_watch-offers
+
+FUZZERS += fuzz-queue_message

@@ -1,0 +1,138 @@
+"""One point tried: from the scenario's beginning, through the fault, to the end, with everything looked at on the way."""
+
+import time
+from dataclasses import dataclass, field
+
+import verdict
+from point import calls_in
+from rig.host import LabError, wait_for
+
+QUIET = 10  # how long what is left of a deployment may take to go away
+
+
+@dataclass
+class Outcome:
+    """problems: what is wrong; tried: whether the point was reached; recovery: the calls of musterd's recovery."""
+    tried: bool = False
+    problems: list = field(default_factory=list)
+    recovery: int = 0
+    journal: str = ""
+
+
+class Attempt:
+    def __init__(self, stand, scenario, point):
+        self.stand, self.scenario, self.point = stand, scenario, point
+        self.retries = 0
+        self.problems = []
+
+    def run(self, recovery_kill=0):
+        """recovery_kill: at which call of the recovery musterd is killed again; 0 for never."""
+        begin = time.time()
+        outcome = Outcome()
+        try:
+            self._begin()
+            outcome.tried = self._meet(self.point.program)
+            if outcome.tried and self.point.action.startswith("kill") and self._musterd_ends():
+                outcome.recovery, outcome.tried = self._recover(recovery_kill)
+            if outcome.tried:
+                self._wait_settled()
+                self._look_at_the_end()
+        except LabError as error:
+            self.problems.append(str(error).splitlines()[0])
+        outcome.problems = self.problems
+        if self.problems:
+            outcome.journal = self.stand.tail(begin)
+        return outcome
+
+    def _begin(self):
+        stand, point = self.stand, self.point
+        stand.restore(self.scenario.before)
+        stand.clear_logs()
+        stand.plan_nothing()
+        stand.plan("musterd")
+        action = "kill" if point.action == "kill-twice" else point.action
+        stand.plan(point.program, point.call, point.path, point.nth, action)
+        stand.use_target(self.scenario.target)
+        stand.start()
+
+    def _met(self, program):
+        return "\ninject " in self.stand.log(program)
+
+    def _meet(self, program):
+        """Waits until the fault was injected; False if everything ended well without it."""
+        self.stand.wait(lambda: self._met(program) or self._settled(), "the point, or the end of the deployment")
+        if not self._met(program):
+            time.sleep(0.3)  # what comes after the end: the report, the removal of what is left
+        return self._met(program)
+
+    def _musterd_ends(self):
+        return self.point.program == "musterd" and self.point.action != "kill-process"
+
+    def _recover(self, kill_at):
+        """musterd was killed: what lies on the disk now is what a power cut would leave. It is started again, and
+        perhaps killed again. Gives how many calls its recovery made, and whether it was killed as planned."""
+        stand = self.stand
+        stand.wait(stand.ended, "musterd's end")
+        self._check("after the kill", verdict.check_current(stand, self.scenario.versions))
+        stand.wait_stopped()
+        stand.clear_logs()
+        stand.plan_nothing()
+        if kill_at:
+            stand.plan("musterd", "any", "*", kill_at, "kill")
+        else:
+            stand.plan("musterd")
+        stand.start()
+        if not kill_at:
+            self._wait_settled()
+            return len(calls_in(stand.log("musterd"))), True
+        if not self._meet("musterd"):
+            return 0, False
+        stand.wait(stand.ended, "musterd's second end")
+        self._check("after the second kill", verdict.check_current(stand, self.scenario.versions))
+        stand.wait_stopped()
+        stand.plan_nothing()
+        stand.start()
+        return 0, True
+
+    def _settled(self):
+        """Whether the deployment has come to the end that the scenario knows. After a fault of the instance, which
+        musterd would try again after ten seconds, the next target says so at once."""
+        stand, scenario = self.stand, self.scenario
+        deployment = stand.last_deployment()
+        if not deployment or deployment["outcome"] == "running" or deployment["to"]["version"] != self._wanted():
+            return False
+        if deployment["outcome"] == "succeeded":
+            return not scenario.fails
+        if scenario.fails and deployment["fault"] == "release":
+            return True
+        if deployment["serial"] != stand.serial or self.retries == 2:
+            return False
+        if deployment["fault"] != "host":
+            self.problems.append(f"the {deployment['fault']} is blamed: {deployment['reason']}")
+        self.retries += 1
+        self._check("after the failure", verdict.check_current(stand, self.scenario.versions))
+        stand.use_target(scenario.again if stand.target == scenario.target else scenario.target)
+        return False
+
+    def _wanted(self):
+        return self.scenario.fails or self.scenario.end
+
+    def _wait_settled(self):
+        self.stand.wait(self._settled, "the deployment to converge")
+
+    def _check(self, when, problems):
+        self.problems += [f"{when}: {problem}" for problem in problems]
+
+    def _look_at_the_end(self):
+        stand, end = self.stand, self.scenario.end
+
+        def problems():
+            return [*verdict.check_clean(stand), *verdict.check_report(stand, end), *verdict.check_units(stand)]
+        try:
+            wait_for(lambda: not problems(), QUIET, "the end", 0.1)
+        except LabError:
+            self._check("at the end", problems())
+        self._check("at the end", verdict.check_current(stand, {end}))
+        self._check("at the end", verdict.check_releases(stand))
+        good = stand.good_version()
+        self._check("at the end", [] if good == end else [f"the record calls {good} good"])

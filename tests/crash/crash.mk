@@ -1,0 +1,2 @@
+TEST_PROGRAMS += crash-tracer
+crash-tracer_MAIN := tests/crash/crash-tracer.c

@@ -1,0 +1,123 @@
+"""The matrix as a whole: finds the points by tracing each scenario once without a fault, tries them on several instances
+side by side, and counts."""
+
+import queue
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+
+from attempt import Attempt
+from point import Point, points_of
+from rig.lab import Lab
+from scenario import SCENARIOS, prepare
+from stand import LOGS, Stand
+
+TENTH = 10
+COMMAND = "tests/crash/run"
+
+
+@dataclass
+class Tally:
+    """What became of the points."""
+    tried: int = 0
+    failed: list = field(default_factory=list)
+    missed: list = field(default_factory=list)
+
+
+def trace(stand, scenario):
+    """The points of a scenario: one run of it without a fault."""
+    stand.restore(scenario.before)
+    stand.clear_logs()
+    for program in LOGS:
+        stand.plan(program)
+    stand.use_target(scenario.target)
+    stand.start()
+    wanted = scenario.fails or scenario.end
+    stand.wait(lambda: (done := stand.last_deployment()) and done["to"]["version"] == wanted
+               and done["outcome"] != "running", f"the end of {scenario.name}")
+    stand.wait(lambda: not stand.staged(), "the staging folder to be empty")
+    time.sleep(0.5)  # the report
+    stand.stop()
+    return [point for program in LOGS for point in points_of(scenario.name, program, stand.log(program))]
+
+
+def choose(points, arguments):
+    if arguments.points:
+        return [Point.parse(name) for name in arguments.points]
+    chosen = [point for point in points if arguments.only in point.name]
+    return [point for point in chosen if point.number % TENTH == 0] if arguments.tenth else chosen
+
+
+def _try(stand, point):
+    """A recovery is killed at one of the calls that it made when it was not killed."""
+    scenario = SCENARIOS[point.scenario]
+    outcome = Attempt(stand, scenario, point).run()
+    if point.action == "kill-twice" and outcome.tried and not outcome.problems and outcome.recovery:
+        outcome = Attempt(stand, scenario, point).run(1 + point.number % outcome.recovery)
+    return outcome
+
+
+def _report(point, outcome, tally, guard):
+    with guard:
+        tally.tried += outcome.tried or bool(outcome.problems)
+        if outcome.problems:
+            tally.failed.append(point)
+            print(f"FAILED {point.name}", *outcome.problems, sep="\n    ")
+            print("    " + "\n    ".join(outcome.journal.splitlines()[-60:]))
+            print(f"    again: {COMMAND} '{point.name}'", flush=True)
+        elif not outcome.tried:
+            tally.missed.append(point)
+            print(f"not reached: {point.name}", flush=True)
+
+
+def _work(stand, todo, tally, guard, errors):
+    try:
+        while True:
+            point = todo.get_nowait()
+            _report(point, _try(stand, point), tally, guard)
+    except queue.Empty:
+        pass
+    except BaseException as error:
+        errors.append(error)
+
+
+def _stands(lab, jobs):
+    made = []
+    for number in range(jobs):
+        made.append(Stand(lab, tempfile.mkdtemp(prefix=f"crash-{number}-", dir=lab.run.folder)))
+        prepare(made[-1])
+    return made
+
+
+def _try_all(stands, points):
+    todo, tally, guard, errors = queue.Queue(), Tally(), threading.Lock(), []
+    for point in points:
+        todo.put(point)
+    workers = [threading.Thread(target=_work, args=(stand, todo, tally, guard, errors)) for stand in stands]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if errors:
+        raise errors[0]
+    return tally
+
+
+def run(arguments):
+    """What the command does; its exit status."""
+    start = time.monotonic()
+    with Lab() as lab:
+        lab.require_package()
+        stands = _stands(lab, arguments.jobs)
+        points = [point for scenario in SCENARIOS.values() for point in trace(stands[0], scenario)]
+        chosen = choose(points, arguments)
+        if arguments.list:
+            print(*(point.name for point in chosen), sep="\n")
+            return 0
+        print(f"{len(points)} points in {len(SCENARIOS)} scenarios, {len(chosen)} of them chosen", flush=True)
+        tally = _try_all(stands, chosen)
+    print(f"{tally.tried} points tried of {len(points)} in {(time.monotonic() - start) / 60:.1f} minutes, "
+          f"{len(tally.missed)} not reached")
+    print(f"{tally.tried - len(tally.failed)} passed, {len(tally.failed)} failed")
+    return 1 if tally.failed else 0

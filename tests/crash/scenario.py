@@ -1,0 +1,51 @@
+"""The four stories that are interrupted: a first deployment, an update, an update that fails and is undone, and a target
+that goes back to a release whose tree is still there."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    before: str  # what the disk holds at the beginning: a name for Stand.restore()
+    target: str  # the target that sets it going: a name for Stand.use_target()
+    again: str  # the same with the next serial: what an operator signs after a fault of the instance
+    start: str  # the version that serves at the beginning, None for none
+    end: str  # and at the end
+    fails: str = None  # the version that fails, by its own fault
+
+    @property
+    def versions(self):
+        """What `current` may name at any moment."""
+        return {self.start, self.end, self.fails or self.end}
+
+
+SCENARIOS = {s.name: s for s in (
+    Scenario("first", "empty", "first", "first-again", None, "1.0.0"),
+    Scenario("update", "one", "update", "update-again", "1.0.0", "2.0.0"),
+    Scenario("failed", "one", "failed", "failed-again", "1.0.0", "1.0.0", fails="3.0.0"),
+    Scenario("back", "two", "back", "back-again", "2.0.0", "1.0.0"),
+)}
+
+# In the order of their serials.
+TARGETS = [("first", "1.0.0"), ("first-again", "1.0.0"), ("update", "2.0.0"), ("update-again", "2.0.0"),
+           ("failed", "3.0.0"), ("failed-again", "3.0.0"), ("back", "1.0.0"), ("back-again", "1.0.0")]
+
+
+def prepare(stand):
+    """Publishes the releases, signs the targets, and keeps what the disk holds before each story."""
+    stand.publish("1.0.0")
+    stand.publish("2.0.0", extra=True)
+    stand.publish("3.0.0", extra=True, bad=True)
+    for name, version in TARGETS:
+        stand.sign_target(name, version)
+    stand.plan_nothing()
+    stand.save("empty")
+    for name, target, version in (("one", "first", "1.0.0"), ("two", "update", "2.0.0")):
+        stand.use_target(target)
+        stand.start()
+        stand.wait(lambda version=version: stand.good_version() == version and not stand.deploying(),
+                   f"release {version} to be there")
+        stand.wait(lambda: not stand.staged(), "the staging folder to be empty")
+        stand.stop()
+        stand.save(name)

@@ -1,0 +1,211 @@
+"""The stand: a booted instance on which a deployment is interrupted at a point, again and again. Musterd runs on it from
+the package and under systemd; a drop-in puts crash-tracer before it, and another before muster-unpack."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import release
+from rig.host import wait_for
+from rig.site import Site
+
+TOP = Path(__file__).resolve().parents[2]
+STATE = "var/lib/muster"
+APP = f"{STATE}/apps/api"
+UNITS = "etc/systemd/system"
+UNIT_NAMES = ("api.service", "extra.service")
+FOLDER = "/srv/crash"  # on the instance: the tracer, its plans and logs
+TRACER = "/usr/lib/muster/crash-tracer"  # in /usr, which the unpacker's sandbox shows
+CONVERGED = 30
+
+CONFIGURATION = f"""[agent]
+depot = file:///srv/depot
+group = site
+instance_id = {{instance}}
+poll_interval = 200ms
+settle_time = 100ms
+
+[app api]
+"""
+# musterd's filter of system calls knows no ptrace; and systemd is not to start it again by itself.
+MUSTERD_DROP_IN = f"""[Service]
+ExecStart=
+ExecStart={TRACER} {FOLDER}/musterd.plan /usr/sbin/musterd
+NotifyAccess=all
+WatchdogSec=0
+Restart=no
+KillMode=control-group
+SystemCallFilter=
+"""
+UNPACK_DROP_IN = f"""[Service]
+ExecStart=
+ExecStart={TRACER} /crash/muster-unpack.plan /usr/lib/muster/muster-unpack
+BindPaths={FOLDER}:/crash
+BindReadOnlyPaths=/proc
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
+AmbientCapabilities=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
+SystemCallFilter=
+LimitNPROC=infinity
+TasksMax=infinity
+"""
+LOGS = {"musterd": f"{FOLDER}/musterd.log", "muster-unpack": "/crash/muster-unpack.log"}
+
+
+class Stand:
+    """folder: of the host, for app folders and snapshots."""
+
+    def __init__(self, lab, folder):
+        self.folder = Path(folder)
+        self.instance = lab.instance()
+        self.root = self.instance.root
+        self.versions = {}  # version -> its app folder
+        self.target = None  # the name of the one that lies in the depot
+        self._serials = {}
+        self.instance.boot()
+        self.site = Site(self.instance, self.folder)
+        self._install()
+
+    def path(self, name):
+        """Where a file of the instance lies on the host."""
+        return self.root / str(name).lstrip("/")
+
+    def _install(self):
+        self.path(FOLDER).mkdir(parents=True)
+        self.path(FOLDER).chmod(0o777)
+        self.instance.put(TRACER, TOP / "build/gcc/crash-tracer", mode=0o755)
+        self.instance.put("/run/systemd/system/musterd.service.d/crash.conf", MUSTERD_DROP_IN)
+        self.instance.put("/run/systemd/system/muster-unpack-.service.d/crash.conf", UNPACK_DROP_IN)
+        self.instance.run("systemctl", "daemon-reload")
+        self.stop()
+        self.instance.put("/etc/muster/muster.conf", CONFIGURATION.format(instance=self.instance.id))
+
+    def publish(self, version, **how):
+        self.versions[version] = top = release.build(self.folder, version, **how)
+        subprocess.run(["cp", "-a", top, self.path(f"/srv/api-{version}")], check=True)
+        self.site.muster("publish", f"/srv/api-{version}", "--app", "api", "--version", version, "--key",
+                         "/srv/release.key")
+
+    def sign_target(self, name, version):
+        """Makes the next target, and keeps it under a name for use_target()."""
+        self.site.set_target(version, "--env", f"TARGET={name}")
+        shutil.copy(self._target, self.folder / f"{name}.json")
+        self._serials[name] = len(self._serials) + 1
+
+    @property
+    def serial(self):
+        return self._serials[self.target]
+
+    def use_target(self, name):
+        self.target = name
+        new = self._target.with_suffix(".new")
+        shutil.copy(self.folder / f"{name}.json", new)
+        new.rename(self._target)
+
+    @property
+    def _target(self):
+        return self.path("/srv/depot/apps/api/groups/site/target.json")
+
+    # What is on the disk
+
+    def save(self, name):
+        """Keeps what the disk holds of the app, for restore()."""
+        to = self.folder / name
+        for folder in (STATE, UNITS):
+            (to / folder).mkdir(parents=True)
+            subprocess.run(["cp", "-a", f"{self.path(folder)}/.", to / folder], check=True)
+
+    def restore(self, name):
+        self.stop()
+        before = self.folder / name
+        for entry in self.path(STATE).iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        subprocess.run(["cp", "-a", f"{before / STATE}/.", self.path(STATE)], check=True)
+        script = [f"cd /{UNITS}", "rm -rf " + " ".join(f"{unit} {unit}.d *.wants/{unit}" for unit in UNIT_NAMES)]
+        subprocess.run(["sh", "-ec", "\n".join(script).replace(f"/{UNITS}", str(self.path(UNITS)))], check=True)
+        subprocess.run(["cp", "-a", f"{before / UNITS}/.", self.path(UNITS)], check=True)
+        units = [unit for unit in UNIT_NAMES if (before / UNITS / unit).exists()]
+        start = f"systemctl start {' '.join(units)}" if units else ":"
+        self.instance.sh(f"systemctl daemon-reload; {start}")
+
+    # musterd
+
+    def plan(self, program, call="", path="", nth=0, action=""):
+        """What the tracer of a program does from its next start on; without arguments it writes the calls down."""
+        self.path(f"{FOLDER}/{program}.plan").write_text(
+            f"log={LOGS[program]}\ncall={call}\npath={path}\nnth={nth}\naction={action}\n")
+
+    def plan_nothing(self):
+        for program in LOGS:
+            self.path(f"{FOLDER}/{program}.plan").unlink(missing_ok=True)
+
+    def log(self, program):
+        path = self.path(f"{FOLDER}/{program}.log")
+        return path.read_text() if path.exists() else ""
+
+    def clear_logs(self):
+        for program in LOGS:
+            self.path(f"{FOLDER}/{program}.log").unlink(missing_ok=True)
+
+    def start(self):
+        self.instance.run("systemctl", "start", "--no-block", "musterd.service")
+
+    def stop(self):
+        """Stops musterd and everything of the app, whatever state that is in."""
+        self.instance.sh("systemctl stop musterd.service 'muster-*@*.service' 'muster-hook-*' 'muster-unpack-*' "
+                         f"{' '.join(UNIT_NAMES)} 2>/dev/null || true\n"
+                         f"systemctl reset-failed 'muster*' {' '.join(UNIT_NAMES)} 2>/dev/null || true")
+
+    def ended(self):
+        """Whether the musterd that was started last has ended, by its tracer."""
+        return "\nend " in f"\n{self.log('musterd')}"
+
+    def record(self):
+        """The deploy record; None where there is none."""
+        try:
+            return json.loads(self.path(f"{APP}/record.json").read_text())
+        except FileNotFoundError:
+            return None
+
+    def last_deployment(self):
+        return (self.record() or {}).get("deployment")
+
+    def deploying(self):
+        return (self.last_deployment() or {}).get("outcome") == "running"
+
+    def good_version(self):
+        good = (self.record() or {}).get("good")
+        return good and good["version"]
+
+    def staged(self):
+        folder = self.path(f"{APP}/staging")
+        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+    def wait_stopped(self):
+        """systemd has seen that musterd is gone."""
+        self.wait(lambda: self.instance.run("systemctl", "show", "-P", "ActiveState", "musterd.service").text in
+                  ("failed", "inactive"), "musterd to be gone")
+
+    def wait(self, condition, what, timeout=CONVERGED):
+        return wait_for(condition, timeout, what, interval=0.02)
+
+    def units(self):
+        """Units of muster's that systemd knows of."""
+        listed = self.instance.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "muster-hook-*",
+                                   "muster-unpack-*").out
+        return [line.split()[0] for line in listed.splitlines()]
+
+    def served(self, unit="api.service"):
+        """The folder from which a unit's main process runs; "" where none runs."""
+        script = f'readlink "/proc/$(systemctl show -P MainPID {unit})/cwd" || true'
+        return self.instance.sh(script).text
+
+    def tail(self, since):
+        """The journal since a time of time.time(), for a person."""
+        return self.instance.run("journalctl", "--no-pager", "--output=short-precise", f"--since=@{since:.3f}",
+                                 check=False).out
+
+    @staticmethod
+    def now():
+        return time.time()

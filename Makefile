@@ -6,6 +6,7 @@
 #   make check-long        that, and what takes longer
 #   make unit              unit tests only, no root needed; UNIT='test-error test-buffer' for a choice
 #   make lab               the lab tests only: booted instances, a cloud; LAB='-k reload' is given to pytest
+#   make check-crash       deployments killed and failed at every call that changes a disk; CRASH='--tenth' for some
 #   make demo              the story of a launched instance, told by the lab with times
 #   make bench             fetch and unpack beside curl | bsdtar
 #   make lint              static analysis

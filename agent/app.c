@@ -189,14 +189,30 @@ static EngineOrder order_for(App *app, const Target *target) {
         return order;
 }
 
+/* The record had its end, but musterd was killed, or the disk was full, before its history did. */
+static void keep_history(App *app) {
+        const Deployment *deployment = &app->record.deployment;
+        Error error = {};
+
+        if (deployment->id && !record_has_history(app->store->app_fd, deployment->id) &&
+            record_keep_history(app->store->app_fd, deployment, &error) < 0)
+                log_warning("%s: %s", app->config->name, error.message);
+}
+
+/* Before a deployment: whatever else goes on in the store ends. */
+static void make_way(App *app) {
+        app->clean = store_clean_free(app->clean);
+        app_audit_stop(app->audit);
+        app->recheck = recheck_free(app->recheck);
+        keep_history(app);
+}
+
 static void deploy(App *app, const Target *target) {
         const EngineContext context = engine_context(app);
         const EngineOrder order = order_for(app, target);
         Error error = {};
 
-        app->clean = store_clean_free(app->clean);
-        app_audit_stop(app->audit);
-        app->recheck = recheck_free(app->recheck);
+        make_way(app);
         if (engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, &error) < 0)
                 log_error("%s: cannot begin a deployment: %s", app->config->name, error.message);
 }
@@ -373,8 +389,11 @@ static int adopt_record(App *app, Error *error) {
 static int resume(App *app, Error *error) {
         const EngineContext context = engine_context(app);
 
-        if (!deployment_is_running(&app->record.deployment))
+        if (!deployment_is_running(&app->record.deployment)) {
+                keep_history(app);
+                placement_prune_environments(app->store);
                 return 0;
+        }
         return engine_resume(&context, on_deployed, on_progress, app, &app->engine, error);
 }
 
@@ -532,9 +551,7 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
                 .archive_fd = archive_fd,
         };
         memcpy(order.release.sha256, release->sha256, sizeof(order.release.sha256));
-        app->clean = store_clean_free(app->clean);
-        app_audit_stop(app->audit);
-        app->recheck = recheck_free(app->recheck);
+        make_way(app);
         r = engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, error);
         if (r < 0)
                 return r;

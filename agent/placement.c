@@ -140,8 +140,8 @@ void placement_prune_environments(const ReleaseStore *store) {
                 return;
         }
         while ((entry = readdir(dir)))
-                if (entry->d_name[0] != '.' && !string_ends_with(in_force, entry->d_name))
-                        (void) unlinkat(fd, entry->d_name, 0);
+                if (entry->d_type != DT_DIR && !string_ends_with(in_force, entry->d_name))
+                        (void) unlinkat(fd, entry->d_name, 0); /* temporary files of a killed writer, too */
 }
 
 static bool release_has_unit(const Release *release, const char *name) {

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
@@ -74,6 +75,16 @@ int record_keep_history(int app_fd, const Deployment *deployment, Error *error) 
                 return error_set_errno(error, r, "cannot write the history");
         trim_history(app_fd);
         return 0;
+}
+
+bool record_has_history(int app_fd, const char *id) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, HISTORY_FOLDER "/%s.json", id) < 0) {
+                path = NULL;
+                return false;
+        }
+        return faccessat(app_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static json_t *read_history_file(int app_fd, const char *name) {

@@ -13,5 +13,7 @@
 /* Keeps a deployment and removes the oldest ones, with what their hooks wrote. */
 int record_keep_history(int app_fd, const Deployment *deployment, Error *error);
 
+bool record_has_history(int app_fd, const char *id);
+
 /* The newest LIMIT deployments, newest first, as a JSON array. */
 int record_read_history(int app_fd, size_t limit, json_t **ret, Error *error);

@@ -386,8 +386,7 @@ static int step_put(FileWork *work) {
         work->folder = file_open_folder_at(work->root, folder, 0777);
         if (work->folder < 0)
                 return error_set_errno(&work->op->error, work->folder, "cannot open or make its folder");
-        if (work->op->request.fd >= 0) /* only those can be large */
-                file_writer_sweep(work->folder);
+        file_writer_sweep(work->folder);
         r = file_writer_open(&work->writer, work->folder);
         if (r < 0)
                 return error_set_errno(&work->op->error, r, "cannot make a file in its folder");

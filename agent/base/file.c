@@ -146,20 +146,27 @@ int file_write_fd(int fd, const void *data, size_t size) {
         return 0;
 }
 
-/* A name beside NAME that only one process at a time can be using. */
+/* Always the same name beside NAME: what a writer leaves that was killed, the next one takes away. */
 static int temporary_name(const char *name, char **ret) {
-        return asprintf(ret, ".%s.%d.tmp", name, (int) getpid()) < 0 ? -ENOMEM : 0;
+        return asprintf(ret, ".%s.tmp", name) < 0 ? -ENOMEM : 0;
+}
+
+static int open_new(int dirfd, const char *name) {
+        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+        int fd = openat(dirfd, name, flags, 0600);
+
+        if (fd < 0 && errno == EEXIST && unlinkat(dirfd, name, 0) == 0)
+                fd = openat(dirfd, name, flags, 0600);
+        return fd < 0 ? -errno : fd;
 }
 
 static int write_new(int dirfd, const char *name, const void *data, size_t size, mode_t mode) {
         _cleanup_close_ int fd = -1;
         int r;
 
-        if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
-                return -errno;
-        fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        fd = open_new(dirfd, name);
         if (fd < 0)
-                return -errno;
+                return fd;
         if (fchmod(fd, mode) < 0)
                 return -errno;
         r = file_write_fd(fd, data, size);
@@ -194,6 +201,14 @@ int file_replace_at(int dirfd, const char *path, const void *data, size_t size, 
         return r;
 }
 
+static int make_symlink(const char *target, int dirfd, const char *name) {
+        if (symlinkat(target, dirfd, name) == 0)
+                return 0;
+        if (errno == EEXIST && unlinkat(dirfd, name, 0) == 0 && symlinkat(target, dirfd, name) == 0)
+                return 0;
+        return -errno;
+}
+
 int file_replace_symlink_at(int dirfd, const char *path, const char *target) {
         _cleanup_close_ int parent = -1;
         _cleanup_free_ char *temporary = NULL;
@@ -206,10 +221,9 @@ int file_replace_symlink_at(int dirfd, const char *path, const char *target) {
         r = temporary_name(name, &temporary);
         if (r < 0)
                 return r;
-        if (unlinkat(parent, temporary, 0) < 0 && errno != ENOENT)
-                return -errno;
-        if (symlinkat(target, parent, temporary) < 0)
-                return -errno;
+        r = make_symlink(target, parent, temporary);
+        if (r < 0)
+                return r;
         r = rename_durably(parent, temporary, name);
         if (r < 0)
                 (void) unlinkat(parent, temporary, 0);

@@ -32,7 +32,8 @@ int file_write_fd(int fd, const void *data, size_t size);
 
 /* Replaces the file by DATA: temporary file beside it, fsync, rename, fsync of the folder. Whoever reads it sees
  * the old content or the new one, also after a power cut. On failure the old content is still there, unless it was the
- * folder's sync that failed: then it is the old one or the new one. */
+ * folder's sync that failed: then it is the old one or the new one. A file has one writer at a time: the temporary file
+ * ".NAME.tmp" that a killed one leaves goes with the next write. */
 int file_replace_at(int dirfd, const char *path, const void *data, size_t size, mode_t mode);
 
 /* Repoints the symbolic link PATH to TARGET by one rename, durably. */

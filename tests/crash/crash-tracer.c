@@ -18,12 +18,11 @@
  *            EIO, ENOSPC    the call is not made and fails with this error
  */
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
-#include <linux/audit.h>
+#include <linux/elf.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -208,18 +207,20 @@ static void follow(pid_t pid, int fd, char ret[static PATH_SIZE]) {
 /* The text at an address of the process. It is read up to the end of a page at a time: the next may not be there. */
 static void read_text(pid_t pid, uint64_t address, char ret[static PATH_MAX]) {
         const uint64_t page = (uint64_t) sysconf(_SC_PAGESIZE);
+        _cleanup_close_ int memory = -1;
+        char name[64];
         size_t n = 0;
 
+        (void) snprintf(name, sizeof(name), "/proc/%d/mem", (int) pid);
+        memory = open(name, O_RDONLY | O_CLOEXEC);
         while (n < PATH_MAX - 1) {
-                uint64_t left = page - (address + n) % page;
-                struct iovec local = { ret + n, MIN((size_t) left, PATH_MAX - 1 - n) };
-                struct iovec remote = { (void *) (uintptr_t) (address + n), local.iov_len };
-                ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+                size_t left = MIN((size_t) (page - (address + n) % page), PATH_MAX - 1 - n);
+                ssize_t got = pread(memory, ret + n, left, (off_t) (address + n));
 
-                if (got <= 0 || memchr(ret + n, '\0', (size_t) got)) {
-                        ret[got <= 0 ? n : n + (size_t) got] = '\0';
+                if (got <= 0)
+                        break;
+                if (memchr(ret + n, '\0', (size_t) got))
                         return;
-                }
                 n += (size_t) got;
         }
         ret[n] = '\0';

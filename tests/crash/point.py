@@ -17,8 +17,7 @@ _TAKES_NO_SPACE = ("unlink", "unlinkat", "rmdir")
 # What differs from run to run in a path, as fnmatch(3) patterns.
 _VARYING = [
     (re.compile(r"[\[\]?]"), "?"),
-    (re.compile(r"\bd-\d{8}T\d{6}Z-[0-9a-f]{4}\b"), "d-*"),
-    (re.compile(r"\.\d+\.tmp\b"), ".*.tmp"),
+    (re.compile(r"\bd-\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{4}\b"), "d-*"),
     (re.compile(r"\.tmp-\w+"), ".tmp-*"),
     (re.compile(r"muster-health-(.*)-[0-9a-f]+\b"), r"muster-health-\1-*"),
     (re.compile(r"#\d+( \(deleted\))?$"), "#*"),

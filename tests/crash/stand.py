@@ -104,6 +104,19 @@ class Stand:
         new.rename(self._target)
 
     @property
+    def _reports(self):
+        return self.path("/srv/depot/apps/api/groups/site/instances")
+
+    def report(self):
+        """What the instance says of itself in the depot; {} when nothing."""
+        path = self._reports / f"{self.instance.id}.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def history(self):
+        """Every deployment that was kept, oldest first."""
+        return [json.loads(path.read_text()) for path in sorted(self.path(f"{APP}/history").glob("*.json"))]
+
+    @property
     def _target(self):
         return self.path("/srv/depot/apps/api/groups/site/target.json")
 
@@ -122,8 +135,11 @@ class Stand:
         for entry in self.path(STATE).iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         subprocess.run(["cp", "-a", f"{before / STATE}/.", self.path(STATE)], check=True)
-        script = [f"cd /{UNITS}", "rm -rf " + " ".join(f"{unit} {unit}.d *.wants/{unit}" for unit in UNIT_NAMES)]
-        subprocess.run(["sh", "-ec", "\n".join(script).replace(f"/{UNITS}", str(self.path(UNITS)))], check=True)
+        for pattern in ("*", ".*.tmp", "*.wants/*"):
+            for path in self.path(UNITS).glob(pattern):
+                if path.name.removesuffix(".d") in UNIT_NAMES or path.suffix == ".tmp":
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.rmtree(self._reports, ignore_errors=True)
         subprocess.run(["cp", "-a", f"{before / UNITS}/.", self.path(UNITS)], check=True)
         units = [unit for unit in UNIT_NAMES if (before / UNITS / unit).exists()]
         start = f"systemctl start {' '.join(units)}" if units else ":"
@@ -153,9 +169,8 @@ class Stand:
 
     def stop(self):
         """Stops musterd and everything of the app, whatever state that is in."""
-        self.instance.sh("systemctl stop musterd.service 'muster-*@*.service' 'muster-hook-*' 'muster-unpack-*' "
-                         f"{' '.join(UNIT_NAMES)} 2>/dev/null || true\n"
-                         f"systemctl reset-failed 'muster*' {' '.join(UNIT_NAMES)} 2>/dev/null || true")
+        self.instance.sh(f"systemctl stop musterd.service 'muster-*' {' '.join(UNIT_NAMES)} 2>/dev/null || true\n"
+                         f"systemctl reset-failed 2>/dev/null || true")
 
     def ended(self):
         """Whether the musterd that was started last has ended, by its tracer."""
@@ -191,15 +206,14 @@ class Stand:
         return wait_for(condition, timeout, what, interval=0.02)
 
     def units(self):
-        """Units of muster's that systemd knows of."""
-        listed = self.instance.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "muster-hook-*",
-                                   "muster-unpack-*").out
-        return [line.split()[0] for line in listed.splitlines()]
-
-    def served(self, unit="api.service"):
-        """The folder from which a unit's main process runs; "" where none runs."""
-        script = f'readlink "/proc/$(systemctl show -P MainPID {unit})/cwd" || true'
-        return self.instance.sh(script).text
+        """Units of muster's that systemd knows of, and for each unit of the app the folder that its main process runs
+        in ("" where none runs)."""
+        processes = f"systemctl show -P MainPID {' '.join(UNIT_NAMES)}"
+        said = self.instance.sh("systemctl list-units --all --plain --no-legend 'muster-hook-*' 'muster-unpack-*'\n"
+                                f'for pid in $({processes}); do echo "= $(readlink /proc/$pid/cwd)"; done').out
+        lines = said.splitlines()
+        known = [line.split()[0] for line in lines if not line.startswith("=")]
+        return known, dict(zip(UNIT_NAMES, [line[2:] for line in lines if line.startswith("=")]))
 
     def tail(self, since):
         """The journal since a time of time.time(), for a person."""

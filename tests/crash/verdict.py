@@ -74,7 +74,8 @@ def check_current(stand, versions):
 
 def _leftovers(stand):
     """Files that somebody was in the middle of, and releases that are half there."""
-    found = [str(path) for folder in (STATE, UNITS, "srv/depot", "run") for path in stand.path(folder).rglob(".*tmp*")]
+    found = [f"{folder}/{path.relative_to(stand.path(folder))}" for folder in (STATE, UNITS, "srv/depot")
+             for path in stand.path(folder).rglob(".*tmp*")]
     found += [f"staging/{path.name}" for path in stand.path(f"{APP}/staging").iterdir()]
     releases = stand.path(f"{APP}/releases")
     for path in releases.iterdir():
@@ -84,15 +85,9 @@ def _leftovers(stand):
     return found
 
 
-def check_clean(stand):
-    """No staging, no temporary file, no unit of a hook or of the unpacker."""
-    return [f"{what} is left" for what in [*_leftovers(stand), *stand.units()]]
-
-
-def _check_unit(stand, unit, release):
+def _check_unit(stand, unit, served, release):
     """A unit is as the release in force has it: file, enabled, running from its tree; or gone with it."""
     installed, enabled = stand.path(f"{UNITS}/{unit}"), stand.path(f"{UNITS}/multi-user.target.wants/{unit}")
-    served = stand.served(unit)
     if release is None or not (release / "units" / unit).exists():
         there = [what for what, yes in (("file", installed.exists()), ("link", enabled.is_symlink()),
                                         (f"process in {served}", served)) if yes]
@@ -107,11 +102,14 @@ def _check_unit(stand, unit, release):
     return problems
 
 
-def check_units(stand):
-    """The units are those of the release that `current` names, and run from its tree."""
+def check_rest(stand):
+    """The units are those of the release that `current` names, and run from its tree; nothing else is there: no staging,
+    no temporary file, no unit of a hook or of the unpacker."""
     link = stand.path(f"{APP}/current")
     release = stand.path(f"{APP}/{link.readlink()}") if link.is_symlink() else None
-    return [problem for unit in UNIT_NAMES for problem in _check_unit(stand, unit, release)]
+    known, served = stand.units()
+    problems = [problem for unit in UNIT_NAMES for problem in _check_unit(stand, unit, served[unit], release)]
+    return problems + [f"{what} is left" for what in [*_leftovers(stand), *known]]
 
 
 def check_releases(stand):
@@ -122,6 +120,15 @@ def check_releases(stand):
 
 def check_report(stand, version):
     """What the instance says of itself in the depot."""
-    path = stand.path(f"/srv/depot/apps/api/groups/site/instances/{stand.instance.id}.json")
-    said = json.loads(path.read_text()).get("version") if path.exists() else "nothing"
+    said = stand.report().get("version", "nothing")
     return [] if said == version else [f"the instance's report says {said}"]
+
+
+def check_record(stand, version):
+    """The record calls the version good, and its last deployment is in the history as it ended."""
+    last = stand.last_deployment()
+    kept = [deployment for deployment in stand.history() if deployment["id"] == last["id"]]
+    problems = [] if stand.good_version() == version else [f"the record calls {stand.good_version()} good"]
+    if [deployment["outcome"] for deployment in kept] != [last["outcome"]]:
+        problems.append(f"deployment {last['id']} is not in the history")
+    return problems

@@ -243,9 +243,8 @@ static void test_replace_does_not_follow(void **state) {
 /* What an earlier process left under the temporary name: a file is overwritten, a link is not written through. */
 static void test_replace_over_leftovers(void **state) {
         int dirfd = fd_of(state);
-        char name[64];
+        const char *name = ".file.tmp";
 
-        snprintf(name, sizeof(name), ".file.%d.tmp", (int) getpid());
         put(dirfd, "victim", "untouched");
         assert_int_equal(symlinkat("victim", dirfd, name), 0);
         put(dirfd, "file", "new");
@@ -254,6 +253,9 @@ static void test_replace_over_leftovers(void **state) {
         put(dirfd, name, "an old and longer text");
         put(dirfd, "file", "newer");
         test_assert_content(dirfd, "file", "newer");
+        assert_int_equal(symlinkat("nowhere", dirfd, ".link.tmp"), 0);
+        assert_int_equal(file_replace_symlink_at(dirfd, "link", "victim"), 0);
+        assert_int_equal(unlinkat(dirfd, "link", 0), 0);
         assert_int_equal(test_count_entries(dirfd), 2);
 }
 

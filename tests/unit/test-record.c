@@ -318,7 +318,9 @@ static void test_files(_unused_ void **state) {
                 close_fd(file_open_folder_at(fd, logs, 0700));
                 free(record.deployment.id);
                 assert_true(asprintf(&record.deployment.id, "d-%04d", i) > 0);
+                assert_false(record_has_history(fd, record.deployment.id));
                 assert_int_equal(record_keep_history(fd, &record.deployment, &error), 0);
+                assert_true(record_has_history(fd, record.deployment.id));
         }
         assert_int_equal(record_read_history(fd, 1000, &history, &error), 0);
         assert_int_equal(json_array_size(history), RECORD_HISTORY_MAX);

@@ -7,6 +7,7 @@
 #include "agent/engine_step.h"
 #include "agent/environment.h"
 #include "agent/record_history.h"
+#include "agent/unpack_unit.h"
 
 #define LOGS_MODE 0700
 
@@ -52,7 +53,7 @@ static void on_leftovers(_unused_ HookLeftovers *leftovers, int result, unsigned
         StepWork *work = &engine->work;
 
         if (n_stopped > 0)
-                log_info("%s: ended what %u hooks of earlier deployments left behind", engine->context.app,
+                log_info("%s: ended %u units that earlier deployments left behind", engine->context.app,
                          n_stopped);
         if (work->hooks_result != 0)
                 engine_step_done(engine, work->hooks_result, &work->hooks_error);
@@ -61,13 +62,17 @@ static void on_leftovers(_unused_ HookLeftovers *leftovers, int result, unsigned
 }
 
 /* A process that a hook left behind on purpose lives until the next ApplicationStop: it ends after those hooks, which
- * may want to talk to it, and whether or not there are any. */
+ * may want to talk to it, and whether or not there are any. An unpacker whose musterd died has failed and stays so:
+ * nobody else makes systemd forget it. */
 static int stop_leftovers(Engine *engine, Error *error) {
         const Deployment *deployment = engine_deployment(engine);
         const char *keep = step_is_rollback(deployment->step) ? NULL : deployment->id;
+        _cleanup_free_ char *unpackers = NULL;
 
-        return hook_leftovers_stop_start(engine->context.manager, engine->context.app, keep, on_leftovers,
-                                         engine, &engine->work.leftovers, error);
+        if (unpack_unit_pattern(engine->context.app, &unpackers) < 0)
+                return error_oom(error);
+        return hook_leftovers_stop_start(engine->context.manager, engine->context.app, keep, unpackers,
+                                         on_leftovers, engine, &engine->work.leftovers, error);
 }
 
 static void on_hooks(_unused_ HookList *list, int result, _unused_ unsigned index, const Error *error,

@@ -31,6 +31,9 @@ int unpack_unit_start(Manager *manager, const char *app, const char *deployment,
                       int stdin_fd, int stdout_fd, TransientDone done, void *userdata, Transient **ret,
                       Error *error);
 
+/* What matches the units of all tries for APP, and of no other app, in the way of systemd's patterns. New memory; -ENOMEM. */
+int unpack_unit_pattern(const char *app, char **ret);
+
 /* The same with another program in place of muster-unpack, to try what it can do there. */
 int unpack_unit_start_program(Manager *manager, const char *app, const char *deployment, const char *staging,
                               char *const *argv, int stdin_fd, int stdout_fd, TransientDone done,

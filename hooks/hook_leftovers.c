@@ -89,7 +89,8 @@ static int fill_patterns(sd_bus_message *m, void *userdata) {
 }
 
 int hook_leftovers_stop_start(Manager *manager, const char *app, const char *keep_deployment,
-                              HookLeftoversDone done, void *userdata, HookLeftovers **ret, Error *error) {
+                              const char *others, HookLeftoversDone done, void *userdata, HookLeftovers **ret,
+                              Error *error) {
         static const ManagerMethod method = { .member = "ListUnitsByPatterns", .fill = fill_patterns };
         _cleanup_(hook_leftovers_freep) HookLeftovers *l = NULL;
         _cleanup_free_ char *hooks = NULL, *health = NULL;
@@ -102,7 +103,8 @@ int hook_leftovers_stop_start(Manager *manager, const char *app, const char *kee
         l->done = done;
         l->userdata = userdata;
         if (strv_appendf(&l->patterns, "%s*.service", hooks) < 0 ||
-            strv_appendf(&l->patterns, "%s*.service", health) < 0)
+            strv_appendf(&l->patterns, "%s*.service", health) < 0 ||
+            (others && strv_append(&l->patterns, others) < 0))
                 return error_oom(error);
         if (keep_deployment && hook_unit_prefix(app, keep_deployment, &l->keep) < 0)
                 return error_oom(error);

@@ -9,11 +9,13 @@
 #define HOOK_LEFTOVERS_MAX 256U /* units of one app; more are left for the next time */
 
 /* At ApplicationStop: ends what hooks of earlier deployments of APP left behind, all of it at the same time. Units of
- * KEEP_DEPLOYMENT (may be NULL) are kept. */
+ * KEEP_DEPLOYMENT (may be NULL) are kept. OTHERS (may be NULL) is the pattern of more units to end, that are not of
+ * hooks. */
 typedef struct HookLeftovers HookLeftovers;
 typedef void (*HookLeftoversDone)(HookLeftovers *leftovers, int result, unsigned n_stopped,
                                   const Error *error, void *userdata);
 int hook_leftovers_stop_start(Manager *manager, const char *app, const char *keep_deployment,
-                              HookLeftoversDone done, void *userdata, HookLeftovers **ret, Error *error);
+                              const char *others, HookLeftoversDone done, void *userdata, HookLeftovers **ret,
+                              Error *error);
 HookLeftovers *hook_leftovers_free(HookLeftovers *leftovers);
 DEFINE_CLEANUP(HookLeftovers *, hook_leftovers_free)

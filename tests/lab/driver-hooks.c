@@ -57,7 +57,7 @@ static int leftovers(Driver *driver, char **arguments) {
         Error error = {};
         int r;
 
-        r = hook_leftovers_stop_start(driver->manager, arguments[0], arguments[1], on_leftovers, driver,
+        r = hook_leftovers_stop_start(driver->manager, arguments[0], arguments[1], NULL, on_leftovers, driver,
                                       &operation, &error);
         return driver_wait(driver, r, &error);
 }

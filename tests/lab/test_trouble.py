@@ -42,7 +42,6 @@ def still_serves(site, version="1.0.0"):
     assert version in site.serves()
     assert site.current().startswith(f"releases/{version}-")
 
-
 def test_hook_that_hangs(serving):
     """Its time-out ends every process that it started."""
     def change(folder):
@@ -147,6 +146,25 @@ def test_agent_is_killed_again_and_again(serving):
     serving.wait_app(state="good", version="2.0.0", serial=13)
     assert "2.0.0" in serving.serves()
     wait_for(lambda: instance.run("ls", "/var/lib/muster/apps/api/staging").out == "", 30, "no staging to be left")
+
+
+def test_agent_dies_while_it_unpacks(serving):
+    """The unpacker dies with it; that unit does not stand among the failed ones for ever."""
+    instance = serving.instance
+    serving.publish("2.0.0")
+    slow = "/run/systemd/system/muster-unpack-.service.d/slow.conf"
+    instance.put(slow, "[Service]\nExecStartPre=/usr/bin/sleep 100\n")
+    instance.run("systemctl", "daemon-reload")
+    serving.set_target("2.0.0")
+    units = "systemctl list-units --all --no-legend --plain 'muster-unpack-*'"
+    wait_for(lambda: "start-pre" in instance.sh(units).out, 30, "the unpacker to run")
+    instance.sh("kill -9 $(systemctl show -P MainPID musterd); systemctl stop musterd; "
+                "systemctl kill --signal=KILL 'muster-unpack-*'")
+    wait_for(lambda: "failed" in instance.sh(units).out, 30, "the unit to have failed")
+    instance.sh(f"rm {slow}; systemctl daemon-reload")
+    instance.run("systemctl", "start", "musterd")
+    serving.wait_app(state="good", version="2.0.0")
+    assert instance.sh(units).out == ""
 
 
 def test_two_at_once(serving):

@@ -14,6 +14,7 @@
 #include "agent/config_aws.h"
 #include "agent/launch.h"
 #include "agent/messages.h"
+#include "agent/net/aws_error.h"
 #include "agent/root_update.h"
 #include "agent/state_lock.h"
 #include "artifacts/release.h"
@@ -100,7 +101,7 @@ static void tell_manager(const Agent *agent) {
 
 /* A fault that lasts is logged once. */
 static void wait_for(Agent *agent, int priority, const char *what) {
-        if (strcmp(agent->waiting, what) == 0)
+        if (aws_error_is_same(agent->waiting, what))
                 return;
         snprintf(agent->waiting, sizeof(agent->waiting), "%s", what);
         log_message(priority, NULL, NULL, "%s", what);

@@ -4,6 +4,7 @@
 #include "agent/base/strv.h"
 #include "agent/decision.h"
 #include "agent/messages.h"
+#include "agent/net/aws_error.h"
 #include "agent/target_watch.h"
 #include "artifacts/freshness.h"
 #include "artifacts/layout.h"
@@ -53,10 +54,13 @@ static void end_look(TargetWatch *watch, int result, const Error *error) {
         watch->op = depot_op_free(watch->op);
         if (result >= 0 || error->fault != FAULT_HOST)
                 watch->judged = watch->begun;
-        if (result < 0 && strcmp(watch->problem, error->message) != 0) {
+        if (result < 0) {
+                bool lasts = aws_error_is_same(watch->problem, error->message);
+
                 snprintf(watch->problem, sizeof(watch->problem), "%s", error->message);
-                log_problem(watch);
-        } else if (result >= 0) {
+                if (!lasts)
+                        log_problem(watch);
+        } else {
                 watch->problem[0] = '\0';
         }
         if (result < 0 && error->fault == FAULT_HOST) {

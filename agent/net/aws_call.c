@@ -211,7 +211,7 @@ static RetryVerdict judge(AwsCall *call, int result) {
 /* One sentence about a refusal; what to do about it is added by those who know the operation. */
 static int explain(AwsCall *call, Error *error) {
         const AwsError *e = &call->refusal;
-        const char *request = e->request_id[0] ? ", request " : "";
+        const char *request = e->request_id[0] ? AWS_ERROR_REQUEST : "";
         int r = aws_error_result(e);
 
         if (e->code[0])

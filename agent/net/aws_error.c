@@ -100,6 +100,25 @@ void aws_error_read(const HttpTransfer *transfer, AwsError *ret) {
                 copy_text(ret->request_id, sizeof(ret->request_id), header);
 }
 
+static const char *after_request(const char *text) {
+        text += strlen(AWS_ERROR_REQUEST);
+        return text + strcspn(text, " ,)");
+}
+
+bool aws_error_is_same(const char *a, const char *b) {
+        for (;;) {
+                const char *a_request = strstr(a, AWS_ERROR_REQUEST),
+                           *b_request = strstr(b, AWS_ERROR_REQUEST);
+
+                if (!a_request || !b_request)
+                        return strcmp(a, b) == 0;
+                if (a_request - a != b_request - b || memcmp(a, b, (size_t) (a_request - a)) != 0)
+                        return false;
+                a = after_request(a_request);
+                b = after_request(b_request);
+        }
+}
+
 bool aws_error_in_body(const char *body, size_t size) {
         _cleanup_(xml_freep) XmlElement *root = NULL;
 

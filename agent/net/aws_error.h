@@ -23,6 +23,12 @@ void aws_error_parse(const char *body, size_t size, AwsError *ret);
 /* Of a whole answer: the body, and what only headers say. */
 void aws_error_read(const HttpTransfer *transfer, AwsError *ret);
 
+/* How a message of aws_call.c names the request, for AWS's support: every one has another. */
+#define AWS_ERROR_REQUEST ", request "
+
+/* Whether two messages say the same, but for the requests that they name: such a problem lasts, and is not told again. */
+bool aws_error_is_same(const char *a, const char *b);
+
 /* Whether a body that came with 200 is an error all the same, as S3 does after a long operation. */
 bool aws_error_in_body(const char *body, size_t size);
 

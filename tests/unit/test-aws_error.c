@@ -109,11 +109,26 @@ static void test_result(_unused_ void **state) {
         }
 }
 
+static void test_same(void **state) {
+        static const char text[] = "S3 GetObject: AccessDenied: no (status 403, request AAA)";
+
+        (void) state;
+        assert_true(aws_error_is_same("", ""));
+        assert_true(aws_error_is_same(text, text));
+        assert_true(aws_error_is_same(text, "S3 GetObject: AccessDenied: no (status 403, request BBBB)"));
+        assert_false(aws_error_is_same(text, "S3 GetObject: AccessDenied: no (status 404, request AAA)"));
+        assert_false(aws_error_is_same(text, "S3 GetObject: AccessDenied: no (status 403)"));
+        assert_false(
+                aws_error_is_same(text, "S3 GetObject: AccessDenied: no (status 403, request AAA); again"));
+        assert_false(aws_error_is_same("a, request X", ""));
+        assert_true(aws_error_is_same("a, request X) b, request Y", "a, request Z) b, request "));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_parse),         cmocka_unit_test(test_long_texts),
                 cmocka_unit_test(test_cut_character), cmocka_unit_test(test_in_body),
-                cmocka_unit_test(test_result),
+                cmocka_unit_test(test_result),        cmocka_unit_test(test_same),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

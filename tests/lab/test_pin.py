@@ -88,3 +88,90 @@ def test_who_and_what(site):
         assert answer.code != 0 and "denied" in answer.err.lower(), answer
     assert record(site)["pin"] is None
     assert site.wait_app(state="good", version="2.0.0")["local_pin"] is None
+
+
+def test_from_the_disk(site):
+    """A group is pinned back while what the depot keeps of the release is gone."""
+    site.instance.run("rm", "-r", f"{DEPOT}/artifacts")
+    site.muster("pin", "api", GROUP, "1.0.0", "--reason", "2.0.0 is bad", "--urgent", *KEY)
+    site.instance.run("rm", "-r", f"{DEPOT}/releases")
+    app = site.wait_app(state="good", version="1.0.0", serial=3)
+    assert app["pin"] == {"version": "1.0.0", "release_sha256": app["release_sha256"], "urgent": True, "serial": 3,
+                          "reason": "2.0.0 is bad", "since": app["pin"]["since"]}
+    assert app["reason"] == "release 1.0.0 is what target 3 pins the group to"
+    assert "1.0.0" in site.serves()
+    assert ", urgent: 2.0.0 is bad\n" in site.muster("status").out
+    assert [deployment["outcome"] for deployment in site.history()] == ["succeeded"] * 3
+
+
+def test_pin_tries_again(site):
+    """What failed on an instance is tried once more for a pin, and only once for each."""
+    site.publish("3.0.0", FAIL_HEALTH="1")
+    site.set_target("3.0.0")
+    site.wait_app(state="held", version="2.0.0", serial=3)
+    for serial, reason in ((4, "it was the database"), (5, "now it is mended")):
+        site.muster("pin", "api", GROUP, "3.0.0", "--reason", reason, *KEY)
+        app = site.wait_app(state="held", version="2.0.0", serial=serial, deployment=None)
+        assert "release 3.0.0 failed in HEALTH" in app["reason"] and app["pin"]["reason"] == reason
+        assert len(site.history()) == serial
+    refused(site, CONFLICT, "pinned to 3.0.0 already", "rollback", "api", GROUP, *KEY)
+    site.muster("pin", "api", GROUP, "2.0.0", "--reason", "give up", *KEY)
+    site.wait_app(state="good", version="2.0.0", serial=6)
+    assert len(site.history()) == 5
+
+
+def test_local_pin_of_what_fails_here(site):
+    """The release that served goes on serving; the pin stays and says why it does not hold."""
+    site.publish("3.0.0", FAIL_HEALTH="1")
+    site.set_target("3.0.0")
+    site.wait_app(state="held", version="2.0.0", serial=3)
+    for n in (4, 5):
+        pin_local(site, "3.0.0")
+        app = site.wait_app(state="held", version="2.0.0", deployment=None)
+        assert "release 3.0.0 failed in HEALTH" in app["reason"] and app["local_pin"]["version"] == "3.0.0"
+        assert "2.0.0" in site.serves()
+        assert len(site.history()) == n
+    site.muster("unpin", "--local", "api")
+    assert "release 3.0.0 failed in HEALTH" in site.wait_app(state="held", local_pin=None)["reason"]
+    assert len(site.history()) == 5
+
+
+def test_killed_between_pin_and_deployment(site):
+    """The pin is in the record before the command has its answer."""
+    for version in ("1.0.0", "2.0.0") * 3:
+        site.instance.sh(f"muster pin --local api {version} --reason x && "
+                         "systemctl kill --signal=SIGKILL --kill-whom=main musterd")
+        assert record(site)["pin"]["release"]["version"] == version
+        site.wait_app(state="good", version=version)
+        assert version in site.serves()
+
+
+def test_without_a_depot(new_instance, tmp_path):
+    """The depot is gone, the power too: root pins, the instance goes there, keeps the group's values and stays."""
+    instance = new_instance()
+    instance.use_state_disk("512M")
+    instance.boot()
+    site = Site(instance, tmp_path)
+    for version in ("1.0.0", "2.0.0"):
+        site.publish(version)
+        site.set_target(version, "--env", "LOG_LEVEL=debug")
+        site.configure()
+        site.wait_app(state="good", version=version)
+    instance.sh("mv /srv/depot /srv/away && systemctl restart musterd")
+    wait_for(site.app, 20, "musterd to be back")
+
+    def environment():
+        return instance.sh("tr '\\0' '\\n' </proc/$(systemctl show -P MainPID api.service)/environ", check=False).out
+    pin_local(site, "1.0.0")
+    site.wait_app(state="good", version="1.0.0")
+    wait_for(lambda: "LOG_LEVEL=debug" in environment(), 10, "the group's values")
+    instance.pull_plug()
+    instance.boot()
+    instance.wait_running()
+    app = site.wait_app(state="good", version="1.0.0")
+    assert app["local_pin"]["reason"] == "looking into it"
+    wait_for(lambda: "1.0.0" in site.serves(), 20, "release 1.0.0")
+    assert "LOG_LEVEL=debug" in environment()
+    instance.sh("mv /srv/away /srv/depot")
+    site.muster("unpin", "--local", "api")
+    site.wait_app(state="good", version="2.0.0", serial=2)

@@ -37,9 +37,9 @@ class Muster:
         self._command = command
         self._cloud = self._bucket = self._folder = None
 
-    def _run(self, *arguments):
+    def _run(self, *arguments, check=True):
         environment = {"MUSTER_DEPOT": f"s3://{self._bucket}/depot", "MUSTER_ROOT": "root.json"}
-        return self._cloud.run(self._command, *arguments, cwd=self._folder, env=environment)
+        return self._cloud.run(self._command, *arguments, cwd=self._folder, env=environment, check=check)
 
     def prepare(self, cloud):
         self._cloud, self._bucket = cloud, cloud.bucket()
@@ -54,6 +54,15 @@ class Muster:
 
     def set_target(self, group, version):
         self._run("target", "set", "--app", "api", "--group", group, "--version", version, "--key", "target.key")
+
+    def pin(self, group, version, reason, *options, check=True):
+        return self._run("pin", "api", group, version, "--reason", reason, "--key", "target.key", *options, check=check)
+
+    def unpin(self, group):
+        return self._run("unpin", "api", group, "--key", "target.key")
+
+    def rollback(self, group, *options, check=True):
+        return self._run("rollback", "api", group, "--key", "target.key", *options, check=check)
 
     @property
     def bucket(self):

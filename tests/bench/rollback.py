@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""make bench: how long it takes an instance to go back to the release before, from its own disk, when the release has neither
+hooks nor health checks: a booted instance, state on an ext4 with a journal, one unit that is restarted. By the pin of its group,
+from musterd's look at the depot, and by a pin of its own, from the command. Prints the median of each step from musterd's own
+record and of the whole as seen from outside, writes build/bench-rollback.json, and fails if the goal is missed.
+
+    tests/bench/rollback.py [--rounds N]"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/lab"))
+
+from rig.host import LabError, wait_for  # noqa: E402  (the path has to be there first)
+from rig.lab import Lab  # noqa: E402
+from rig.site import DEPOT, GROUP, Site  # noqa: E402
+
+GOAL = 0.200  # seconds, from outside
+FILES = 500  # of a release
+APPSPEC = """\
+version: 0.0
+os: linux
+units:
+  - name: bench.service
+    file: units/bench.service
+    on_deploy: restart
+"""
+UNIT = """\
+[Service]
+Type=exec
+ExecStart=/var/lib/muster/apps/api/current/bin/bench
+
+[Install]
+WantedBy=multi-user.target
+"""
+# settle_time is a health check in all but name: how long a unit is watched after its restart.
+CONFIGURATION = f"""\
+[agent]
+depot = {DEPOT}
+group = {GROUP}
+instance_id = {{instance}}
+poll_interval = 1h
+settle_time = 0s
+
+[app api]
+"""
+
+
+def build(folder, version):
+    made = Path(folder, version)
+    files = {"appspec.yml": APPSPEC, "units/bench.service": UNIT, "bin/bench": "#!/bin/sh\nexec sleep infinity\n",
+             **{f"data/{i // 50}/{i}": f"{version} {i}\n" for i in range(FILES)}}
+    for name, text in files.items():
+        path = made / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (made / "bin/bench").chmod(0o755)
+    return made
+
+
+def seconds(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+class Bench:
+    """An instance that went from 1.0 to 2.0."""
+
+    def __init__(self, instance, folder):
+        self.record = instance.root / "var/lib/muster/apps/api/record.json"
+        self.site = Site(instance, folder)
+        for version in ("1.0", "2.0"):
+            self.site.publish_folder(build(folder, version), version)
+            self.site.set_target(version)
+            instance.put("/etc/muster/muster.conf", CONFIGURATION.format(instance=instance.id))
+            self.site.muster("poll", check=False)
+            self.site.wait_app(state="good", version=version)
+
+    def deployment(self):
+        return json.loads(self.record.read_text())["deployment"]
+
+    def committed(self, version, before):
+        last = self.deployment()
+        return last["id"] != before and last["outcome"] == "succeeded" and last["to"]["version"] == version and last
+
+    def pin_group(self, version):
+        """The target is there; what is measured is what the instance makes of it."""
+        self.site.muster("pin", "api", GROUP, version, "--reason", "bench", "--key", "/srv/target.key")
+        return ["poll"]
+
+    def pin_instance(self, version):
+        return ["pin", "--local", "api", version, "--reason", "bench"]
+
+    def go_back(self, way, version):
+        """(seconds from outside, the deployment as musterd recorded it)."""
+        before = self.deployment()["id"]
+        order = way(version)
+        start = time.monotonic()
+        self.site.muster(*order)
+        deployment = wait_for(lambda: self.committed(version, before), 60, f"{version} to be committed", 0.001)
+        took = time.monotonic() - start
+        self.site.wait_app(state="good", version=version)  # and what it cleans up after that is done
+        return took, deployment
+
+
+def sync_time(folder):
+    """What one small durable write costs on that disk."""
+    times = []
+    for _ in range(50):
+        fd = os.open(folder / "probe", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.write(fd, b"x" * 4096)
+        start = time.monotonic()
+        os.fsync(fd)
+        times.append(time.monotonic() - start)
+        os.close(fd)
+    (folder / "probe").unlink()
+    return statistics.median(times)
+
+
+def measure(rounds):
+    with Lab() as lab, tempfile.TemporaryDirectory(dir=TOP / "build") as folder:
+        lab.require_package()
+        instance = lab.instance()
+        instance.use_state_disk("1G")
+        instance.boot()
+        bench = Bench(instance, Path(folder))
+        runs = {name: [bench.go_back(way, version) for _ in range(rounds) for version in ("1.0", "2.0")]
+                for name, way in (("the group's pin", bench.pin_group), ("a pin of the instance", bench.pin_instance))}
+        return runs, sync_time(instance.root / "var/lib/muster")
+
+
+def line(name, times):
+    print(f"  {name:40} {statistics.median(times) * 1000:6.1f} ms  ({min(times) * 1000:.1f} to {max(times) * 1000:.1f})")
+
+
+def tell_way(name, runs):
+    steps = {}
+    for _, deployment in runs:
+        for step in deployment["steps"]:
+            steps.setdefault(step["step"], []).append(seconds(step["finished"]) - seconds(step["started"]))
+    outside = [took for took, _ in runs]
+    recorded = [seconds(deployment["finished"]) - seconds(deployment["started"]) for _, deployment in runs]
+    print(f"by {name}")
+    for step, times in steps.items():
+        line(step, times)
+    line("musterd's record, from start to end", recorded)
+    line("outside, from the order to the commit", outside)
+    met = statistics.median(outside) <= GOAL
+    print(f"  goal: at most {GOAL * 1000:.0f} ms: {'met' if met else 'MISSED'}")
+    return {"met": met, "outside": statistics.median(outside), "recorded": statistics.median(recorded),
+            "steps": {step: statistics.median(times) for step, times in steps.items()}}
+
+
+def tell(runs, sync):
+    print(f"rollback from disk: {FILES} files, one unit that is restarted, no hooks, no health checks; "
+          f"fsync takes {sync * 1000:.1f} ms")
+    return {"goal": GOAL, "fsync": sync, "ways": {name: tell_way(name, of_way) for name, of_way in runs.items()}}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    try:
+        result = tell(*measure(parser.parse_args().rounds))
+    except LabError as error:
+        sys.exit(f"bench: {error}")
+    (TOP / "build/bench-rollback.json").write_text(json.dumps(result, indent=2) + "\n")
+    return 0 if all(way["met"] for way in result["ways"].values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

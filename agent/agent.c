@@ -517,11 +517,12 @@ static int on_check_installed(void *userdata, Error *error) {
 }
 
 static int on_pin_local(void *userdata, const char *name, const char *version, const char *reason,
-                        bool *ret_changed, Error *error) {
+                        bool *ret_changed, char **ret_id, Error *error) {
         const Agent *agent = userdata;
         App *app = find_app(agent, name);
 
-        return app ? app_pin(app, version, reason, ret_changed, error) : no_such_app(agent, name, error);
+        return app ? app_pin(app, version, reason, ret_changed, ret_id, error)
+                   : no_such_app(agent, name, error);
 }
 
 static int on_unpin_local(void *userdata, const char *name, bool *ret_changed, Error *error) {

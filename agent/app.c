@@ -177,7 +177,7 @@ static EngineOrder order_for(App *app, const Target *target) {
                 .archive_fd = -1,
         };
 
-        if (app->decision.local_pin) {
+        if (app->decision.local_pin || !target) {
                 order.release = app->record.pin.release;
                 return order;
         }
@@ -540,6 +540,10 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
         if (app->engine)
                 return error_set(error, -EBUSY, "deployment %s of %s is running", app->record.deployment.id,
                                  app->config->name);
+        if (app->record.pin.release.version)
+                return error_set(error, -EBUSY,
+                                 "%s is pinned to %s on this instance: muster unpin --local %s first",
+                                 app->config->name, app->record.pin.release.version, app->config->name);
         r = release_parse(release_json, strlen(release_json), &release, error);
         if (r < 0)
                 return -EINVAL;
@@ -561,8 +565,10 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
         return 0;
 }
 
-int app_pin(App *app, const char *version, const char *reason, bool *ret_changed, Error *error) {
+int app_pin(App *app, const char *version, const char *reason, bool *ret_changed, char **ret_id,
+            Error *error) {
         const InstancePinOrder order = { version, reason, clock_realtime(app->context.clock) };
+        const Deployment *deployment = &app->record.deployment;
         int r;
 
         r = instance_pin_set(app->store, &app->record, &order, ret_changed, error);
@@ -570,6 +576,9 @@ int app_pin(App *app, const char *version, const char *reason, bool *ret_changed
                 return r;
         go_for_another(app, "this instance was pinned to another release");
         evaluate(app);
+        if (app->engine && deployment_is_running(deployment) &&
+            release_ref_equal(&deployment->to, &app->record.pin.release))
+                return string_set(ret_id, deployment->id) < 0 ? error_oom(error) : 0;
         return 0;
 }
 

@@ -47,8 +47,9 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
 
 /* `muster pin --local`: holds this instance at a release of its store, durably, until app_unpin(). A deployment that has
  * changed nothing yet is given up for it; another one comes to its end first. CHANGED is false where it serves already,
- * pinned for the same reason. -EINVAL, -ENOENT. */
-int app_pin(App *app, const char *version, const char *reason, bool *ret_changed, Error *error);
+ * pinned for the same reason. ID is that of the deployment that goes there, NULL if none has begun. -EINVAL, -ENOENT. */
+int app_pin(App *app, const char *version, const char *reason, bool *ret_changed, char **ret_id,
+            Error *error);
 
 /* Follows the group's target again. */
 int app_unpin(App *app, bool *ret_changed, Error *error);

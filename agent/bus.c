@@ -107,6 +107,7 @@ static int on_poll(sd_bus_message *message, void *userdata, _unused_ sd_bus_erro
 static int on_pin_local(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
         BusService *service = userdata;
         const char *app, *version, *reason;
+        _cleanup_free_ char *id = NULL;
         Error error = {};
         bool changed;
         int r;
@@ -117,9 +118,9 @@ static int on_pin_local(sd_bus_message *message, void *userdata, _unused_ sd_bus
         r = sd_bus_message_read(message, "sss", &app, &version, &reason);
         if (r < 0)
                 return r;
-        r = service->handlers->pin_local(service->userdata, app, version, reason, &changed, &error);
+        r = service->handlers->pin_local(service->userdata, app, version, reason, &changed, &id, &error);
         return r < 0 ? reply_error(message, r, &error)
-                     : sd_bus_reply_method_return(message, "b", (int) changed);
+                     : sd_bus_reply_method_return(message, "bs", (int) changed, id ?: "");
 }
 
 static int on_unpin_local(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
@@ -161,9 +162,9 @@ static const sd_bus_vtable vtable[] = {
                                  SD_BUS_PARAM(deployment), on_deploy_local, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Poll", "", "", on_poll, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("CheckInstalled", "", "", on_check_installed, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_NAMES("PinLocal", "sss",
-                                 SD_BUS_PARAM(app) SD_BUS_PARAM(version) SD_BUS_PARAM(reason), "b",
-                                 SD_BUS_PARAM(changed), on_pin_local, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES(
+                "PinLocal", "sss", SD_BUS_PARAM(app) SD_BUS_PARAM(version) SD_BUS_PARAM(reason), "bs",
+                SD_BUS_PARAM(changed) SD_BUS_PARAM(deployment), on_pin_local, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("UnpinLocal", "s", SD_BUS_PARAM(app), "b", SD_BUS_PARAM(changed),
                                  on_unpin_local, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("Changed", "", 0),

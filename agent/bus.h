@@ -28,8 +28,9 @@ typedef struct BusHandlers {
                             Error *error);
         int (*poll)(void *userdata, Error *error);
         int (*check_installed)(void *userdata, Error *error); /* begins; the status then has what was found */
+        /* ID is that of the deployment that this began, or NULL. */
         int (*pin_local)(void *userdata, const char *app, const char *version, const char *reason,
-                         bool *ret_changed, Error *error);
+                         bool *ret_changed, char **ret_id, Error *error);
         int (*unpin_local)(void *userdata, const char *app, bool *ret_changed, Error *error);
 } BusHandlers;
 

@@ -40,7 +40,7 @@ static int several_are_called(const StoreEntry *entries, size_t n, const char *v
 }
 
 static int choose(const StoreEntry *entries, size_t n, const ReleaseRef *good, const char *version,
-                  const StoreEntry **ret, Error *error) {
+                  char ret[static STORE_NAME_SIZE], Error *error) {
         const StoreEntry *found = NULL;
         char serving[STORE_NAME_SIZE] = "";
         size_t n_found = 0;
@@ -61,7 +61,7 @@ static int choose(const StoreEntry *entries, size_t n, const ReleaseRef *good, c
                 return none_is_called(entries, n, version, error);
         if (n_found > 1)
                 return several_are_called(entries, n, version, error);
-        *ret = found;
+        memcpy(ret, found->name, STORE_NAME_SIZE);
         return 0;
 }
 
@@ -85,14 +85,14 @@ static int name_release(const ReleaseStore *store, const char *name, ReleaseRef 
 static int find_release(const ReleaseStore *store, const ReleaseRef *good, const char *version,
                         ReleaseRef *ret, Error *error) {
         _cleanup_free_ StoreEntry *entries = NULL;
-        const StoreEntry *entry = NULL;
+        char name[STORE_NAME_SIZE];
         size_t n;
         int r;
 
         r = store_list(store, &entries, &n, error);
         if (r >= 0)
-                r = choose(entries, n, good, version, &entry, error);
-        return r < 0 ? r : name_release(store, entry->name, ret, error);
+                r = choose(entries, n, good, version, name, error);
+        return r < 0 ? r : name_release(store, name, ret, error);
 }
 
 /* Durable before anything is done about it. PIN gets the one that it replaces. */
@@ -126,7 +126,7 @@ static int make_pin(const ReleaseStore *store, const Record *record, const Insta
 
 static bool holds_already(const Record *record, const LocalPin *pin) {
         return release_ref_equal(&record->pin.release, &pin->release) &&
-               release_ref_equal(&record->good, &pin->release) &&
+               release_ref_equal(&record->good, &pin->release) && !record->good_is_down &&
                string_equal(record->pin.reason, pin->reason);
 }
 

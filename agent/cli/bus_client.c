@@ -140,12 +140,14 @@ int bus_client_check_installed(sd_bus *bus, Error *error) {
 }
 
 int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, const char *reason,
-                         bool *ret_changed, Error *error) {
+                         bool *ret_changed, char **ret_id, Error *error) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
         r = call_method(bus, "PinLocal", &reply, error, "sss", app, version, reason);
-        return r < 0 ? r : take_boolean(reply, ret_changed, error);
+        if (r >= 0)
+                r = take_boolean(reply, ret_changed, error);
+        return r < 0 ? r : take_string(reply, ret_id, error);
 }
 
 int bus_client_unpin_local(sd_bus *bus, const char *app, bool *ret_changed, Error *error) {

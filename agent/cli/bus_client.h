@@ -2,6 +2,7 @@
 
 /* musterd as the command line sees it: calls of org.muster.Agent1 (agent/bus.h) and what their errors mean. */
 
+#include <stdbool.h>
 #include <systemd/sd-bus.h>
 
 #include "agent/base/error.h"
@@ -21,9 +22,9 @@ int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_f
 int bus_client_poll(sd_bus *bus, Error *error);
 int bus_client_check_installed(sd_bus *bus, Error *error);
 
-/* CHANGED is false where it was so already. */
+/* CHANGED is false where it was so already. New memory: the id of the deployment that this began, or "". */
 int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, const char *reason,
-                         bool *ret_changed, Error *error);
+                         bool *ret_changed, char **ret_id, Error *error);
 int bus_client_unpin_local(sd_bus *bus, const char *app, bool *ret_changed, Error *error);
 
 /* Calls HANDLER for each SIGNAL of musterd, for as long as BUS lives. */

@@ -6,6 +6,7 @@ LIB_SRC += \
         agent/cli/complete.c \
         agent/cli/depot_access.c \
         agent/cli/deploy_command.c \
+        agent/cli/deploy_watch.c \
         agent/cli/dispatch.c \
         agent/cli/documents.c \
         agent/cli/help.c \

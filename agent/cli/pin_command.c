@@ -3,6 +3,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/cli/bus_client.h"
+#include "agent/cli/deploy_watch.h"
 #include "agent/cli/output.h"
 #include "agent/cli/pin_command.h"
 #include "agent/cli/target_change.h"
@@ -14,6 +15,7 @@ typedef struct PinValues {
         const char *reason;
         bool urgent;
         bool local;
+        bool wait;
 } PinValues;
 
 /* Words: APP, GROUP and VERSION without their options, as one types them in a hurry. */
@@ -86,30 +88,56 @@ static int take_local_words(PinValues *values, bool with_version, char *const *w
         return take_words(places, with_version ? 2 : 1, words, usage, error);
 }
 
-static int tell_local(const Cli *cli, const PinValues *values, const char *how, bool changed, Error *error) {
+static json_t *describe_local(const PinValues *values, bool changed, json_t *deployment) {
+        return json_pack("{s:s, s:s*, s:s*, s:b, s:O*}", "app", values->target.app, "version",
+                         values->version, "reason", values->reason, "changed", changed, "deployment",
+                         deployment);
+}
+
+/* The pin holds from now on; whether the release serves is another question, with an answer of its own. */
+static int follow_local(DeployWatch *watch, const PinValues *values, const char *id, Error *error) {
+        json_auto_t *deployment = NULL;
+        int r;
+
+        r = deploy_watch_follow(watch, id, &deployment, error);
+        if (r < 0 || !watch->cli->json)
+                return r < 0 ? r : deploy_watch_tell(watch, deployment, error);
+        r = output_json(watch->cli, describe_local(values, true, deployment), error);
+        return r < 0 || deploy_watch_is_good(deployment) ? r : EXIT_CODE_FAILED;
+}
+
+static int ask_for_pin(DeployWatch *watch, const PinValues *values, Error *error) {
+        const Cli *cli = watch->cli;
+        _cleanup_free_ char *id = NULL;
+        bool changed;
+        int r;
+
+        r = bus_client_pin_local(watch->bus, values->target.app, values->version, values->reason, &changed,
+                                 &id, error);
+        if (r < 0)
+                return r;
+        cli_say(cli, "%s on this instance: %spinned to %s", values->target.app, changed ? "" : "already ",
+                values->version);
+        if (*id && values->wait)
+                return follow_local(watch, values, id, error);
         if (cli->json)
-                return output_json(cli,
-                                   json_pack("{s:s, s:s*, s:s*, s:b}", "app", values->target.app, "version",
-                                             values->version, "reason", values->reason, "changed", changed),
-                                   error);
-        cli_say(cli, "%s on this instance: %s%s%s", values->target.app, how, values->version ? " " : "",
-                values->version ?: "");
+                return output_json(cli, describe_local(values, changed, NULL), error);
+        if (changed)
+                cli_say(cli, "muster status says how it goes there");
         return 0;
 }
 
 static int pin_local(Cli *cli, PinValues *values, char *const *words, Error *error) {
         _cleanup_bus_ sd_bus *bus = NULL;
-        bool changed;
+        DeployWatch watch;
         int r;
 
         r = take_local_words(values, true, words, "muster pin --local APP VERSION --reason TEXT", error);
         if (r >= 0)
                 r = bus_client_open(&bus, error);
         if (r >= 0)
-                r = bus_client_pin_local(bus, values->target.app, values->version, values->reason, &changed,
-                                         error);
-        return r < 0 ? r
-                     : tell_local(cli, values, changed ? "pinned to" : "already pinned to", changed, error);
+                r = deploy_watch_open(&watch, cli, bus, values->target.app, error);
+        return r < 0 ? r : ask_for_pin(&watch, values, error);
 }
 
 static int unpin_local(Cli *cli, PinValues *values, char *const *words, Error *error) {
@@ -122,10 +150,13 @@ static int unpin_local(Cli *cli, PinValues *values, char *const *words, Error *e
                 r = bus_client_open(&bus, error);
         if (r >= 0)
                 r = bus_client_unpin_local(bus, values->target.app, &changed, error);
-        return r < 0 ? r
-                     : tell_local(cli, values,
-                                  changed ? "unpinned, follows its group" : "not pinned, follows its group",
-                                  changed, error);
+        if (r < 0)
+                return r;
+        if (cli->json)
+                return output_json(cli, describe_local(values, changed, NULL), error);
+        cli_say(cli, "%s on this instance: %s, follows its group", values->target.app,
+                changed ? "unpinned" : "not pinned");
+        return 0;
 }
 
 /* Groups */
@@ -296,8 +327,14 @@ static const Option pin_options[] = {
         LOCAL_OPTION("this instance only, at a version that lies on it"),
         REASON_OPTION("why, for everybody who looks at the group", true),
         URGENT_OPTION,
+        { .name = "wait",
+          .type = OPTION_SWITCH,
+          OPTION_INTO(PinValues, wait),
+          .help = "with --local, follow it until the version serves (otherwise --no-wait)",
+          .initial = "yes" },
         PLACE_OPTIONS,
-        TARGET_CHANGE_OPTIONS(PinValues, target),
+        FORCE_OPTION(PinValues, target),
+        SIGNING_OPTIONS(PinValues, target),
         OPTION_END,
 };
 
@@ -329,7 +366,7 @@ const Command command_pin = {
 static const Option unpin_options[] = {
         LOCAL_OPTION("this instance only"),
         PLACE_OPTIONS,
-        TARGET_CHANGE_OPTIONS(PinValues, target),
+        SIGNING_OPTIONS(PinValues, target),
         OPTION_END,
 };
 
@@ -359,7 +396,7 @@ static const Option rollback_options[] = {
         REASON_OPTION("why (otherwise: rollback from the version)", false),
         URGENT_OPTION,
         PLACE_OPTIONS,
-        TARGET_CHANGE_OPTIONS(PinValues, target),
+        SIGNING_OPTIONS(PinValues, target),
         OPTION_END,
 };
 

@@ -89,16 +89,12 @@ void target_change_fresh_until(const TargetChange *change, char ret[static TIME_
                 .initial = FRESH_FOR_DEFAULT                                                                 \
         }
 
-#define TARGET_CHANGE_OPTIONS(structure, member)                                                             \
+#define SIGNING_OPTIONS(structure, member)                                                                   \
         { .name = "expect-serial",                                                                           \
           .type = OPTION_NUMBER,                                                                             \
           OPTION_INTO(structure, member.expect_serial),                                                      \
           .value = "N",                                                                                      \
           .help = "refuse (exit 6) unless the target that is there has this serial; 0: there is none" },     \
-                { .name = "force",                                                                           \
-                  .type = OPTION_FLAG,                                                                       \
-                  OPTION_INTO(structure, member.force),                                                      \
-                  .help = "replace a target whose signature the trust root does not accept" },               \
                 { .name = "key",                                                                             \
                   .letter = 'k',                                                                             \
                   .type = OPTION_PATH,                                                                       \
@@ -108,3 +104,10 @@ void target_change_fresh_until(const TargetChange *change, char ret[static TIME_
                   .environment = "MUSTER_TARGET_KEY_FILE" },                                                 \
                 FRESHNESS_OPTIONS(structure, member), ROOT_OPTION(structure, member.root),                   \
                 DEPOT_OPTIONS(structure, member.depot)
+
+/* Only where the command line itself says which release: what nobody signed is not to choose it. */
+#define FORCE_OPTION(structure, member)                                                                      \
+        {                                                                                                    \
+                .name = "force", .type = OPTION_FLAG, OPTION_INTO(structure, member.force),                  \
+                .help = "replace a target whose signature the trust root does not accept"                    \
+        }

@@ -57,7 +57,8 @@ static const Option set_options[] = {
           OPTION_INTO(SetValues, unset),
           .value = "NAME",
           .help = "remove an environment variable of the group; may be repeated" },
-        TARGET_CHANGE_OPTIONS(SetValues, target),
+        FORCE_OPTION(SetValues, target),
+        SIGNING_OPTIONS(SetValues, target),
         OPTION_END,
 };
 

@@ -105,13 +105,12 @@ static int keep_archive(const Mock *mock, int fd) {
         return r < 0 ? r : file_replace_at(mock->folder, "archive", content.data, content.size, 0644);
 }
 
-static int begin(Mock *mock, const char *release_json) {
-        json_auto_t *release = json_loads(release_json, 0, NULL);
+static int begin(Mock *mock, const char *app, const char *version) {
         _cleanup_free_ char *plan = read_text(mock, "plan");
         int r;
 
-        mock->app = strdup(json_string_value(json_object_get(release, "app")) ?: "-");
-        mock->version = strdup(json_string_value(json_object_get(release, "version")) ?: "-");
+        mock->app = strdup(app);
+        mock->version = strdup(version);
         r = strv_split(plan ?: "", "\n", &mock->plan);
         return r < 0 ? r
                      : sd_event_add_time_relative(mock->event, NULL, CLOCK_MONOTONIC, STEP_TIME, 1, on_step,
@@ -121,6 +120,7 @@ static int begin(Mock *mock, const char *release_json) {
 static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
                            Error *error) {
         Mock *mock = userdata;
+        json_auto_t *release = json_loads(release_json, 0, NULL);
         _cleanup_free_ char *refusal = read_text(mock, "refuse");
         int r;
 
@@ -130,7 +130,8 @@ static int on_deploy_local(void *userdata, const char *release_json, int archive
         if (r >= 0)
                 r = keep_archive(mock, archive_fd);
         if (r >= 0)
-                r = begin(mock, release_json);
+                r = begin(mock, json_string_value(json_object_get(release, "app")) ?: "-",
+                          json_string_value(json_object_get(release, "version")) ?: "-");
         if (r < 0)
                 return error_set_errno(error, r, "mock");
         return string_set(ret_id, DEPLOYMENT);
@@ -144,11 +145,12 @@ static int on_poll(void *userdata, Error *error) {
         return r < 0 ? error_set_errno(error, r, "mock") : 0;
 }
 
-/* Keeps what it was told as "pinned", a line each. */
+/* Keeps what it was told as "pinned", a line each; a deployment begins if there is a plan for one. */
 static int on_pin_local(void *userdata, const char *app, const char *version, const char *reason,
-                        bool *ret_changed, Error *error) {
-        const Mock *mock = userdata;
-        _cleanup_free_ char *before = read_text(mock, "pinned"), *text = NULL;
+                        bool *ret_changed, char **ret_id, Error *error) {
+        Mock *mock = userdata;
+        _cleanup_free_ char *plan = read_text(mock, "plan"), *before = read_text(mock, "pinned"),
+                            *text = NULL;
         int r;
 
         if (strcmp(app, "unknown") == 0)
@@ -159,7 +161,10 @@ static int on_pin_local(void *userdata, const char *app, const char *version, co
         if (r < 0)
                 return error_set_errno(error, r, "mock");
         *ret_changed = !string_equal(before, text);
-        return 0;
+        if (!plan)
+                return 0;
+        r = begin(mock, app, version);
+        return r < 0 ? error_set_errno(error, r, "mock") : string_set(ret_id, DEPLOYMENT);
 }
 
 static int on_unpin_local(void *userdata, _unused_ const char *app, bool *ret_changed,

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from rig.desk import BUILD, CONFLICT, DENIED, FAILED, INPUT, NOT_FOUND, OK, UNREACHABLE
+from rig.desk import BUILD, CONFLICT, DENIED, FAILED, INPUT, NOT_FOUND, OK, UNREACHABLE, USAGE
 
 
 # On an instance
@@ -224,3 +224,48 @@ def test_deploy_local_outlives_a_restart_of_musterd(daemon, desk):
     daemon.daemon = subprocess.Popen([BUILD / "mock-musterd", daemon.folder], env=desk.environment)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (OK, "api: x serves\n"), err
+
+
+# Pins of this instance
+
+
+def test_pin(desk, daemon):
+    pin = ["pin", "--local", "api", "1.0", "--reason", "heap dump"]
+    assert desk.ok(*pin) == "api on this instance: pinned to 1.0\nmuster status says how it goes there\n"
+    assert (daemon.folder / "pinned").read_text() == "api\n1.0\nheap dump\n"
+    assert desk.ok(*pin) == "api on this instance: already pinned to 1.0\n"
+    assert desk.json(*pin) == {"app": "api", "version": "1.0", "reason": "heap dump", "changed": False}
+    assert desk.ok("unpin", "--local", "api") == "api on this instance: unpinned, follows its group\n"
+    assert desk.json("unpin", "--local", "--app", "api") == {"app": "api", "changed": False}
+    assert desk.json("pin", "--local", "1.1", "--reason", "x", env={"MUSTER_APP": "api"})["version"] == "1.1"
+    desk.fails(NOT_FOUND, "no app 'unknown'", "pin", "--local", "unknown", "1.0", "--reason", "x")
+    desk.fails(USAGE, "--urgent is about the instances of a group", *pin, "--urgent")
+    desk.fails(USAGE, "expected: muster pin --local APP VERSION --reason TEXT", "pin", "--local", "api", "prod", "1.0",
+               "--reason", "x")
+    desk.fails(USAGE, "the app is missing: muster unpin --local APP", "unpin", "--local")
+
+
+def test_pin_is_followed(desk, daemon):
+    pin = ["pin", "--local", "api", "1.0", "--reason", "x"]
+    daemon.write("plan", "SWITCH\nUNITS\nsucceeded\n")
+    done = desk.run(*pin)
+    assert (done.returncode, done.stdout) == (OK, "api on this instance: pinned to 1.0\napi: 1.0 serves\n")
+    assert "api: SWITCH\n" in done.stderr
+
+
+def test_pin_that_fails(desk, daemon):
+    daemon.write("plan", "HEALTH\nfailed it broke\n")
+    done = desk.run("pin", "--local", "api", "1.0", "--reason", "x", "--json")
+    assert done.returncode == FAILED
+    told = json.loads(done.stdout)
+    assert (told["changed"], told["deployment"]["reason"]) == (True, "it broke")
+
+
+def test_pin_without_waiting(desk, daemon):
+    daemon.write("plan", "HEALTH\nfailed it broke\n")
+    assert "pinned to 1.0" in desk.ok("pin", "--local", "--no-wait", "api", "1.0", "--reason", "x")
+
+
+def test_pin_without_a_daemon(desk, bus):
+    desk.fails(UNREACHABLE, "musterd does not run", "pin", "--local", "api", "1.0", "--reason", "x")
+    desk.fails(UNREACHABLE, "musterd does not run", "unpin", "--local", "api")

@@ -169,6 +169,19 @@ def test_what_cannot_be_pinned(shop):
     assert "pinned to 1.0" in shop.ok("rollback", "api", "prod", *KEY)
 
 
+def test_target_of_a_withdrawn_key(shop):
+    """What nobody trusts is replaced only where the command line says by what."""
+    shop.ok("key", "generate", "--out", "new.key")
+    shop.ok("root", "rotate", "--root-key", "root.key", "--target-key", "new.key", "--out", "root-2.json")
+    sign = ["--key", "new.key", "--root", "root-2.json"]
+    pin = ["pin", "api", "prod", "1.0", *WHY, *sign]
+    shop.fails(DENIED, "target api prod", *pin)
+    shop.fails(DENIED, "target api prod", "rollback", "api", "prod", *sign)
+    for verb in ("unpin", "rollback"):
+        shop.fails(USAGE, "--force", verb, "api", "prod", "--force", *sign)
+    assert "pinned to 1.0 (serial 3)" in shop.ok(*pin, "--force")
+
+
 def test_two_operators(shop):
     """Each serial is given once; who was late is told, and what is there is one pin, whole."""
     running = [subprocess.Popen(shop.command("pin", "api", "prod", version, "--reason", version, *KEY, "--json"),

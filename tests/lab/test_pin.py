@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND
+from rig.desk import CONFLICT, DENIED, FAILED, INPUT, NOT_FOUND
 from rig.host import wait_for
 from rig.site import GROUP, Site
 
@@ -32,24 +32,29 @@ def refused(site, code, pattern, *words):
     return answer
 
 
+def publish_broken(site, version):
+    site.publish(version, lambda text: text.replace("deadline: 30s", "deadline: 3s"), FAIL_HEALTH="1")
+
+
 def record(site):
     return json.loads(site.instance.get("/var/lib/muster/apps/api/record.json"))
 
 
-def pin_local(site, version, reason="looking into it"):
-    return site.muster("pin", "--local", "api", version, "--reason", reason).out
+def pin_local(site, version, **options):
+    return site.muster("pin", "--local", "api", version, "--reason", "looking into it", **options)
 
 
 def test_pin_of_this_instance(site):
     """The group's target is not followed, through restarts, until root says so."""
-    assert pin_local(site, "1.0.0") == "api on this instance: pinned to 1.0.0\n"
-    app = site.wait_app(state="good", version="1.0.0")
+    assert pin_local(site, "1.0.0").out == "api on this instance: pinned to 1.0.0\napi: 1.0.0 serves\n"
+    app = site.app()
+    assert (app["state"], app["version"]) == ("good", "1.0.0")
     assert app["local_pin"] == {"version": "1.0.0", "release_sha256": app["release_sha256"], "reason": "looking into it",
                                 "since": app["local_pin"]["since"]}
     assert app["reason"] == "this instance is pinned to release 1.0.0: looking into it"
     assert "1.0.0" in site.serves()
     assert "api: PINNED ON THIS INSTANCE to 1.0.0, " in site.muster("status").out
-    assert pin_local(site, "1.0.0") == "api on this instance: already pinned to 1.0.0\n"
+    assert pin_local(site, "1.0.0").out == "api on this instance: already pinned to 1.0.0\n"
     reports = site.instance.sh(f"cat {DEPOT}/groups/{GROUP}/instances/*.json").out
     wait_for(lambda: json.loads(site.instance.sh(f"cat {DEPOT}/groups/{GROUP}/instances/*.json").out)["local_pin"], 20,
              f"the report to say so: {reports}")
@@ -58,6 +63,8 @@ def test_pin_of_this_instance(site):
     site.publish("3.0.0")
     site.set_target("3.0.0")
     site.wait_app(serial=3, state="good", version="1.0.0")
+    refused(site, CONFLICT, "api is pinned to 1.0.0 on this instance: muster unpin --local api first", "deploy", "--local",
+            "/srv/api-3.0.0", "--app", "api")
     site.instance.run("systemctl", "kill", "--signal=SIGKILL", "--kill-whom=main", "musterd")
     wait_for(site.app, 20, "musterd to be back")
     assert site.wait_app(state="good", version="1.0.0")["local_pin"]["version"] == "1.0.0"
@@ -106,7 +113,7 @@ def test_from_the_disk(site):
 
 def test_pin_tries_again(site):
     """What failed on an instance is tried once more for a pin, and only once for each."""
-    site.publish("3.0.0", FAIL_HEALTH="1")
+    publish_broken(site, "3.0.0")
     site.set_target("3.0.0")
     site.wait_app(state="held", version="2.0.0", serial=3)
     for serial, reason in ((4, "it was the database"), (5, "now it is mended")):
@@ -122,11 +129,12 @@ def test_pin_tries_again(site):
 
 def test_local_pin_of_what_fails_here(site):
     """The release that served goes on serving; the pin stays and says why it does not hold."""
-    site.publish("3.0.0", FAIL_HEALTH="1")
+    publish_broken(site, "3.0.0")
     site.set_target("3.0.0")
     site.wait_app(state="held", version="2.0.0", serial=3)
     for n in (4, 5):
-        pin_local(site, "3.0.0")
+        answer = pin_local(site, "3.0.0", check=False)
+        assert answer.code == FAILED and "HEALTH" in answer.err, answer
         app = site.wait_app(state="held", version="2.0.0", deployment=None)
         assert "release 3.0.0 failed in HEALTH" in app["reason"] and app["local_pin"]["version"] == "3.0.0"
         assert "2.0.0" in site.serves()
@@ -139,7 +147,7 @@ def test_local_pin_of_what_fails_here(site):
 def test_killed_between_pin_and_deployment(site):
     """The pin is in the record before the command has its answer."""
     for version in ("1.0.0", "2.0.0") * 3:
-        site.instance.sh(f"muster pin --local api {version} --reason x && "
+        site.instance.sh(f"muster pin --local --no-wait api {version} --reason x && "
                          "systemctl kill --signal=SIGKILL --kill-whom=main musterd")
         assert record(site)["pin"]["release"]["version"] == version
         site.wait_app(state="good", version=version)
@@ -163,7 +171,6 @@ def test_without_a_depot(new_instance, tmp_path):
     def environment():
         return instance.sh("tr '\\0' '\\n' </proc/$(systemctl show -P MainPID api.service)/environ", check=False).out
     pin_local(site, "1.0.0")
-    site.wait_app(state="good", version="1.0.0")
     wait_for(lambda: "LOG_LEVEL=debug" in environment(), 10, "the group's values")
     instance.pull_plug()
     instance.boot()

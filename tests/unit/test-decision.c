@@ -136,11 +136,10 @@ static void test_local(_unused_ void **state) {
 
 /* The pin of this instance: the target is not followed, whatever it says and whether or not it is known. */
 
-static void pin(Record *record, char *version, const char *sha256) {
+static void pin(Record *record) {
         static char reason[] = "heap dump";
 
-        record->pin = (LocalPin){ .release.version = version, .reason = reason, .since = 1 };
-        memcpy(record->pin.release.sha256, sha256, DIGEST_HEX_SIZE);
+        record->pin = (LocalPin){ { v1, SHA_A }, reason, 1 };
 }
 
 static void test_local_pin(_unused_ void **state) {
@@ -148,7 +147,7 @@ static void test_local_pin(_unused_ void **state) {
         DecisionFacts facts = facts_of(&record);
         Decision d;
 
-        pin(&record, v1, SHA_A);
+        pin(&record);
         decide(&facts, &d);
         assert_int_equal(d.action, DECISION_DEPLOY);
         assert_true(d.local_pin);
@@ -185,9 +184,9 @@ static void test_pinned_target(_unused_ void **state) {
 
 typedef enum Past { NEVER_FAILED, FAILED_FOR_GOOD, FAILED_BY_HOST, FAILED_BY_HOST_LONG_AGO, PASTS } Past;
 
-static Failure failure_of(Past past, char *version, const char *sha256, uint64_t serial, uint64_t now) {
-        Failure failure = {
-                .release.version = version,
+static Failure failure_of(Past past, ReleaseRef release, uint64_t serial, uint64_t now) {
+        return (Failure){
+                .release = release,
                 .serial = serial,
                 .step = STEP_HEALTH,
                 .fault = past == FAILED_FOR_GOOD ? FAULT_RELEASE : FAULT_HOST,
@@ -195,9 +194,6 @@ static Failure failure_of(Past past, char *version, const char *sha256, uint64_t
                 .at = past == FAILED_BY_HOST_LONG_AGO ? now - DECISION_RETRY_MAX : now,
                 .reason = broke,
         };
-
-        memcpy(failure.release.sha256, sha256, DIGEST_HEX_SIZE);
-        return failure;
 }
 
 static DecisionAction expected_with_pin(bool serves, Past past) {
@@ -221,15 +217,15 @@ static void check_pinned(bool known, bool target_pinned, unsigned good, bool by_
         DecisionFacts facts = facts_of(&record);
         Decision d;
 
-        pin(&record, v1, SHA_A);
+        pin(&record);
         facts.target_known = known;
         facts.pinned = target_pinned;
         if (past != NEVER_FAILED)
-                record.failures[record.n_failures++] = failure_of(past, v1, SHA_A, 0, facts.now);
+                record.failures[record.n_failures++] = failure_of(past, goods[1], 0, facts.now);
         if (past_of_target !=
             NEVER_FAILED) { /* of the target's release, and of the pinned one under the target */
-                record.failures[record.n_failures++] = failure_of(past_of_target, v2, SHA_B, 5, facts.now);
-                record.failures[record.n_failures++] = failure_of(past_of_target, v1, SHA_A, 5, facts.now);
+                record.failures[record.n_failures++] = failure_of(past_of_target, goods[2], 5, facts.now);
+                record.failures[record.n_failures++] = failure_of(past_of_target, goods[1], 5, facts.now);
         }
         decide(&facts, &d);
         assert_int_equal(d.action, expected_with_pin(good == 1, past));
@@ -372,7 +368,7 @@ static void test_failed_rollback_and_local_pin(_unused_ void **state) {
         DecisionFacts facts = facts_of(&record);
         Decision d;
 
-        pin(&record, v1, SHA_A);
+        pin(&record);
         decide(&facts, &d);
         assert_int_equal(d.action, DECISION_STUCK);
         record.pin.since = record.deployment.finished + 1;
@@ -458,7 +454,7 @@ static void test_supersedes(_unused_ void **state) {
         assert_false(decision_supersedes(&facts, &deployment));
         deployment.to = (ReleaseRef){ v1, SHA_A };
         assert_true(decision_supersedes(&facts, &deployment));
-        pin(&record, v1, SHA_A); /* whatever the target asks for */
+        pin(&record); /* whatever the target asks for */
         assert_false(decision_supersedes(&facts, &deployment));
         deployment.to = (ReleaseRef){ v2, SHA_B };
         assert_true(decision_supersedes(&facts, &deployment));

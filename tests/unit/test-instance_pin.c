@@ -94,6 +94,10 @@ static void test_set_and_clear(void **state) {
         assert_int_equal(release_ref_copy(&f->record.good, &f->record.pin.release), 0);
         assert_int_equal(pin(f, "1.0", "heap dump", &changed, NULL), 0);
         assert_false(changed);
+        f->record.good_is_down = true;
+        assert_int_equal(pin(f, "1.0", "heap dump", &changed, NULL), 0);
+        assert_true(changed);
+        f->record.good_is_down = false;
         assert_int_equal(pin(f, "1.0", "another", &changed, NULL), 0);
         assert_true(changed);
         assert_int_equal(pin(f, "1.1", "another", &changed, NULL), 0);

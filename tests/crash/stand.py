@@ -15,6 +15,7 @@ TOP = Path(__file__).resolve().parents[2]
 STATE = "var/lib/muster"
 APP = f"{STATE}/apps/api"
 UNITS = "etc/systemd/system"
+OF_THE_DISK = ("lost+found", "units")  # in STATE, where that is a disk of its own
 UNIT_NAMES = ("api.service", "extra.service")
 FOLDER = "/srv/crash"  # on the instance: the tracer, its plans and logs
 TRACER = "/usr/lib/muster/crash-tracer"  # in /usr, which the unpacker's sandbox shows
@@ -63,9 +64,15 @@ class Stand:
         self.versions = {}  # version -> its app folder
         self.target = None  # the name of the one that lies in the depot
         self._serials = {}
+        self._before_boot()
         self.instance.boot()
         self.site = Site(self.instance, self.folder)
         self._install()
+        self.stop()
+        self.configure()
+
+    def _before_boot(self):
+        """For stands that have more to do."""
 
     def path(self, name):
         """Where a file of the instance lies on the host."""
@@ -78,7 +85,8 @@ class Stand:
         self.instance.put("/run/systemd/system/musterd.service.d/crash.conf", MUSTERD_DROP_IN)
         self.instance.put("/run/systemd/system/muster-unpack-.service.d/crash.conf", UNPACK_DROP_IN)
         self.instance.run("systemctl", "daemon-reload")
-        self.stop()
+
+    def configure(self):
         self.instance.put("/etc/muster/muster.conf", CONFIGURATION.format(instance=self.instance.id))
 
     def publish(self, version, **how):
@@ -124,15 +132,19 @@ class Stand:
 
     def save(self, name):
         """Keeps what the disk holds of the app, for restore()."""
-        to = self.folder / name
         for folder in (STATE, UNITS):
-            (to / folder).mkdir(parents=True)
-            subprocess.run(["cp", "-a", f"{self.path(folder)}/.", to / folder], check=True)
+            to = self.folder / name / folder
+            to.mkdir(parents=True)
+            for entry in self._entries(folder):
+                subprocess.run(["cp", "-a", entry, to], check=True)
+
+    def _entries(self, folder):
+        return [entry for entry in self.path(folder).iterdir() if entry.name not in OF_THE_DISK]
 
     def restore(self, name):
         self.stop()
         before = self.folder / name
-        for entry in self.path(STATE).iterdir():
+        for entry in self._entries(STATE):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         subprocess.run(["cp", "-a", f"{before / STATE}/.", self.path(STATE)], check=True)
         for pattern in ("*", ".*.tmp", "*.wants/*"):

@@ -3,13 +3,13 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-id128.h>
 
 #include "agent/agent.h"
 #include "agent/app.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/boot_id.h"
 #include "agent/bus.h"
 #include "agent/config_aws.h"
 #include "agent/launch.h"
@@ -543,13 +543,11 @@ static const BusHandlers bus_handlers = {
 };
 
 static int open_agent(Agent *agent, Error *error) {
-        sd_id128_t boot;
         int r;
 
-        r = sd_id128_get_boot(&boot);
+        r = boot_id_get(BOOT_ID_FOLDER, agent->boot_id, error);
         if (r < 0)
-                return error_set_errno(error, r, "cannot read the boot id");
-        (void) sd_id128_to_string(boot, agent->boot_id);
+                return r;
         r = sd_event_add_time_relative(agent->event, &agent->timer, CLOCK_BOOTTIME, 0, 0, on_build, agent);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");

@@ -6,6 +6,7 @@ LIB_SRC += \
         agent/app.c \
         agent/app_audit.c \
         agent/app_status.c \
+        agent/boot_id.c \
         agent/bus.c \
         agent/config.c \
         agent/config_aws.c \
@@ -49,6 +50,7 @@ LIB_SRC += \
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
 UNIT_TESTS += \
+        test-boot_id \
         test-config \
         test-decision \
         test-deployment \

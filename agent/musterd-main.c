@@ -2,11 +2,11 @@
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-id128.h>
 
 #include "agent/agent.h"
 #include "agent/base/log.h"
 #include "agent/base/utf8.h"
+#include "agent/boot_id.h"
 #include "agent/config.h"
 #include "agent/recover.h"
 
@@ -53,7 +53,6 @@ static int run_recover(const char *path) {
         char boot_id[SD_ID128_STRING_MAX];
         bool reload = false;
         Error error = {};
-        sd_id128_t boot;
         int r;
 
         if (config_load(path, &config, &error) < 0) {
@@ -61,12 +60,12 @@ static int run_recover(const char *path) {
                 if (config_new(&config) < 0)
                         return EXIT_FAILURE;
         }
-        r = sd_id128_get_boot(&boot);
+        r = boot_id_get(BOOT_ID_FOLDER, boot_id, &error);
         if (r < 0) {
-                log_error("cannot read the boot id: %s", strerror(-r));
+                log_error("%s", error.message);
                 return EXIT_FAILURE;
         }
-        r = recover(config, sd_id128_to_string(boot, boot_id), &reload, &error);
+        r = recover(config, boot_id, &reload, &error);
         if (reload && recover_reload(&error) < 0) {
                 log_error("%s", error.message);
                 r = -EIO;

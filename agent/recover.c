@@ -12,6 +12,7 @@
 #include "agent/placement.h"
 #include "agent/recover.h"
 #include "agent/state_lock.h"
+#include "units/unit_links.h"
 
 #define APPS_FOLDER "apps"
 
@@ -22,14 +23,39 @@ static bool is_unfinished(const Record *record, const char *boot_id) {
                !string_equal(deployment->boot_id, boot_id);
 }
 
+/* A unit that only the release has that was never found good would start as well. */
+static int remove_surplus(Placement *placement, const Release *release, Error *error) {
+        _cleanup_strv_ char **names = NULL;
+        int r, result = 0;
+
+        r = placement_list_surplus(placement, release, &names, error);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(name, names) {
+                bool changed = false;
+
+                r = unit_links_remove(placement->files->dirfd, *name, error);
+                if (r >= 0)
+                        r = unit_file_remove(placement->files, placement->app, *name, &changed, error);
+                placement->units_changed |= changed;
+                if (r < 0)
+                        result = r;
+        }
+        return result;
+}
+
 static int take_back(Placement *placement, const Record *record, Error *error) {
         _cleanup_release_ Release *release = NULL;
         int r;
 
-        if (!record->good.version)
-                return placement_clear(placement, error);
+        if (!record->good.version) {
+                r = placement_clear(placement, error);
+                return r < 0 ? r : remove_surplus(placement, NULL, error);
+        }
         r = engine_load_release(placement->store, &record->good, &release, error);
-        return r < 0 ? r : placement_put(placement, &record->good, release, record->good_env_sha256, error);
+        if (r >= 0)
+                r = placement_put(placement, &record->good, release, record->good_env_sha256, error);
+        return r < 0 ? r : remove_surplus(placement, release, error);
 }
 
 static int recover_app(const Config *config, const UnitFiles *files, const char *app, const char *boot_id,

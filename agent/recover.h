@@ -2,7 +2,8 @@
 
 /* `musterd --recover`, at boot, before any app's unit and without a network: where the power went in the middle of a
  * deployment, `current` and the unit files are taken back to the good release, so that code that never passed its
- * checks does not start itself. The record is left as it is: musterd finishes the story. */
+ * checks does not start itself; units that only the other release has are taken away. The record is left as it is:
+ * musterd finishes the story. */
 
 #include "agent/base/error.h"
 #include "agent/config.h"

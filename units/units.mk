@@ -7,6 +7,7 @@ LIB_SRC += \
         units/unit_enable.c \
         units/unit_file.c \
         units/unit_job.c \
+        units/unit_links.c \
         units/unit_journal.c \
         units/unit_judge.c \
         units/unit_name.c \
@@ -20,6 +21,7 @@ UNIT_TESTS += \
         test-transient \
         test-unit_file \
         test-unit_job \
+        test-unit_links \
         test-unit_judge \
         test-unit_name \
         test-unit_process

@@ -5,6 +5,7 @@ LIB_SRC += \
         agent/agent.c \
         agent/app.c \
         agent/app_audit.c \
+        agent/app_clean.c \
         agent/app_status.c \
         agent/boot_id.c \
         agent/bus.c \
@@ -36,6 +37,7 @@ LIB_SRC += \
         agent/report.c \
         agent/root_update.c \
         agent/state_lock.c \
+        agent/step_admit.c \
         agent/step_commit.c \
         agent/step_fetch.c \
         agent/step_health.c \

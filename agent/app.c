@@ -3,6 +3,7 @@
 
 #include "agent/app.h"
 #include "agent/app_audit.h"
+#include "agent/app_clean.h"
 #include "agent/app_status.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
@@ -18,9 +19,6 @@
 #include "agent/report.h"
 #include "agent/target_watch.h"
 #include "artifacts/layout.h"
-#include "artifacts/store_clean.h"
-
-#define KEEP_RELEASES 5U
 
 struct App {
         AppContext context;
@@ -34,7 +32,7 @@ struct App {
         char **environment; /* the group's values, of the target in force */
         char env_sha256[DIGEST_HEX_SIZE];
         Engine *engine;
-        StoreClean *clean;
+        AppClean *clean;
         AppAudit *audit;
         HookLogs *logs;
         Report *report;
@@ -87,39 +85,10 @@ static void tell(App *app) {
         app->changed(app, app->userdata);
 }
 
-static bool release_is_needed(const char *name, void *userdata) {
-        const App *app = userdata;
-        const ReleaseRef *refs[] = { &app->record.good, &app->record.previous, &app->record.deployment.to,
-                                     &app->record.deployment.from, &app->record.pin.release };
-        char needed[STORE_NAME_SIZE];
-
-        for (size_t i = 0; i < ELEMENTSOF(refs); i++)
-                if (refs[i]->version && store_name(refs[i]->version, refs[i]->sha256, needed) >= 0 &&
-                    strcmp(needed, name) == 0)
-                        return true;
-        return store_current(app->store, needed, NULL) > 0 && strcmp(needed, name) == 0;
-}
-
-static void on_cleaned(_unused_ StoreClean *clean, int result, const Error *error, void *userdata) {
+static void on_cleaned(_unused_ AppClean *clean, void *userdata) {
         App *app = userdata;
 
-        if (result < 0)
-                log_warning("%s: old releases: %s", app->config->name, error->message);
-        app->clean = store_clean_free(app->clean);
         app_audit_start(app->audit, false);
-}
-
-/* Nothing about it can hold up or fail a deployment. */
-static void clean_store(App *app) {
-        const StoreRetention retention = { .releases = KEEP_RELEASES, .bytes = STORE_KEEP_ALL };
-        Error error = {};
-
-        app->clean = store_clean_free(app->clean);
-        if (store_clean_start(app->store, app->context.event, NULL, &retention, release_is_needed, on_cleaned,
-                              app, &app->clean, &error) < 0) {
-                log_warning("%s: old releases: %s", app->config->name, error.message);
-                app_audit_start(app->audit, false);
-        }
 }
 
 static void on_audited(_unused_ AppAudit *audit, void *userdata) {
@@ -132,7 +101,7 @@ static void on_deployed(_unused_ Engine *engine, void *userdata) {
         app->engine = engine_free(app->engine);
         placement_prune_environments(app->store);
         (void) malloc_trim(0); /* what the download took does not stay with an agent that is idle for days */
-        clean_store(app);
+        app_clean_start(app->clean);
         evaluate(app);
 }
 
@@ -201,7 +170,7 @@ static void keep_history(App *app) {
 
 /* Before a deployment: whatever else goes on in the store ends. */
 static void make_way(App *app) {
-        app->clean = store_clean_free(app->clean);
+        app_clean_stop(app->clean);
         app_audit_stop(app->audit);
         app->recheck = recheck_free(app->recheck);
         keep_history(app);
@@ -419,6 +388,18 @@ static int open_audit(App *app, Error *error) {
         return app_audit_new(&context, on_audited, app, &app->audit) < 0 ? error_oom(error) : 0;
 }
 
+static int open_clean(App *app, Error *error) {
+        const AppCleanContext context = {
+                .event = app->context.event,
+                .config = app->context.config,
+                .store = app->store,
+                .record = &app->record,
+                .app = app->config->name,
+        };
+
+        return app_clean_new(&context, on_cleaned, app, &app->clean, error);
+}
+
 static int open_app(App *app, Error *error) {
         const AppContext *context = &app->context;
         int r;
@@ -435,6 +416,8 @@ static int open_app(App *app, Error *error) {
         r = open_report(app, error);
         if (r >= 0)
                 r = open_audit(app, error);
+        if (r >= 0)
+                r = open_clean(app, error);
         if (r >= 0)
                 r = hook_logs_new(context->event, app->store->app_fd, HOOK_LOGS_INTERVAL, &app->logs, error);
         if (r < 0)
@@ -491,7 +474,7 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
         if (app->record.pin.release.version)
                 retry_at(app, 0); /* it does not wait for the depot's answer */
         if (!app->engine)
-                clean_store(app); /* what a crash left */
+                app_clean_start(app->clean); /* what a crash left */
         *ret = TAKE_PTR(app);
         return 0;
 }
@@ -501,7 +484,7 @@ App *app_free(App *app) {
                 return NULL;
         engine_free(app->engine);
         recheck_free(app->recheck);
-        store_clean_free(app->clean);
+        app_clean_free(app->clean);
         app_audit_free(app->audit);
         target_watch_free(app->watch);
         report_free(app->report);

@@ -17,17 +17,24 @@ typedef enum KeyType {
         KEY_DURATION,
         KEY_BOOLEAN,
         KEY_CHOICE,
+        KEY_NUMBER,
+        KEY_SIZE,
 } KeyType;
 
 typedef struct KeyRow {
         ConfigKey key;
         KeyType type;
         size_t offset;
-        const char *const *choices; /* KEY_CHOICE: the enum's values in order, NULL-terminated */
+        const char *const
+                *choices; /* KEY_CHOICE: the enum's values in order, NULL-terminated; KEY_NUMBER and KEY_SIZE:
+                                     * the word for UINT64_MAX, if there is one */
 } KeyRow;
 
 static const char *const failure_choices[] = { "abandon", "continue", "wait", NULL };
 static const char *const addressing_choices[] = { "auto", "path", "virtual", NULL };
+
+static const char *const unlimited_word[] = { "unlimited", NULL };
+static const char *const auto_word[] = { "auto", NULL };
 
 #define A_DURATION "a duration such as 60s or 5m"
 #define A_PATH "an absolute path"
@@ -39,6 +46,8 @@ static const char *const addressing_choices[] = { "auto", "path", "virtual", NUL
 
 #define AGENT(name, type, text, expected, help)                                                              \
         { { "agent", #name, text, expected, help }, type, offsetof(Config, name), NULL }
+#define AMOUNT(name, type, word, text, expected, help)                                                       \
+        { { "agent", #name, text, expected, help }, type, offsetof(Config, name), word }
 #define AWS(name, type, text, expected, help)                                                                \
         { { "aws", #name, text, expected, help }, type, offsetof(Config, name), NULL }
 
@@ -61,6 +70,14 @@ static const KeyRow rows[] = {
               "time between two instance reports without news"),
         AGENT(settle_time, KEY_DURATION, "2s", A_DURATION,
               "how long a unit is watched after its job before it counts as running"),
+        AGENT(keep_releases, KEY_NUMBER, "5", "a number, at least 1",
+              "how many releases of each app stay on the disk"),
+        AMOUNT(keep_bytes, KEY_SIZE, unlimited_word, "unlimited", "a size such as 10G, or unlimited",
+               "how much disk the releases of each app may take together"),
+        AMOUNT(reserve_bytes, KEY_SIZE, auto_word, "auto", "a size such as 500M, or auto",
+               "how much space a deployment leaves free; auto: 5 % of the file system, at most 256M"),
+        AMOUNT(reserve_inodes, KEY_NUMBER, auto_word, "auto", "a number, or auto",
+               "how many inodes a deployment leaves free; auto: 5 % of the file system's, at most 10,000"),
         AWS(region, KEY_NAME, NULL, "a region such as eu-central-1",
             "from AWS_REGION, AWS_DEFAULT_REGION or the instance metadata where it is not given"),
         AWS(endpoint_url, KEY_URL, NULL, A_URL, "endpoint of every service that has none of its own here"),
@@ -130,6 +147,15 @@ static bool string_is_valid(KeyType type, const char *value) {
         }
 }
 
+/* Numbers and sizes. */
+static int parse_amount(const KeyRow *row, const char *value, uint64_t *ret) {
+        if (row->choices && strcmp(value, row->choices[0]) == 0) {
+                *ret = UINT64_MAX;
+                return 0;
+        }
+        return row->type == KEY_SIZE ? parse_size(value, ret) : parse_u64(value, ret);
+}
+
 static int find_choice(const char *const *choices, const char *value) {
         for (int i = 0; choices[i]; i++)
                 if (strcmp(choices[i], value) == 0)
@@ -152,6 +178,9 @@ static int set_value(void *object, const KeyRow *row, const char *value) {
                 return parse_duration(value, field);
         case KEY_BOOLEAN:
                 return parse_boolean(value, field);
+        case KEY_NUMBER:
+        case KEY_SIZE:
+                return parse_amount(row, value, field);
         default:
                 r = find_choice(row->choices, value);
                 if (r >= 0)
@@ -401,7 +430,25 @@ static bool depot_is_valid(const char *uri) {
         return bucket && s3_bucket_is_valid(bucket);
 }
 
+/* What holds also before there is a depot. The sandbox of muster-unpack mounts a folder beneath state_dir, in a notation
+ * that ends a path with ":". */
+static int check_places(const Config *config, Error *error) {
+        if (!config->state_dir || strchr(config->state_dir, ':'))
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "[agent] state_dir is '%s', expected an absolute path without ':'",
+                                       config->state_dir ? config->state_dir : "");
+        if (config->keep_releases == 0)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "[agent] keep_releases is 0, expected at least 1");
+        return 0;
+}
+
 int config_check(const Config *config, Error *error) {
+        int r;
+
+        r = check_places(config, error);
+        if (r < 0)
+                return r;
         if (!config->depot)
                 return 0;
         if (!depot_is_valid(config->depot))

@@ -41,6 +41,10 @@ typedef struct Config {
         uint64_t poll_interval; /* microseconds, as all durations */
         uint64_t report_interval;
         uint64_t settle_time;
+        uint64_t keep_releases; /* of each app, */
+        uint64_t keep_bytes;    /* UINT64_MAX: no limit */
+        uint64_t reserve_bytes; /* UINT64_MAX: a part of the file system */
+        uint64_t reserve_inodes;
 
         char *region;
         char *endpoint_url;

@@ -65,6 +65,7 @@ char *const *engine_subject_environment(const Engine *engine) {
 static void clear_work(StepWork *work) {
         depot_op_free(work->depot);
         installed_check_free(work->check);
+        store_clean_free(work->clean);
         receive_free(work->receive);
         hook_leftovers_free(work->leftovers);
         hook_list_free(work->hooks);

@@ -6,6 +6,7 @@
 #include "agent/installed_check.h"
 #include "agent/receive.h"
 #include "artifacts/release.h"
+#include "artifacts/store_clean.h"
 #include "hooks/health.h"
 #include "hooks/hook_list.h"
 #include "units/unit_enable.h"
@@ -28,6 +29,9 @@ int step_units(Engine *engine, Error *error);
 int step_health(Engine *engine, Error *error);
 int step_commit(Engine *engine, Error *error);
 
+/* VERIFY: room for the release, which others may have to make first (step_admit.c). As a step function. */
+int step_admit(Engine *engine, Error *error);
+
 /* VERIFY of a release that is in the store already (step_stored.c): whether it is still what was published. STEP_STARTED,
  * or a negative errno. */
 int step_check_stored(Engine *engine, const char *name, Error *error);
@@ -43,6 +47,8 @@ void step_warn_of_drift(const Engine *engine, const ReleaseRef *release);
 typedef struct StepWork {
         DepotOp *depot;
         InstalledCheck *check;
+        StoreClean *clean;
+        size_t releases; /* how many there were before it */
         Receive *receive;
         HookLeftovers *leftovers;
         HookList *hooks;

@@ -22,12 +22,6 @@ static void warn(const Engine *engine, const ReleaseRef *release, const char *dr
                     consequence, drift);
 }
 
-static int admit(const Engine *engine, Error *error) {
-        const ReleaseArtifact *artifact = release_find_artifact(engine->to, release_platform());
-
-        return store_admit(engine->context.store, artifact->unpacked_size, artifact->entries, error);
-}
-
 bool step_use_stored(Engine *engine, Error *error) {
         const ReleaseRef *release = &engine_deployment(engine)->to;
 
@@ -57,8 +51,10 @@ static void on_checked(_unused_ InstalledCheck *check, const InstalledFinding *f
         engine->usable = installed_is_complete(finding);
         installed_describe(finding, engine->drift, sizeof(engine->drift));
         warn(engine, &engine_deployment(engine)->to, engine->drift, "and is fetched anew");
-        r = admit(engine, &error);
-        if (r < 0 && step_use_stored(engine, &error))
+        r = step_admit(engine, &error);
+        if (r == STEP_STARTED)
+                return;
+        if (r == STEP_FINISHED || step_use_stored(engine, &error))
                 r = 0;
         engine_step_done(engine, r, &error);
 }

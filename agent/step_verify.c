@@ -41,7 +41,6 @@ static int check_release(Engine *engine, Error *error) {
         const ReleaseStore *store = engine->context.store;
         const ReleaseArtifact *artifact;
         char name[STORE_NAME_SIZE];
-        int r;
 
         if (engine->to->created < engine->release_floor)
                 return error_set_fault(error, -ESTALE, FAULT_INPUT,
@@ -54,8 +53,7 @@ static int check_release(Engine *engine, Error *error) {
                                        engine->to->version, release_platform());
         if (store_name(engine->to->version, engine->to->sha256, name) >= 0 && store_has(store, name))
                 return step_check_stored(engine, name, error);
-        r = store_admit(store, artifact->unpacked_size, artifact->entries, error);
-        return r < 0 ? r : STEP_FINISHED;
+        return step_admit(engine, error);
 }
 
 static int keep_document(Engine *engine, Buffer *document, Release *release) {

@@ -14,6 +14,8 @@
 #define RESERVE_BYTES_MAX (UINT64_C(256) << 20)
 #define RESERVE_INODES_MAX UINT64_C(10000)
 #define RESERVE_DIVISOR 20U /* 5 % */
+#define BESIDE_ENTRIES 8U   /* the root, what lies beside it, and what is written while it is deployed */
+#define MANIFEST_LINE 128U  /* bytes for an entry, about */
 #define CURRENT "current"
 #define RELEASES "releases"
 #define STAGING "staging"
@@ -50,8 +52,26 @@ static int open_folder(const ReleaseStore *store, int dirfd, const char *path, m
         return fd;
 }
 
+/* A release comes into the store by one rename, which no file system does across its mounts. */
+static int check_one_mount(const ReleaseStore *store, Error *error) {
+        const int fds[] = { store->app_fd, store->releases_fd, store->staging_fd };
+        struct statx stx[ELEMENTSOF(fds)];
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                if (statx(fds[i], "", AT_EMPTY_PATH, STATX_MNT_ID, &stx[i]) < 0)
+                        return error_set_errno(error, -errno, "%s", store->path);
+        if (stx[0].stx_mnt_id == stx[1].stx_mnt_id && stx[0].stx_mnt_id == stx[2].stx_mnt_id)
+                return 0;
+        return error_set_fault(error, -EXDEV, FAULT_INPUT,
+                               "%s: " RELEASES " and " STAGING
+                               " must lie on one file system, and none of them may be "
+                               "a mount of its own",
+                               store->path);
+}
+
 int store_open(const char *state_dir, const char *app, ReleaseStore **ret, Error *error) {
         _cleanup_(store_freep) ReleaseStore *store = NULL;
+        int r;
 
         if (!name_is_valid(app))
                 return error_set_fault(error, -EINVAL, FAULT_INPUT, "\"%s\" is no name of an app", app);
@@ -72,6 +92,9 @@ int store_open(const char *state_dir, const char *app, ReleaseStore **ret, Error
         store->staging_fd = open_folder(store, store->app_fd, STAGING, STAGING_MODE, error);
         if (store->staging_fd < 0)
                 return store->staging_fd;
+        r = check_one_mount(store, error);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(store);
         return 0;
 }
@@ -87,11 +110,13 @@ ReleaseStore *store_free(ReleaseStore *store) {
         return NULL;
 }
 
-static int admit_bytes(const ReleaseStore *store, const struct statvfs *fs, uint64_t bytes, Error *error) {
-        uint64_t reserve = MIN((uint64_t) fs->f_blocks * fs->f_frsize / RESERVE_DIVISOR, RESERVE_BYTES_MAX);
+static int admit_bytes(const ReleaseStore *store, const struct statvfs *fs, uint64_t bytes, uint64_t reserve,
+                       Error *error) {
         uint64_t available = (uint64_t) fs->f_bavail * fs->f_frsize;
         char needed_text[SIZE_TEXT_MAX], available_text[SIZE_TEXT_MAX], reserve_text[SIZE_TEXT_MAX];
 
+        if (reserve == STORE_RESERVE_AUTO)
+                reserve = MIN((uint64_t) fs->f_blocks * fs->f_frsize / RESERVE_DIVISOR, RESERVE_BYTES_MAX);
         if (available >= reserve && available - reserve >= bytes)
                 return 0;
         format_size(bytes, needed_text);
@@ -103,11 +128,12 @@ static int admit_bytes(const ReleaseStore *store, const struct statvfs *fs, uint
                 store->path, needed_text, available_text, reserve_text);
 }
 
-static int admit_inodes(const ReleaseStore *store, const struct statvfs *fs, uint64_t entries, Error *error) {
-        uint64_t reserve = MIN((uint64_t) fs->f_files / RESERVE_DIVISOR, RESERVE_INODES_MAX);
-
+static int admit_inodes(const ReleaseStore *store, const struct statvfs *fs, uint64_t entries,
+                        uint64_t reserve, Error *error) {
         if (fs->f_files == 0) /* btrfs makes inodes as it needs them */
                 return 0;
+        if (reserve == STORE_RESERVE_AUTO)
+                reserve = MIN((uint64_t) fs->f_files / RESERVE_DIVISOR, RESERVE_INODES_MAX);
         if (fs->f_favail >= reserve && fs->f_favail - reserve >= entries)
                 return 0;
         return error_set_fault(error, -ENOSPC, FAULT_HOST,
@@ -116,19 +142,22 @@ static int admit_inodes(const ReleaseStore *store, const struct statvfs *fs, uin
                                store->path, entries, (uint64_t) fs->f_favail, reserve);
 }
 
-int store_admit(const ReleaseStore *store, uint64_t bytes, uint64_t entries, Error *error) {
+int store_admit(const ReleaseStore *store, const StoreNeed *need, const StoreReserve *reserve, Error *error) {
+        uint64_t entries, bytes;
         struct statvfs fs;
-        uint64_t rounding;
         int r;
 
         if (fstatvfs(store->app_fd, &fs) < 0)
                 return error_set_errno(error, -errno, "%s", store->path);
+        if (__builtin_add_overflow(need->entries, BESIDE_ENTRIES, &entries))
+                entries = UINT64_MAX;
         /* Each entry takes whole blocks. */
-        if (__builtin_mul_overflow(entries, (uint64_t) fs.f_frsize, &rounding) ||
-            __builtin_add_overflow(bytes, rounding, &bytes))
+        if (__builtin_mul_overflow(entries, (uint64_t) fs.f_frsize, &bytes) ||
+            __builtin_add_overflow(bytes, need->bytes, &bytes) ||
+            __builtin_add_overflow(bytes, need->entries * MANIFEST_LINE, &bytes))
                 bytes = UINT64_MAX;
-        r = admit_bytes(store, &fs, bytes, error);
-        return r < 0 ? r : admit_inodes(store, &fs, entries, error);
+        r = admit_bytes(store, &fs, bytes, reserve->bytes, error);
+        return r < 0 ? r : admit_inodes(store, &fs, entries, reserve->inodes, error);
 }
 
 /* A whole release has its folder and its envelope. */

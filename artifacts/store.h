@@ -45,9 +45,22 @@ bool store_name_is_valid(const char *name);
 #define STORE_ENVELOPE_NAME_SIZE (STORE_NAME_SIZE + 5)
 void store_envelope_name(const char *name, char ret[static STORE_ENVELOPE_NAME_SIZE]);
 
-/* Whether there is room for so many more bytes and entries with a reserve left (5 % of the file system, at most 256 MiB
- * and 10,000 inodes). -ENOSPC, the host's fault, with how much is needed and how much is there. */
-int store_admit(const ReleaseStore *store, uint64_t bytes, uint64_t entries, Error *error);
+/* What a release needs while it comes into the store. */
+typedef struct StoreNeed {
+        uint64_t bytes;   /* of its files, and of an archive that is received first */
+        uint64_t entries; /* each an inode, and at least a block */
+} StoreNeed;
+
+#define STORE_RESERVE_AUTO UINT64_MAX /* 5 % of the file system: at most 256 MiB, or 10,000 inodes */
+
+/* What must be left free. */
+typedef struct StoreReserve {
+        uint64_t bytes;
+        uint64_t inodes;
+} StoreReserve;
+
+/* Whether there is room. -ENOSPC, the host's fault, with how much is needed and how much is there. */
+int store_admit(const ReleaseStore *store, const StoreNeed *need, const StoreReserve *reserve, Error *error);
 
 /* Whether a whole release of that name is there. */
 bool store_has(const ReleaseStore *store, const char *name);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/file_users.h"
 #include "agent/base/strv.h"
 #include "agent/base/task.h"
 #include "artifacts/file_writer.h"
@@ -13,6 +14,17 @@
 #include "artifacts/store_tree.h"
 
 #define MEASURE_DEPTH_MAX 256U
+#define NAMES_A_BITE 256U
+
+/* What the children find out, for the event loop to see. */
+typedef struct Survey {
+        bool left_some; /* a process runs from something that is to go */
+        struct {
+                uint64_t bytes;
+                bool needed; /* by the caller */
+                bool live;   /* a process runs from it */
+        } releases[];
+} Survey;
 
 struct StoreClean {
         const ReleaseStore *store;
@@ -23,14 +35,14 @@ struct StoreClean {
         void *userdata;
         StoreEntry *entries;
         size_t count;
-        uint64_t *sizes; /* of the entries; shared with the child that measures them */
+        Survey *survey; /* shared; a row for each entry */
         char *in_staging;
         char **doomed; /* names in staging/ */
         Task *task;
 };
 
-static size_t sizes_length(const StoreClean *clean) {
-        return MAX(clean->count, (size_t) 1) * sizeof(*clean->sizes);
+static size_t survey_size(const StoreClean *clean) {
+        return sizeof(*clean->survey) + clean->count * sizeof(clean->survey->releases[0]);
 }
 
 StoreClean *store_clean_free(StoreClean *clean) {
@@ -40,11 +52,15 @@ StoreClean *store_clean_free(StoreClean *clean) {
         sd_event_unref(clean->event);
         strv_free(clean->doomed);
         free(clean->in_staging);
+        if (clean->survey)
+                (void) munmap(clean->survey, survey_size(clean));
         free(clean->entries);
-        if (clean->sizes)
-                (void) munmap(clean->sizes, sizes_length(clean));
         free(clean);
         return NULL;
+}
+
+bool store_clean_left_some(const StoreClean *clean) {
+        return clean->survey->left_some;
 }
 
 /* Calls VISIT for every name in a folder but "." and "..". */
@@ -97,10 +113,46 @@ static int measure_entry(int fd, const char *name, void *userdata) {
         return r;
 }
 
-static int run_measure(void *userdata, Error *error) {
-        StoreClean *clean = userdata;
+/* Who runs from which of these names in FOLDER ("releases", "staging"), in the same order. NULL-terminated. */
+static int find_users(const ReleaseStore *store, const char *folder, char *const *names, pid_t *ret_users,
+                      Error *error) {
+        _cleanup_free_ char *path = realpath(store->path, NULL);
+        size_t n = strv_length(names);
+        _cleanup_free_ FileUsersFolder *folders = calloc(MAX(n, (size_t) 1), sizeof(*folders));
+        _cleanup_strv_ char **paths = NULL;
+        int r = path && folders ? 0 : -ENOMEM;
 
-        task_be_gentle();
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = strv_appendf(&paths, "%s/%s/%s", path, folder, names[i]);
+        if (r < 0)
+                return error_oom(error);
+        for (size_t i = 0; i < n; i++)
+                folders[i].path = paths[i];
+        r = file_users_find(folders, n, getppid(), error);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                ret_users[i] = folders[i].user;
+        return r;
+}
+
+static int find_live(StoreClean *clean, Error *error) {
+        _cleanup_free_ pid_t *users = calloc(MAX(clean->count, (size_t) 1), sizeof(*users));
+        _cleanup_strv_ char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!users)
+                return error_oom(error);
+        for (size_t i = 0; i < clean->count; i++)
+                if (!clean->survey->releases[i].needed && strv_append(&names, clean->entries[i].name) < 0)
+                        return error_oom(error);
+        r = find_users(clean->store, "releases", names, users, error);
+        for (size_t i = 0; i < clean->count && r >= 0; i++)
+                if (!clean->survey->releases[i].needed)
+                        clean->survey->releases[i].live = users[n++] > 0;
+        return r;
+}
+
+static int measure_all(StoreClean *clean, Error *error) {
         for (size_t i = 0; i < clean->count; i++) {
                 Measure measure = {};
                 int r = measure_entry(clean->store->releases_fd, clean->entries[i].name, &measure);
@@ -108,9 +160,20 @@ static int run_measure(void *userdata, Error *error) {
                 if (r < 0)
                         return error_set_errno(error, r, "%s: release %s", clean->store->path,
                                                clean->entries[i].name);
-                clean->sizes[i] = measure.bytes;
+                clean->survey->releases[i].bytes = measure.bytes;
         }
         return 0;
+}
+
+static int run_survey(void *userdata, Error *error) {
+        StoreClean *clean = userdata;
+        int r = 0;
+
+        if (!clean->retention.urgent)
+                task_be_gentle();
+        if (clean->retention.bytes != STORE_KEEP_ALL)
+                r = measure_all(clean, error);
+        return r < 0 ? r : find_live(clean, error);
 }
 
 static int remove_file(int dirfd_, const char *name) {
@@ -143,10 +206,14 @@ static int withdraw_surplus(StoreClean *clean, Error *error) {
         if (!items)
                 return error_oom(error);
         for (size_t i = 0; i < clean->count; i++)
-                items[i] = (RetentionItem){ .in_use = clean->in_use(clean->entries[i].name, clean->userdata),
-                                            .bytes = clean->sizes[i] };
+                items[i] = (RetentionItem){
+                        .in_use = clean->survey->releases[i].live ||
+                                  clean->in_use(clean->entries[i].name, clean->userdata),
+                        .bytes = clean->survey->releases[i].bytes,
+                };
         retention_choose(items, clean->count, clean->retention.releases, clean->retention.bytes);
         for (size_t i = 0; i < clean->count; i++) {
+                clean->survey->left_some |= clean->survey->releases[i].live;
                 r = items[i].remove ? withdraw(clean->store, clean->entries[i].name) : 0;
                 if (r < 0)
                         return error_set_errno(error, r, "%s: cannot remove release %s", clean->store->path,
@@ -184,17 +251,29 @@ static int add_doomed(_unused_ int fd, const char *name, void *userdata) {
         return string_equal(name, clean->in_staging) ? 0 : strv_append(&clean->doomed, name);
 }
 
+/* A tree may have come here although a process runs from it: one that had drifted and changed places with a new one. */
 static int run_remove(void *userdata, Error *error) {
         StoreClean *clean = userdata;
+        _cleanup_free_ pid_t *users = calloc(strv_length(clean->doomed) + 1, sizeof(*users));
+        int r;
 
-        task_be_gentle();
-        STRV_FOREACH(name, clean->doomed) {
-                int r = file_remove_tree_at(clean->store->staging_fd, *name);
-
+        if (!users)
+                return error_oom(error);
+        if (!clean->retention.urgent)
+                task_be_gentle();
+        r = find_users(clean->store, "staging", clean->doomed, users, error);
+        for (size_t i = 0; i < strv_length(clean->doomed) && r >= 0; i++) {
+                if (users[i] > 0) {
+                        clean->survey->left_some = true;
+                        continue;
+                }
+                r = file_remove_tree_slowly_at(clean->store->staging_fd, clean->doomed[i],
+                                               clean->retention.urgent ? 0 : NAMES_A_BITE);
                 if (r < 0)
-                        return error_set_errno(error, r, "%s/staging/%s", clean->store->path, *name);
+                        (void) error_set_errno(error, r, "%s/staging/%s", clean->store->path,
+                                               clean->doomed[i]);
         }
-        return 0;
+        return r;
 }
 
 static void on_removed(_unused_ Task *task, int result, const Error *error, void *userdata) {
@@ -227,7 +306,7 @@ static int withdraw_and_remove(StoreClean *clean, Error *error) {
                           &clean->task, error);
 }
 
-static void on_measured(_unused_ Task *task, int result, const Error *error, void *userdata) {
+static void on_surveyed(_unused_ Task *task, int result, const Error *error, void *userdata) {
         StoreClean *clean = userdata;
         Error problem = {};
         int r = result;
@@ -242,6 +321,7 @@ static void on_measured(_unused_ Task *task, int result, const Error *error, voi
 }
 
 static int prepare(StoreClean *clean, const char *in_staging, Error *error) {
+        void *survey;
         int r;
 
         r = string_set(&clean->in_staging, in_staging);
@@ -250,12 +330,12 @@ static int prepare(StoreClean *clean, const char *in_staging, Error *error) {
         r = store_list(clean->store, &clean->entries, &clean->count, error);
         if (r < 0)
                 return r;
-        clean->sizes =
-                mmap(NULL, sizes_length(clean), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (clean->sizes == MAP_FAILED) {
-                clean->sizes = NULL;
+        survey = mmap(NULL, survey_size(clean), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (survey == MAP_FAILED)
                 return error_oom(error);
-        }
+        clean->survey = survey;
+        for (size_t i = 0; i < clean->count; i++)
+                clean->survey->releases[i].needed = clean->in_use(clean->entries[i].name, clean->userdata);
         return 0;
 }
 
@@ -278,10 +358,10 @@ int store_clean_start(const ReleaseStore *store, sd_event *event, const char *in
         r = prepare(clean, in_staging, error);
         if (r < 0)
                 return r;
-        if (retention->bytes == STORE_KEEP_ALL)
+        if (retention->bytes == STORE_KEEP_ALL && clean->count <= retention->releases)
                 r = withdraw_and_remove(clean, error);
         else
-                r = task_start(event, "measuring of old releases", run_measure, clean, on_measured, clean,
+                r = task_start(event, "survey of old releases", run_survey, clean, on_surveyed, clean,
                                &clean->task, error);
         if (r < 0)
                 return r;

@@ -4,6 +4,7 @@ LIB_SRC += \
         agent/base/clock.c \
         agent/base/error.c \
         agent/base/file.c \
+        agent/base/file_users.c \
         agent/base/hex.c \
         agent/base/lifecycle_event.c \
         agent/base/log.c \
@@ -19,6 +20,7 @@ UNIT_TESTS += \
         test-clock \
         test-error \
         test-file \
+        test-file_users \
         test-hex \
         test-log \
         test-parse \

@@ -6,6 +6,7 @@
 #include "agent/base/file.h"
 
 #define TREE_DEPTH_MAX 256U
+#define REMOVAL_PAUSE 10000 /* microseconds */
 #define LINK_TARGET_MAX 4096U
 #define READ_SIZE 4096U
 
@@ -244,9 +245,15 @@ int file_remove_at(int dirfd, const char *path) {
         return fsync(parent) < 0 ? -errno : 0;
 }
 
-static int remove_entry(int dirfd, const char *name, dev_t device, unsigned depth);
+typedef struct Removal {
+        dev_t device;
+        unsigned names_a_pause; /* 0: none */
+        unsigned names;
+} Removal;
 
-static int remove_folder_content(int fd, dev_t device, unsigned depth) {
+static int remove_entry(Removal *removal, int dirfd, const char *name, unsigned depth);
+
+static int remove_folder_content(Removal *removal, int fd, unsigned depth) {
         _cleanup_closedir_ DIR *dir = NULL;
 
         dir = fdopendir(fd);
@@ -266,18 +273,24 @@ static int remove_folder_content(int fd, dev_t device, unsigned depth) {
                         return -errno;
                 if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
                         continue;
-                r = remove_entry(fd, entry->d_name, device, depth + 1);
+                r = remove_entry(removal, fd, entry->d_name, depth + 1);
                 if (r < 0)
                         return r;
         }
 }
 
-static int remove_entry(int dirfd, const char *name, dev_t device, unsigned depth) {
+static void take_breath(Removal *removal) {
+        if (removal->names_a_pause > 0 && ++removal->names % removal->names_a_pause == 0)
+                (void) usleep(REMOVAL_PAUSE);
+}
+
+static int remove_entry(Removal *removal, int dirfd, const char *name, unsigned depth) {
         struct stat st;
         int fd, r;
 
         if (depth > TREE_DEPTH_MAX)
                 return -ELOOP;
+        take_breath(removal);
         if (unlinkat(dirfd, name, 0) == 0)
                 return 0;
         if (errno != EISDIR && errno != EPERM)
@@ -285,17 +298,18 @@ static int remove_entry(int dirfd, const char *name, dev_t device, unsigned dept
         fd = openat(dirfd, name, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        if (fstat(fd, &st) < 0 || st.st_dev != device) {
+        if (fstat(fd, &st) < 0 || st.st_dev != removal->device) {
                 close_fd(fd);
                 return -EXDEV;
         }
-        r = remove_folder_content(fd, device, depth);
+        r = remove_folder_content(removal, fd, depth);
         if (r < 0)
                 return r;
         return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-int file_remove_tree_at(int dirfd, const char *path) {
+int file_remove_tree_slowly_at(int dirfd, const char *path, unsigned names) {
+        Removal removal = { .names_a_pause = names };
         _cleanup_close_ int parent = -1;
         const char *name;
         struct stat st;
@@ -307,7 +321,12 @@ int file_remove_tree_at(int dirfd, const char *path) {
                 return parent;
         if (fstat(parent, &st) < 0)
                 return -errno;
-        return remove_entry(parent, name, st.st_dev, 0);
+        removal.device = st.st_dev;
+        return remove_entry(&removal, parent, name, 0);
+}
+
+int file_remove_tree_at(int dirfd, const char *path) {
+        return file_remove_tree_slowly_at(dirfd, path, 0);
 }
 
 int file_sync_parent_at(int dirfd, const char *path) {

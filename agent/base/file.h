@@ -45,6 +45,9 @@ int file_remove_at(int dirfd, const char *path);
 /* Removes a whole tree without following links or crossing onto another filesystem. A missing one is no error. */
 int file_remove_tree_at(int dirfd, const char *path);
 
+/* The same in bites of so many names, with a pause of some milliseconds after each: for who has all the time. */
+int file_remove_tree_slowly_at(int dirfd, const char *path, unsigned names);
+
 /* Makes the entries of the folder that holds PATH durable. */
 int file_sync_parent_at(int dirfd, const char *path);
 

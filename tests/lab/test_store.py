@@ -1,6 +1,7 @@
 """The release store: is what is installed still what was signed, is the way back open, is there room, and what is removed."""
 
 import json
+import re
 from unittest.mock import ANY
 
 import pytest
@@ -138,3 +139,120 @@ def test_rollback_ready(serving):
     assert rollback["ready"] is False
     assert "bin/api: changed" in rollback["reason"]
     wait_for(lambda: report(serving).get("rollback") == rollback, 30, "the report to say so")
+
+
+def small_site(new_instance, tmp_path, size="256M", config="", *mkfs):
+    """A site whose state lies on a small disk, and on which 1.0.0 serves."""
+    instance = new_instance()
+    instance.use_state_disk(size, *mkfs)
+    instance.boot()
+    site = Site(instance, tmp_path)
+    site.publish("1.0.0")
+    site.set_target("1.0.0")
+    site.configure_agent(config)
+    site.wait_app(state="good", version="1.0.0")
+    return site
+
+
+def releases(site):
+    names = site.instance.run("ls", RELEASES).out.split()
+    return sorted(name.rsplit("-", 1)[0] for name in names if not name.endswith((".json", ".tree")))
+
+
+def deploy(site, version, **switches):
+    site.publish(version, **switches)
+    site.set_target(version)
+    site.wait_app(state="good", version=version)
+
+
+def refused(site, version):
+    return wait_for(lambda: (failure := site.app()["last_failure"]) and failure["version"] == version and failure, 60,
+                    f"release {version} to be refused")
+
+
+def test_disk_that_is_full(new_instance, tmp_path):
+    """Nothing is downloaded for which there is no room; one line says what is needed and what is there; it goes on by
+    itself."""
+    site = small_site(new_instance, tmp_path, "96M")
+    site.instance.sh("dd if=/dev/zero of=/var/lib/muster/ballast bs=1M count=200 2>/dev/null || true")
+    site.publish("2.0.0")
+    site.set_target("2.0.0")
+    failure = refused(site, "2.0.0")
+    assert failure["step"] == "VERIFY"
+    assert failure["fault"] == "host"
+    assert re.search(r"not enough space: the release needs [\d.]+ MiB, [\d.]+ .?i?B are free, of which [\d.]+ MiB stay "
+                     "reserved", failure["reason"])
+    assert "1.0.0" in site.serves()
+    site.instance.run("rm", "/var/lib/muster/ballast")
+    site.wait_app(state="good", version="2.0.0", timeout=90)
+
+
+def test_no_inodes_left(new_instance, tmp_path):
+    """Inodes are admitted as bytes are."""
+    site = small_site(new_instance, tmp_path, "96M", "", "-N", "1024")
+    site.instance.sh("mkdir /var/lib/muster/ballast; cd /var/lib/muster/ballast; i=0; "
+                     "while touch $i 2>/dev/null; do i=$((i + 1)); done; rm 1 2 3 4 5 6 7 8 9")
+    site.publish("2.0.0")
+    site.set_target("2.0.0")
+    failure = refused(site, "2.0.0")
+    assert failure["fault"] == "host"
+    assert "not enough inodes: the release needs " in failure["reason"]
+    assert "1.0.0" in site.serves()
+    site.instance.run("rm", "-r", "/var/lib/muster/ballast")
+    site.wait_app(state="good", version="2.0.0", timeout=90)
+
+
+def test_old_releases_make_room(new_instance, tmp_path):
+    """Where there is no room, what nothing needs goes first; what serves and what the way back needs stay."""
+    site = small_site(new_instance, tmp_path, "96M")
+    for version in ("2.0.0", "3.0.0"):
+        deploy(site, version)
+    wait_for(lambda: releases(site) == ["1.0.0", "2.0.0", "3.0.0"], 30, "three releases")
+    free = int(site.instance.sh("df --output=avail -B1 /var/lib/muster | tail -1").text)
+    size = int(site.instance.sh(f"du -sB1 {CURRENT}/ | cut -f1").text)
+    reserve = 96 * 2**20 // 20
+    site.instance.sh(f"head -c {free - reserve - size // 2} /dev/zero >/var/lib/muster/ballast")
+    deploy(site, "4.0.0")
+    wait_for(lambda: releases(site) == ["2.0.0", "3.0.0", "4.0.0"], 30, "the oldest to be gone")
+    assert "make room" in site.instance.run("journalctl", "-u", "musterd").out
+
+
+def test_retention_spares_what_drains(new_instance, tmp_path):
+    """However little is to be kept: what serves, the way back, and what a process still runs from, stay."""
+    site = small_site(new_instance, tmp_path, "256M", "keep_releases = 1\n")
+    old = site.instance.run("sh", "-c", f"cd $(readlink -f {CURRENT}) && exec setsid sleep 4244 </dev/null >/dev/null 2>&1 "
+                            "& echo $!").text
+    assert old
+    for version in ("2.0.0", "3.0.0", "4.0.0"):
+        deploy(site, version)
+    wait_for(lambda: releases(site) == ["1.0.0", "3.0.0", "4.0.0"], 30, "2.0.0 to be gone")
+    wait_no_staging(site)
+    site.instance.run("kill", old)
+    deploy(site, "5.0.0")
+    wait_for(lambda: releases(site) == ["4.0.0", "5.0.0"], 30, "1.0.0 to be gone")
+
+
+def test_retention_by_bytes(new_instance, tmp_path):
+    """And what a crash left half removed is removed at the next start."""
+    site = small_site(new_instance, tmp_path, "256M", "keep_bytes = 1M\n")
+    for version in ("2.0.0", "3.0.0"):
+        deploy(site, version)
+    wait_for(lambda: releases(site) == ["2.0.0", "3.0.0"], 30, "1.0.0 to be gone")
+    site.instance.run("systemctl", "stop", "musterd")
+    site.instance.sh("cd /var/lib/muster/apps/api; mkdir -p staging/removed-1/deep; touch staging/removed-1/deep/x; "
+                     "mkdir releases/9.9-0123456789ab; touch releases/8.8-0123456789ab.tree")
+    site.instance.run("systemctl", "start", "musterd")
+    wait_no_staging(site)
+    wait_for(lambda: "-0123456789ab" not in site.instance.run("ls", RELEASES).out, 30, "the halves to be gone")
+
+
+def test_state_must_be_one_file_system(instance, tmp_path):
+    """A release comes into the store by one rename."""
+    site = Site(instance, tmp_path)
+    site.publish("1.0.0")
+    site.set_target("1.0.0")
+    instance.sh("mkdir -p /var/lib/muster/apps/api/staging; mount -t tmpfs tmpfs /var/lib/muster/apps/api/staging")
+    site.configure()
+    wait_for(lambda: "must lie on one file system" in site.status()["reason"], 30, "the mount to be refused")
+    instance.run("umount", "/var/lib/muster/apps/api/staging")
+    site.wait_app(state="good", version="1.0.0")

@@ -112,6 +112,46 @@ static void test_handwriting(_unused_ void **state) {
         assert_false(config_find_app(config, "api")->required);
 }
 
+static void test_amounts(_unused_ void **state) {
+        static const struct {
+                const char *text, *message;
+        } bad[] = {
+                { "[agent]\nkeep_releases = 0\n", "[agent] keep_releases is 0, expected at least 1" },
+                { "[agent]\nstate_dir = /srv/a:b\n",
+                  "[agent] state_dir is '/srv/a:b', expected an absolute path without ':'" },
+                { "[agent]\nstate_dir =\n",
+                  "[agent] state_dir is '', expected an absolute path without ':'" },
+        };
+        _cleanup_(config_freep) Config *config = NULL;
+        Error error = {};
+
+        assert_int_equal(config_new(&config), 0);
+        assert_true(config->keep_releases == 5 && config->keep_bytes == UINT64_MAX);
+        assert_true(config->reserve_bytes == UINT64_MAX && config->reserve_inodes == UINT64_MAX);
+        assert_int_equal(parse(config,
+                               "[agent]\nkeep_releases = 2\nkeep_bytes = 10G\nreserve_bytes = 500M\n"
+                               "reserve_inodes = 0\n",
+                               &error),
+                         0);
+        assert_true(config->keep_releases == 2 && config->keep_bytes == UINT64_C(10) << 30);
+        assert_true(config->reserve_bytes == UINT64_C(500) << 20 && config->reserve_inodes == 0);
+        assert_int_equal(parse(config, "[agent]\nkeep_bytes = unlimited\nreserve_inodes = auto\n", &error),
+                         0);
+        assert_true(config->keep_bytes == UINT64_MAX && config->reserve_inodes == UINT64_MAX);
+        assert_int_equal(parse(config, "[agent]\nkeep_bytes = auto\n", &error), -EINVAL);
+        assert_string_equal(error.message,
+                            "muster.conf:2: bad value of keep_bytes: 'auto', expected a size such as "
+                            "10G, or unlimited");
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(config_freep) Config *refused = NULL;
+
+                assert_int_equal(config_new(&refused), 0);
+                assert_int_equal(parse(refused, bad[i].text, &error), 0);
+                assert_int_equal(config_check(refused, &error), -EINVAL);
+                assert_string_equal(error.message, bad[i].message);
+        }
+}
+
 static void test_long_line(_unused_ void **state) {
         _cleanup_(config_freep) Config *config = NULL;
         char text[512] = "[agent]\ndepot = s3://";
@@ -202,10 +242,11 @@ static void test_load(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_defaults),    cmocka_unit_test(test_whole),
-                cmocka_unit_test(test_bad_input),   cmocka_unit_test(test_long_line),
-                cmocka_unit_test(test_handwriting), cmocka_unit_test(test_apps),
-                cmocka_unit_test(test_check),       cmocka_unit_test(test_load),
+                cmocka_unit_test(test_defaults),  cmocka_unit_test(test_whole),
+                cmocka_unit_test(test_bad_input), cmocka_unit_test(test_long_line),
+                cmocka_unit_test(test_amounts),   cmocka_unit_test(test_handwriting),
+                cmocka_unit_test(test_apps),      cmocka_unit_test(test_check),
+                cmocka_unit_test(test_load),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

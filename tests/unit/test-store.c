@@ -1,5 +1,8 @@
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "tests/unit/test.h"
 
@@ -411,16 +414,27 @@ static void test_replace(void **state) {
         assert_true(st.st_ino == was.st_ino); /* whoever runs from it goes on until it is cleaned away */
 }
 
+static int admit(Fixture *f, uint64_t bytes, uint64_t entries, uint64_t reserve_bytes,
+                 uint64_t reserve_inodes, Error *error) {
+        const StoreNeed need = { .bytes = bytes, .entries = entries };
+        const StoreReserve reserve = { .bytes = reserve_bytes, .inodes = reserve_inodes };
+
+        return store_admit(f->store, &need, &reserve, error);
+}
+
 static void test_admit(void **state) {
         Fixture *f = *state;
         Error error = {};
 
-        assert_int_equal(store_admit(f->store, 1000, 10, NULL), 0);
-        assert_int_equal(store_admit(f->store, UINT64_MAX, 10, &error), -ENOSPC);
+        assert_int_equal(admit(f, 1000, 10, STORE_RESERVE_AUTO, STORE_RESERVE_AUTO, NULL), 0);
+        assert_int_equal(admit(f, UINT64_MAX, 10, 0, 0, &error), -ENOSPC);
         assert_int_equal(error.fault, FAULT_HOST);
         assert_non_null(strstr(error.message, "not enough space"));
-        assert_int_equal(store_admit(f->store, 0, UINT64_MAX, &error), -ENOSPC);
-        assert_int_equal(store_admit(f->store, 0, UINT64_C(1) << 50, &error), -ENOSPC);
+        assert_int_equal(admit(f, 0, UINT64_MAX, 0, 0, &error), -ENOSPC);
+        assert_int_equal(admit(f, 0, UINT64_C(1) << 50, 0, 0, &error), -ENOSPC);
+        /* What stays reserved is not given away. */
+        assert_int_equal(admit(f, 1000, 10, UINT64_C(1) << 60, 0, &error), -ENOSPC);
+        assert_non_null(strstr(error.message, " stay reserved"));
 }
 
 typedef struct Outcome {
@@ -474,10 +488,12 @@ static void on_clean(_unused_ StoreClean *op, int result, const Error *error, vo
         on_commit(NULL, result, error, userdata);
 }
 
-static void clean(Fixture *f, const char *in_staging, uint64_t releases, uint64_t bytes) {
+/* Whether something was left because it is used. */
+static bool clean(Fixture *f, const char *in_staging, uint64_t releases, uint64_t bytes) {
         _cleanup_(store_clean_freep) StoreClean *op = NULL;
         StoreRetention retention = { .releases = releases, .bytes = bytes };
         Outcome outcome = { .event = new_event(), .result = 99 };
+        bool left;
 
         assert_int_equal(store_clean_start(f->store, outcome.event, in_staging, &retention, is_first,
                                            on_clean, &outcome, &op, NULL),
@@ -485,8 +501,10 @@ static void clean(Fixture *f, const char *in_staging, uint64_t releases, uint64_
         assert_int_equal(sd_event_loop(outcome.event), 0);
         if (outcome.result < 0)
                 fail_msg("%s", outcome.error.message);
+        left = store_clean_left_some(op);
         op = store_clean_free(op);
         sd_event_unref(outcome.event);
+        return left;
 }
 
 static bool exists(int fd, const char *path) {
@@ -536,6 +554,72 @@ static void test_clean_leftovers(void **state) {
         assert_true(store_has(f->store, NAME_1));
 }
 
+/* A process that works in a release, as an old one does that drains after a reload. */
+static pid_t start_in(int dirfd, const char *name) {
+        int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fds[2];
+        pid_t pid;
+        char byte;
+
+        assert_true(fd >= 0);
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (fchdir(fd) == 0)
+                        close(fds[1]);
+                pause();
+                _exit(0);
+        }
+        close(fd);
+        close(fds[1]);
+        assert_int_equal(read(fds[0], &byte, 1), 0);
+        close(fds[0]);
+        return pid;
+}
+
+static void stop(pid_t pid) {
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_clean_spares_live(void **state) {
+        Fixture *f = *state;
+        pid_t one, two;
+
+        commit(f, "1.0", SHA_1);
+        commit(f, "2.0", SHA_2);
+        assert_int_equal(mkdirat(f->store->staging_fd, "removed-1", 0755), 0);
+        assert_int_equal(mkdirat(f->store->staging_fd, "removed-2", 0755), 0);
+        one = start_in(f->store->releases_fd, NAME_2);
+        two = start_in(f->store->staging_fd, "removed-1");
+        assert_true(clean(f, NULL, 1, STORE_KEEP_ALL));
+        assert_true(store_has(f->store, NAME_1));
+        assert_true(store_has(f->store, NAME_2));
+        assert_true(exists(f->store->staging_fd, "removed-1"));
+        assert_false(exists(f->store->staging_fd, "removed-2"));
+        stop(one);
+        stop(two);
+        assert_false(clean(f, NULL, 1, STORE_KEEP_ALL));
+        assert_false(store_has(f->store, NAME_2));
+        assert_int_equal(test_count_entries(f->store->staging_fd), 0);
+}
+
+/* What lies beside a release goes with it, and without it. */
+static void test_clean_manifests(void **state) {
+        Fixture *f = *state;
+        char sha256[DIGEST_HEX_SIZE];
+        StoreTree tree;
+
+        commit(f, "1.0", SHA_1);
+        tree = tree_of(f, sha256);
+        expect_tree(f, &tree, true, STORE_TREE_WHOLE, "");
+        assert_int_equal(file_replace_at(f->store->releases_fd, NAME_2 ".tree", "x", 1, 0600), 0);
+        assert_false(clean(f, NULL, 5, STORE_KEEP_ALL));
+        assert_true(exists(f->store->releases_fd, NAME_1 ".tree"));
+        assert_false(exists(f->store->releases_fd, NAME_2 ".tree"));
+}
+
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
@@ -545,6 +629,8 @@ int main(void) {
                 STORE_TEST(test_tampered_manifest),
                 STORE_TEST(test_unsigned_tree),
                 STORE_TEST(test_replace),
+                STORE_TEST(test_clean_spares_live),
+                STORE_TEST(test_clean_manifests),
                 STORE_TEST(test_open),
                 STORE_TEST(test_commit),
                 STORE_TEST(test_more_entries),

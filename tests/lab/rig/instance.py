@@ -70,12 +70,12 @@ class Instance:
         self.put("/etc/hosts", f"127.0.0.1 localhost\n{self.address} {name}\n")
         self.put("/etc/resolv.conf", f"nameserver {CLOUD_ADDRESS}\n")
 
-    def use_state_disk(self, size="256M"):
+    def use_state_disk(self, size="256M", *mkfs):
         """Puts /var/lib/muster on an ext4 file system of its own: for power cuts that lose the page cache, and for a
-        disk that is full. Before the first boot."""
+        disk that is full. Before the first boot. MKFS are options of mkfs.ext4."""
         image = self.folder / "state.img"
         host.run("truncate", "--size", size, image)
-        host.run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+        host.run("mkfs.ext4", "-q", "-F", "-m", "0", *mkfs, image)
         self.state_disk = host.run("losetup", "--find", "--show", image).stdout.strip()
         folder = self.root / STATE_FOLDER
         folder.mkdir(parents=True, exist_ok=True)

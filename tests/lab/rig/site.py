@@ -34,6 +34,11 @@ class Site:
     def muster(self, *arguments, **options):
         return self.instance.run("muster", *arguments, env={"MUSTER_DEPOT": DEPOT}, **options)
 
+    def configure_agent(self, keys):
+        """The same with more keys of its first section."""
+        self.instance.put("/etc/muster/muster.conf",
+                          CONFIGURATION.format(instance=self.instance.id).replace("[app api]", keys + "\n[app api]"))
+
     def configure(self, more=""):
         self.instance.put("/etc/muster/muster.conf", CONFIGURATION.format(instance=self.instance.id) + more)
 

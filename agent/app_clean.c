@@ -1,0 +1,102 @@
+#include <string.h>
+
+#include "agent/app_clean.h"
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+
+struct AppClean {
+        AppCleanContext context;
+        AppCleanDone done;
+        void *userdata;
+        StoreClean *clean;
+        sd_event_source *again;
+};
+
+bool app_clean_is_needed(const ReleaseStore *store, const Record *record, const char *name) {
+        const ReleaseRef *refs[] = { &record->good, &record->previous, &record->deployment.to,
+                                     &record->deployment.from, &record->pin.release };
+        char needed[STORE_NAME_SIZE];
+
+        for (size_t i = 0; i < ELEMENTSOF(refs); i++)
+                if (refs[i]->version && store_name(refs[i]->version, refs[i]->sha256, needed) >= 0 &&
+                    strcmp(needed, name) == 0)
+                        return true;
+        return store_current(store, needed, NULL) > 0 && strcmp(needed, name) == 0;
+}
+
+static bool is_needed(const char *name, void *userdata) {
+        const AppClean *clean = userdata;
+
+        return app_clean_is_needed(clean->context.store, clean->context.record, name);
+}
+
+static int on_again(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        app_clean_start(userdata);
+        return 0;
+}
+
+int app_clean_new(const AppCleanContext *context, AppCleanDone done, void *userdata, AppClean **ret,
+                  Error *error) {
+        _cleanup_(app_clean_freep) AppClean *clean = calloc(1, sizeof(*clean));
+        int r;
+
+        if (!clean)
+                return error_oom(error);
+        clean->context = *context;
+        clean->done = done;
+        clean->userdata = userdata;
+        r = sd_event_add_time_relative(context->event, &clean->again, CLOCK_BOOTTIME, 0, 0, on_again, clean);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(clean->again, SD_EVENT_OFF);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot use the event loop");
+        *ret = TAKE_PTR(clean);
+        return 0;
+}
+
+AppClean *app_clean_free(AppClean *clean) {
+        if (!clean)
+                return NULL;
+        store_clean_free(clean->clean);
+        sd_event_source_unref(clean->again);
+        free(clean);
+        return NULL;
+}
+
+static void end(AppClean *clean, int result, const Error *error) {
+        bool again = result < 0 || store_clean_left_some(clean->clean);
+
+        if (result < 0)
+                log_warning("%s: old releases: %s", clean->context.app, error->message);
+        clean->clean = store_clean_free(clean->clean);
+        if (again) {
+                (void) sd_event_source_set_time_relative(clean->again, APP_CLEAN_AGAIN);
+                (void) sd_event_source_set_enabled(clean->again, SD_EVENT_ONESHOT);
+        }
+        clean->done(clean, clean->userdata);
+}
+
+static void on_cleaned(_unused_ StoreClean *op, int result, const Error *error, void *userdata) {
+        end(userdata, result, error);
+}
+
+void app_clean_start(AppClean *clean) {
+        const AppCleanContext *context = &clean->context;
+        const StoreRetention retention = {
+                .releases = context->config->keep_releases,
+                .bytes = context->config->keep_bytes,
+        };
+        Error error = {};
+        int r;
+
+        app_clean_stop(clean);
+        r = store_clean_start(context->store, context->event, NULL, &retention, is_needed, on_cleaned, clean,
+                              &clean->clean, &error);
+        if (r < 0)
+                end(clean, r, &error);
+}
+
+void app_clean_stop(AppClean *clean) {
+        clean->clean = store_clean_free(clean->clean);
+        (void) sd_event_source_set_enabled(clean->again, SD_EVENT_OFF);
+}

@@ -17,6 +17,7 @@
 #include "agent/net/aws_error.h"
 #include "agent/root_update.h"
 #include "agent/state_lock.h"
+#include "agent/wakeup.h"
 #include "artifacts/release.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
@@ -39,6 +40,7 @@ typedef struct Setup {
         Launch *launch;
         App **apps;
         size_t n_apps;
+        Wakeup *wakeup; /* NULL: there is no queue */
 } Setup;
 
 struct Agent {
@@ -58,6 +60,7 @@ struct Agent {
 };
 
 static void setup_deinit(Setup *setup) {
+        wakeup_free(setup->wakeup);
         for (size_t i = 0; i < setup->n_apps; i++)
                 app_free(setup->apps[i]);
         free(setup->apps);
@@ -155,11 +158,13 @@ static void on_app(App *app, void *userdata) {
         bus_service_changed(agent->bus);
         tell_manager(agent);
         update_launch(agent);
+        if (agent->setup.wakeup)
+                wakeup_looked(agent->setup.wakeup);
         if (agent->reload && !is_deploying(agent))
                 build_after(agent, 0);
 }
 
-static void on_launch(void *userdata) {
+static void on_news(void *userdata) {
         Agent *agent = userdata;
 
         bus_service_changed(agent->bus);
@@ -203,11 +208,16 @@ static int start_launch(Agent *agent, Error *error) {
                 .state_fd = setup->state_fd,
         };
 
-        return launch_new(&context, on_launch, agent, &setup->launch, error);
+        return launch_new(&context, on_news, agent, &setup->launch, error);
 }
 
-static void on_root(_unused_ RootUpdate *update, void *userdata) {
-        agent_reload(userdata);
+static void on_root(_unused_ RootUpdate *update, bool kept, void *userdata) {
+        Agent *agent = userdata;
+
+        if (agent->setup.wakeup)
+                wakeup_looked(agent->setup.wakeup);
+        if (kept)
+                agent_reload(agent);
 }
 
 static int start_root_update(Agent *agent, Error *error) {
@@ -223,6 +233,24 @@ static int start_root_update(Agent *agent, Error *error) {
         return root_update_new(&context, on_root, agent, &setup->root_update, error);
 }
 
+static int start_wakeup(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        const WakeupContext context = {
+                .event = agent->event,
+                .clock = &clock_system,
+                .config = setup->config,
+                .identity = &setup->identity,
+                .aws = setup->aws,
+                .depot = setup->depot,
+                .root = setup->root,
+                .root_update = setup->root_update,
+                .apps = setup->apps,
+                .n_apps = setup->n_apps,
+        };
+
+        return setup->config->queue ? wakeup_new(&context, on_news, agent, &setup->wakeup, error) : 0;
+}
+
 static int start(Agent *agent, Error *error) {
         Setup *setup = &agent->setup;
         const DepotOptions options = { .event = agent->event, .aws = setup->aws };
@@ -235,6 +263,8 @@ static int start(Agent *agent, Error *error) {
                 r = start_launch(agent, error);
         if (r >= 0)
                 r = start_apps(agent, error);
+        if (r >= 0)
+                r = start_wakeup(agent, error);
         if (r < 0)
                 return r;
         agent->waiting[0] = '\0';
@@ -400,6 +430,13 @@ static json_t *launch_status(const Setup *setup) {
                          setup->launch ? launch_reason(setup->launch) : "");
 }
 
+/* NULL in JSON where there is no queue. */
+static json_t *wakeup_status_or_null(const Setup *setup) {
+        json_t *status;
+
+        return setup->wakeup && wakeup_status(setup->wakeup, &status) >= 0 ? status : json_null();
+}
+
 static int on_status(void *userdata, char **ret_json, Error *error) {
         const Agent *agent = userdata;
         const Setup *setup = &agent->setup;
@@ -408,10 +445,11 @@ static int on_status(void *userdata, char **ret_json, Error *error) {
 
         if (apps_status(agent, &apps) < 0)
                 return error_oom(error);
-        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o}", "agent_version", MUSTER_VERSION,
+        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o}", "agent_version", MUSTER_VERSION,
                          "instance", setup->identity.instance, "group", setup->identity.group, "depot",
                          setup->config ? setup->config->depot : NULL, "state", state_of(agent), "reason",
-                         agent->waiting, "apps", apps, "launch", launch_status(setup));
+                         agent->waiting, "apps", apps, "launch", launch_status(setup), "queue",
+                         wakeup_status_or_null(setup));
         *ret_json = json ? json_dumps(json, JSON_COMPACT) : NULL;
         return *ret_json ? 0 : error_oom(error);
 }

@@ -26,8 +26,11 @@ LIB_SRC += \
         agent/launch_state.c \
         agent/local_pin.c \
         agent/placement.c \
+        agent/queue.c \
+        agent/queue_held.c \
         agent/queue_message.c \
         agent/queue_route.c \
+        agent/queue_seen.c \
         agent/receive.c \
         agent/recheck.c \
         agent/record.c \
@@ -47,7 +50,8 @@ LIB_SRC += \
         agent/step_units.c \
         agent/step_verify.c \
         agent/target_watch.c \
-        agent/unpack_unit.c
+        agent/unpack_unit.c \
+        agent/wakeup.c
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
@@ -62,8 +66,11 @@ UNIT_TESTS += \
         test-instance_pin \
         test-launch \
         test-local_pin \
+        test-queue \
+        test-queue_held \
         test-queue_message \
         test-queue_route \
+        test-queue_seen \
         test-record \
         test-target_watch \
         test-target_watch-offers

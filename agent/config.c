@@ -8,6 +8,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/config.h"
+#include "agent/net/sqs_message.h"
 
 typedef enum KeyType {
         KEY_STRING,
@@ -78,12 +79,17 @@ static const KeyRow rows[] = {
                "how much space a deployment leaves free; auto: 5 % of the file system, at most 256M"),
         AMOUNT(reserve_inodes, KEY_NUMBER, auto_word, "auto", "a number, or auto",
                "how many inodes a deployment leaves free; auto: 5 % of the file system's, at most 10,000"),
+        AGENT(queue, KEY_STRING, NULL, "the name or the URL of an SQS queue",
+              "messages in it say when to look at the depot"),
+        AGENT(queue_shared, KEY_BOOLEAN, "yes", A_BOOLEAN,
+              "whether others look at the queue too; no: the depot is polled less often while the queue works"),
         AWS(region, KEY_NAME, NULL, "a region such as eu-central-1",
             "from AWS_REGION, AWS_DEFAULT_REGION or the instance metadata where it is not given"),
         AWS(endpoint_url, KEY_URL, NULL, A_URL, "endpoint of every service that has none of its own here"),
         AWS(s3_endpoint_url, KEY_URL, NULL, A_URL, "endpoint of S3"),
         AWS(autoscaling_endpoint_url, KEY_URL, NULL, A_URL, "endpoint of Auto Scaling"),
         AWS(sts_endpoint_url, KEY_URL, NULL, A_URL, "endpoint of STS"),
+        AWS(sqs_endpoint_url, KEY_URL, NULL, A_URL, "endpoint of SQS"),
         AWS(ca_bundle, KEY_PATH, NULL, A_PATH, "certificates to trust in place of the system's"),
         { { "aws", "s3_addressing", "auto", "auto, path or virtual",
             "auto: the bucket in the host name, but path style with an endpoint of your own" },
@@ -443,6 +449,11 @@ static int check_places(const Config *config, Error *error) {
         return 0;
 }
 
+static bool queue_is_valid(const char *queue) {
+        return string_starts_with(queue, "https://") || string_starts_with(queue, "http://") ||
+               sqs_queue_name_is_valid(queue);
+}
+
 int config_check(const Config *config, Error *error) {
         int r;
 
@@ -464,6 +475,10 @@ int config_check(const Config *config, Error *error) {
         if (config->poll_interval == 0 || config->report_interval == 0)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "[agent] poll_interval and report_interval must be more than 0");
+        if (config->queue && !queue_is_valid(config->queue))
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "[agent] queue is '%s', expected the name or the URL of an SQS queue",
+                                       config->queue);
         if (config->n_apps == 0)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "a depot is given but no app: add a section [app NAME]");

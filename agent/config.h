@@ -45,12 +45,15 @@ typedef struct Config {
         uint64_t keep_bytes;    /* UINT64_MAX: no limit */
         uint64_t reserve_bytes; /* UINT64_MAX: a part of the file system */
         uint64_t reserve_inodes;
+        char *queue; /* name or URL; NULL: none */
+        bool queue_shared;
 
         char *region;
         char *endpoint_url;
         char *s3_endpoint_url;
         char *autoscaling_endpoint_url;
         char *sts_endpoint_url;
+        char *sqs_endpoint_url;
         char *ca_bundle;
         int s3_addressing; /* S3Addressing */
 

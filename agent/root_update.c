@@ -15,6 +15,8 @@ struct RootUpdate {
         void *userdata;
         sd_event_source *timer;
         DepotOp *op;
+        bool asked; /* to look again while a look was on its way */
+        uint64_t begun, judged;
 };
 
 static int load(int dirfd, const char *path, const char *name, TrustRoot **ret, Error *error) {
@@ -80,9 +82,11 @@ static void on_root(DepotOp *op, int result, const Error *error, void *userdata)
         if (result < 0)
                 log_message(problem.fault == FAULT_HOST ? LOG_DEBUG : LOG_WARNING, NULL, NULL,
                             "trust root: %s", problem.message);
-        look_after(update, result < 0 ? RETRY_DELAY : ROOT_UPDATE_INTERVAL);
-        if (result > 0)
-                update->done(update, update->userdata);
+        if (result >= 0 || problem.fault != FAULT_HOST)
+                update->judged = update->begun;
+        look_after(update, update->asked ? 0 : result < 0 ? RETRY_DELAY : ROOT_UPDATE_INTERVAL);
+        update->asked = false;
+        update->done(update, result > 0, update->userdata);
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
@@ -91,6 +95,9 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         Error error = {};
         int r;
 
+        if (update->op)
+                return 0;
+        update->begun++;
         r = layout_root(trust_root_version(update->context.root) + 1, key, &error);
         if (r >= 0)
                 r = depot_get_start(update->context.depot, key, NULL, TRUST_ROOT_SIZE_MAX, on_root, update,
@@ -117,6 +124,18 @@ int root_update_new(const RootUpdateContext *context, RootUpdateDone done, void 
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(update);
         return 0;
+}
+
+uint64_t root_update_poll(RootUpdate *update) {
+        if (update->op)
+                update->asked = true;
+        else
+                look_after(update, 0);
+        return update->begun + 1;
+}
+
+bool root_update_has_looked(const RootUpdate *update, uint64_t look) {
+        return update->judged >= look;
 }
 
 RootUpdate *root_update_free(RootUpdate *update) {

@@ -14,8 +14,8 @@
 
 typedef struct RootUpdate RootUpdate;
 
-/* A later root has been kept: the one in use is to be loaded anew. */
-typedef void (*RootUpdateDone)(RootUpdate *update, void *userdata);
+/* A look has ended. KEPT: a later root was found, and the one in use is to be loaded anew. */
+typedef void (*RootUpdateDone)(RootUpdate *update, bool kept, void *userdata);
 
 typedef struct RootUpdateContext {
         sd_event *event;
@@ -28,6 +28,10 @@ typedef struct RootUpdateContext {
 /* Looks at once, and then every ROOT_UPDATE_INTERVAL. What the context points to must stay. */
 int root_update_new(const RootUpdateContext *context, RootUpdateDone done, void *userdata, RootUpdate **ret,
                     Error *error);
+/* Looks now, as target_watch_poll() and target_watch_has_looked() do. */
+uint64_t root_update_poll(RootUpdate *update);
+bool root_update_has_looked(const RootUpdate *update, uint64_t look);
+
 RootUpdate *root_update_free(RootUpdate *update);
 DEFINE_CLEANUP(RootUpdate *, root_update_free)
 

@@ -108,6 +108,16 @@ static const char *reason_of(const json_t *status, const char *state) {
                        : reason;
 }
 
+static void print_queue(const View *view, const json_t *queue) {
+        const char *reason = text_of(queue, "reason");
+
+        if (!json_is_object(queue))
+                return;
+        fprintf(view->stream, "queue     %s%s: %s%s%s\n", text_of(queue, "queue") ?: "-",
+                json_is_true(json_object_get(queue, "shared")) ? " (shared)" : "",
+                text_of(queue, "state") ?: "-", reason ? ", " : "", reason ?: "");
+}
+
 static void print_head(const View *view, const json_t *status) {
         const char *state = text_of(status, "state") ?: "-", *group = text_of(status, "group");
         const char *reason = reason_of(status, state);
@@ -116,6 +126,7 @@ static void print_head(const View *view, const json_t *status) {
         fprintf(view->stream, "instance  %s%s%s, musterd %s\n", text_of(status, "instance") ?: "-",
                 group ? " in group " : "", group ?: "", text_of(status, "agent_version") ?: "-");
         fprintf(view->stream, "depot     %s\n", text_of(status, "depot") ?: "none yet: see muster.conf(5)");
+        print_queue(view, json_object_get(status, "queue"));
         fprintf(view->stream, "state     %s%s%s%s%s\n", style_of_state(view, state), state, view->style->off,
                 reason ? ": " : "", reason ?: "");
         if (!text_of(launch, "hook"))

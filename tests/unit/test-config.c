@@ -192,6 +192,8 @@ static void test_check(_unused_ void **state) {
                   "expected s3://BUCKET[/PREFIX] or file:///FOLDER" },
                 { "[agent]\ndepot = s3://bucket\ngroup = a b\n[app a]\n", "expected a name, tag:KEY or" },
                 { "[agent]\ndepot = s3://bucket\n", "add a section [app NAME]" },
+                { "[agent]\ndepot = s3://bucket\nqueue = a/b\n[app a]\n",
+                  "queue is 'a/b', expected the name or the URL of an SQS queue" },
                 { "[agent]\ndepot = s3://bucket\npoll_interval = 0\n[app a]\n", "must be more than 0" },
         };
 

@@ -39,10 +39,12 @@ static void test_status(_unused_ void **state) {
                 "\"apps\":[{\"app\":\"api\",\"required\":true,\"state\":\"good\",\"version\":\"1.4.2\",\"serial\":18,"
                 "\"since\":\"2025-12-31T21:00:00Z\",\"deployment\":null,\"last_failure\":{\"version\":\"1.4.1\",\"step\":"
                 "\"HEALTH\",\"reason\":\"no\\nanswer\",\"at\":\"2025-12-30T00:00:00Z\"}}],"
-                "\"launch\":{\"hook\":\"launch\",\"state\":\"waiting\",\"reason\":\"api is on its way\"}}");
+                "\"launch\":{\"hook\":\"launch\",\"state\":\"waiting\",\"reason\":\"api is on its way\"},"
+                "\"queue\":{\"queue\":\"prod\",\"shared\":true,\"state\":\"failing\",\"reason\":\"no answer\"}}");
 
         assert_string_equal(text, "instance  i-1 in group prod, musterd 1.0\n"
                                   "depot     s3://d\n"
+                                  "queue     prod (shared): failing, no answer\n"
                                   "state     ready\n"
                                   "launch    hook launch: waiting, api is on its way\n"
                                   "\n"

@@ -10,7 +10,7 @@ _CONFIGURATION = """[agent]
 depot = s3://{bucket}/depot
 group = {group}
 poll_interval = {poll_interval}
-
+{agent}
 [launch]
 hook = muster
 {launch}
@@ -68,12 +68,19 @@ class Muster:
     def bucket(self):
         return self._bucket
 
-    def template(self, group, launch="", poll_interval="2s"):
-        """launch: further lines of the section [launch]."""
+    def _configuration(self, group, launch="", poll_interval="2s", agent=""):
+        return _CONFIGURATION.format(bucket=self._bucket, group=group, launch=launch, poll_interval=poll_interval,
+                                     agent=agent)
+
+    def template(self, group, **more):
+        """launch, agent: further lines of these sections."""
         root = (self._folder / "root.json").read_text()
-        configuration = _CONFIGURATION.format(bucket=self._bucket, group=group, launch=launch,
-                                              poll_interval=poll_interval)
-        return Template(user_data=_USER_DATA.format(root=root, configuration=configuration))
+        return Template(user_data=_USER_DATA.format(root=root, configuration=self._configuration(group, **more)))
+
+    def install(self, instance, group, **more):
+        """Configures muster on an instance of no group."""
+        instance.put("/etc/muster/root.json", self._folder / "root.json")
+        instance.put("/etc/muster/muster.conf", self._configuration(group, **more).replace("hook = muster\n", ""))
 
     @staticmethod
     def reason(instance, version):

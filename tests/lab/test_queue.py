@@ -1,0 +1,199 @@
+"""musterd and its queue: the depot is looked at once in an hour and at the start, so whatever happens after that, a message has
+brought about."""
+
+import json
+import random
+
+import pytest
+from rig import faults, goapp
+from rig.host import wait_for
+from rig.operator import Muster
+
+GROUP = "prod"
+TARGET = "depot/apps/api/groups/prod/target.json"
+FAILING = "MESSAGE_ID=c22614bd5c7347b59998c1d01b4fab39"
+NOT_UNDERSTOOD = "MESSAGE_ID=c745976df87145638970a68cae69623d"
+HINT = json.dumps({"muster": "changed", "app": "api", "group": GROUP})
+
+
+@pytest.fixture
+def muster(lab, cloud):
+    lab.require_package()
+    made = Muster(lab.layers[0] / "usr/bin/muster")
+    made.prepare(cloud)
+    return made
+
+
+class Woken:
+    """An instance with version 1.0.0 in service, and the queue that it watches."""
+
+    def __init__(self, cloud, muster, instance, folder):
+        self.cloud, self.muster, self.instance, self._folder = cloud, muster, instance, folder
+        self.sqs = cloud.client("sqs")
+        self.name = f"queue-{instance.id}"
+        self.url = self.sqs.create_queue(QueueName=self.name)["QueueUrl"]
+        cloud.attach(instance)
+        instance.boot()
+
+    def start(self, shared="no"):
+        self.publish("1.0.0")
+        self.muster.install(self.instance, GROUP, poll_interval="1h", agent=f"queue = {self.name}\nqueue_shared = {shared}\n")
+        self.wait("1.0.0")
+
+    def publish(self, version):
+        self.muster.publish(goapp.build(self._folder, version), version)
+        self.muster.set_target(GROUP, version)
+
+    def send(self, body):
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=body if isinstance(body, str) else json.dumps(body))
+
+    def status(self):
+        return json.loads(self.instance.run("muster", "status", "--json").out)
+
+    def wait(self, version):
+        def reached():
+            apps = self.status()["apps"]
+            return apps and apps[0]["state"] == "good" and apps[0]["version"] == version
+        wait_for(reached, 60, f"version {version}")
+
+    def wait_state(self, state):
+        wait_for(lambda: (self.status()["queue"] or {}).get("state") == state, 90, f"the queue to be {state}")
+
+    def left(self):
+        """How many messages are still there, delivered or not."""
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
+        return int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
+
+    def entries(self, message_id):
+        return self.instance.run("journalctl", "-u", "musterd", "-o", "cat", message_id).out.splitlines()
+
+
+@pytest.fixture
+def woken(cloud, muster, new_instance, tmp_path):
+    return Woken(cloud, muster, new_instance(), tmp_path)
+
+
+def object_event(bucket, key=TARGET):
+    return {"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+                         "s3": {"bucket": {"name": bucket}, "object": {"key": key, "sequencer": "0A"}}}]}
+
+
+def from_sns(message):
+    return {"Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:eu-central-1:123456789012:prod",
+            "Message": json.dumps(message), "SignatureVersion": "1", "Signature": "Zm9yZ2Vk"}
+
+
+def from_eventbridge(source, kind, detail):
+    return {"version": "0", "id": "x", "detail-type": kind, "source": source, "detail": detail}
+
+
+def test_hint(woken):
+    woken.start()
+    woken.publish("2.0.0")
+    woken.send(HINT)
+    woken.wait("2.0.0")
+    wait_for(lambda: woken.left() == 0, 30, "the message to be removed")
+    queue = woken.status()["queue"]
+    assert (queue["state"], queue["shared"], queue["received"], queue["removed"]) == ("healthy", False, 1, 1)
+    assert f"queue     {woken.name}: healthy" in woken.instance.run("muster", "status").out
+
+
+def test_events_of_s3(woken):
+    """The same news in every shape in which AWS delivers it."""
+    woken.start()
+    bucket = woken.muster.bucket
+    events = [object_event(bucket), from_sns(object_event(bucket)),
+              from_eventbridge("aws.s3", "Object Created", {"bucket": {"name": bucket}, "object": {"key": TARGET}})]
+    for number, event in enumerate(events, 2):
+        woken.publish(f"{number}.0.0")
+        woken.send(event)
+        woken.wait(f"{number}.0.0")
+    wait_for(lambda: woken.left() == 0, 30, "the messages to be removed")
+
+
+def test_signed_target(woken):
+    """A message can carry the target itself, when the depot cannot be read."""
+    woken.start()
+    old = woken.cloud.read(woken.muster.bucket, TARGET).decode()
+    woken.publish("2.0.0")
+    new = woken.cloud.read(woken.muster.bucket, TARGET).decode()
+    with woken.cloud.fault(faults.access_denied(), service="s3", path="target.json$"):
+        woken.send(new)
+        wait_for(lambda: woken.status()["apps"][0]["serial"] == 2, 30, "the target to be accepted")
+    woken.send(old)  # somebody plays it again
+    woken.send(new.replace('"sig":"', '"sig":"AAAA'))
+    woken.send(HINT)
+    woken.wait("2.0.0")
+    wait_for(lambda: woken.left() == 1, 30, "all but the forged one to be removed")
+    assert woken.status()["apps"][0]["serial"] == 2
+    assert len(woken.entries(NOT_UNDERSTOOD)) == 1
+
+
+def test_shared_queue(woken):
+    """What is for others goes back at once, for somebody else to receive."""
+    woken.start(shared="yes")
+    other = json.dumps({"muster": "changed", "app": "api", "group": "staging"})
+    woken.send(other)
+    wait_for(lambda: woken.status()["queue"]["given_back"] > 0, 30, "it to be given back")
+    woken.instance.run("systemctl", "stop", "musterd")
+
+    def received():
+        answer = woken.sqs.receive_message(QueueUrl=woken.url, WaitTimeSeconds=1)
+        return [message["Body"] for message in answer.get("Messages", [])] == [other]
+    wait_for(received, 90, "it to be there again")
+
+
+def test_out_of_reach(woken):
+    """A network without SQS: a deployment as ever, and one line."""
+    with woken.cloud.fault(faults.reset(), service="sqs"):
+        woken.start()
+        woken.wait_state("failing")
+        assert len(woken.entries(FAILING)) == 1
+        woken.publish("2.0.0")
+        woken.instance.run("busctl", "call", "org.muster.Agent1", "/org/muster/Agent1", "org.muster.Agent1", "Poll")
+        woken.wait("2.0.0")
+        assert len(woken.entries(FAILING)) == 1
+    woken.wait_state("healthy")
+    woken.publish("3.0.0")
+    woken.send(HINT)
+    woken.wait("3.0.0")
+
+
+def test_no_permission_to_remove(woken):
+    """Messages come again, which is said once and does no harm."""
+    woken.start()
+    with woken.cloud.fault(faults.access_denied(), service="sqs", action="DeleteMessageBatch") as fault:
+        woken.send(HINT)
+        woken.send(HINT)
+        wait_for(lambda: fault.hits > 0, 30, "musterd to try")
+        wait_for(lambda: "AccessDenied" in woken.status()["queue"]["reason"], 30, "the reason")
+        assert woken.status()["queue"]["state"] == "healthy"
+    assert len(woken.entries(FAILING)) == 1
+
+
+def test_flood(woken):
+    """A thousand messages of every shape, the good one last: it is acted on, and memory stays what it was."""
+    woken.start()
+    bucket = woken.muster.bucket
+    lifecycle = {"LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING", "AutoScalingGroupName": "other",
+                 "LifecycleHookName": "h", "EC2InstanceId": "i-other", "LifecycleActionToken": "t"}
+    shapes = [HINT, json.dumps({"muster": "changed", "app": "other"}), "no JSON at all", "[" * 5000,
+              json.dumps(object_event(bucket)), json.dumps(object_event("foreign")), json.dumps(from_sns(lifecycle)),
+              json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"}), json.dumps({"payloadType": "x", "payload": ""}),
+              json.dumps(from_eventbridge("aws.health", "x", {})), "x" * (256 * 1024)]
+    understood = [HINT, *shapes[1:2], *shapes[4:8]]
+    random.seed(4)
+    bodies = [random.choice(shapes[:10]) for _ in range(980)] + [shapes[10]] * 20
+    random.shuffle(bodies)
+    for start in range(0, len(bodies), 10):
+        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[start:start + 10])]
+        for entry in ([entries] if sum(len(e["MessageBody"]) for e in entries) < 200_000 else [[e] for e in entries]):
+            woken.sqs.send_message_batch(QueueUrl=woken.url, Entries=entry)
+    woken.publish("2.0.0")
+    woken.send(HINT)
+    woken.wait("2.0.0")
+    bad = sum(body not in understood for body in bodies)
+    wait_for(lambda: woken.left() == bad, 120, f"all but the {bad} that cannot be understood to be removed")
+    assert len(woken.entries(NOT_UNDERSTOOD)) <= 12
+    peak = int(woken.instance.sh("sed -n 's/^VmHWM:[^0-9]*//p' /proc/$(systemctl show -P MainPID musterd)/status").out.split()[0])
+    assert peak < 64 * 1024

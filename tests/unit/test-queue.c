@@ -1,0 +1,461 @@
+#include <string.h>
+
+#include "agent/base/strv.h"
+#include "agent/net/sqs.h"
+#include "agent/queue.h"
+#include "tests/unit/http-server.h"
+#include "tests/unit/test.h"
+
+#define MESSAGES_MAX 1024
+#define HINT(app) "{\"muster\":\"changed\",\"app\":\"" app "\"}"
+#define FOREIGN HINT("other")
+#define TARGET "{\"payloadType\":\"application/vnd.muster.target.v1+json\",\"payload\":\"\"}"
+#define TEST_EVENT "{\"Event\":\"s3:TestEvent\"}"
+
+typedef enum Where {
+        IN_QUEUE,
+        IN_FLIGHT,
+        REMOVED,
+} Where;
+
+/* A queue on the test's own server, and whatever it wakes up. */
+typedef struct Fixture {
+        sd_event *event;
+        AwsContext *aws;
+        TestServer *server;
+        Queue *queue;
+        const char *bodies[MESSAGES_MAX];
+        Where where[MESSAGES_MAX];
+        unsigned deliveries[MESSAGES_MAX], given_back, set_aside;
+        size_t n;
+        int status;     /* that everything is answered with, 0: as it should be */
+        bool too_large; /* ten at once are */
+        bool asleep;    /* an empty long poll is under way */
+        unsigned looks[3], judged[3];
+        int offered; /* what offer() says */
+        ErrorFault offer_fault;
+        unsigned n_offers, n_told, n_changed;
+        uint64_t now;
+} Fixture;
+
+static uint64_t fake_boottime(void *userdata) {
+        Fixture *f = userdata;
+
+        return f->now;
+}
+
+/* SQS */
+
+static json_t *deliver(Fixture *f, size_t i) {
+        char number[16];
+
+        snprintf(number, sizeof(number), "%zu", i);
+        f->where[i] = IN_FLIGHT;
+        f->deliveries[i]++;
+        return json_pack("{s:s, s:s, s:s}", "MessageId", number, "ReceiptHandle", number, "Body",
+                         f->bodies[i]);
+}
+
+static void answer_receive(Fixture *f, const json_t *input, TestReply *reply) {
+        json_int_t max = json_integer_value(json_object_get(input, "MaxNumberOfMessages"));
+        json_auto_t *messages = json_array(), *answer = NULL;
+        _cleanup_free_ char *text = NULL;
+
+        if (f->too_large && max > 1) {
+                text = malloc(SQS_RESPONSE_MAX + 2);
+                memset(text, ' ', SQS_RESPONSE_MAX + 1);
+                text[SQS_RESPONSE_MAX + 1] = '\0';
+                test_reply(reply, 200, "", text);
+                return;
+        }
+        for (size_t i = 0; i < f->n && json_array_size(messages) < (size_t) max; i++)
+                if (f->where[i] == IN_QUEUE)
+                        json_array_append_new(messages, deliver(f, i));
+        if (json_array_size(messages) == 0 &&
+            json_integer_value(json_object_get(input, "WaitTimeSeconds")) > 0) {
+                reply->fault = TEST_FAULT_SILENT;
+                f->asleep = true;
+                return;
+        }
+        answer = json_pack("{s:O}", "Messages", messages);
+        text = json_dumps(answer, 0);
+        test_reply(reply, 200, "", text);
+}
+
+static void answer_batch(Fixture *f, const json_t *input, Where to, TestReply *reply) {
+        const json_t *entry;
+        size_t i;
+
+        json_array_foreach((json_t *) json_object_get(input, "Entries"), i, entry) {
+                size_t number = strtoul(json_string_value(json_object_get(entry, "ReceiptHandle")), NULL, 10);
+                json_int_t timeout = json_integer_value(json_object_get(entry, "VisibilityTimeout"));
+
+                assert_int_equal(f->where[number], IN_FLIGHT);
+                f->where[number] = to;
+                f->given_back += to == IN_QUEUE && timeout == 0;
+                f->set_aside += to == IN_QUEUE && timeout > QUEUE_VISIBILITY;
+                if (to == IN_QUEUE)
+                        f->where[number] = IN_FLIGHT; /* another instance takes it */
+        }
+        test_reply(reply, 200, "", "{}");
+}
+
+static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
+        _cleanup_free_ char *target = test_request_header(request, "X-Amz-Target");
+        json_auto_t *input = json_loadb(request->body, request->body_size, 0, NULL);
+        Fixture *f = userdata;
+
+        if (f->status > 0)
+                test_reply(reply, f->status, "", "{\"__type\":\"x#AccessDenied\",\"message\":\"no\"}");
+        else if (strcmp(target, "AmazonSQS.GetQueueUrl") == 0)
+                test_reply(reply, 200, "", "{\"QueueUrl\":\"http://127.0.0.1/1/prod\"}");
+        else if (strcmp(target, "AmazonSQS.ReceiveMessage") == 0)
+                answer_receive(f, input, reply);
+        else
+                answer_batch(f, input, strstr(target, "Delete") ? REMOVED : IN_QUEUE, reply);
+}
+
+/* Whom it wakes up */
+
+static uint64_t on_look(void *userdata, size_t watcher) {
+        Fixture *f = userdata;
+
+        return ++f->looks[watcher];
+}
+
+static bool on_has_looked(void *userdata, size_t watcher, uint64_t look) {
+        Fixture *f = userdata;
+
+        return f->judged[watcher] >= look;
+}
+
+static int on_offer(void *userdata, const char *envelope, size_t size, Error *error) {
+        Fixture *f = userdata;
+
+        f->n_offers++;
+        assert_int_equal(size, strlen(TARGET));
+        assert_memory_equal(envelope, TARGET, size);
+        return f->offered < 0 ? error_set_fault(error, f->offered, f->offer_fault, "refused") : f->offered;
+}
+
+static void on_tell(void *userdata, const QueueNotice *notice) {
+        Fixture *f = userdata;
+
+        assert_string_equal(notice->instance, "i-1");
+        f->n_told++;
+}
+
+static void on_changed(void *userdata) {
+        Fixture *f = userdata;
+
+        f->n_changed++;
+}
+
+static const QueueHandlers handlers = { on_look, on_has_looked, on_offer, on_tell, on_changed };
+
+static int setup(void **state) {
+        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
+                                (char *) "AWS_DEFAULT_REGION=us-east-1", NULL };
+        AwsOptions options = { .environment = environment, .attempts_max = 1 };
+        Fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        f->now = 1000 * USEC_PER_SEC;
+        assert_true(sd_event_new(&f->event) >= 0);
+        f->server = test_server_new(f->event, handle, f);
+        options.endpoint_url = test_server_url(f->server);
+        assert_int_equal(aws_context_new(f->event, &options, &f->aws, NULL), 0);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        queue_free(f->queue);
+        aws_context_free(f->aws);
+        test_server_free(f->server);
+        sd_event_unref(f->event);
+        free(f);
+        return 0;
+}
+
+static void put(Fixture *f, const char *body) {
+        assert_true(f->n < MESSAGES_MAX);
+        f->bodies[f->n++] = body;
+}
+
+static Clock clock_of(Fixture *f) {
+        return (Clock){ fake_boottime, fake_boottime, f };
+}
+
+/* NAME: the queue's. Runs it until it sleeps. */
+static void run(Fixture *f, const char *name, bool shared) {
+        static const QueueApp apps[] = { { "api", "prod" }, { "web", "prod" } };
+        static Clock clock;
+        const QueueContext context = {
+                .event = f->event,
+                .clock = &clock,
+                .aws = f->aws,
+                .name = name,
+                .shared = shared,
+                .self = { "i-1", "s3://depot", apps, ELEMENTSOF(apps) },
+        };
+
+        clock = clock_of(f);
+        assert_int_equal(queue_new(&context, &handlers, f, &f->queue, NULL), 0);
+        test_wait(f->event, &f->asleep);
+}
+
+static void wait_removed(Fixture *f, size_t i) {
+        for (int rounds = 0; rounds < 1000 && f->where[i] != REMOVED; rounds++)
+                assert_true(sd_event_run(f->event, 10000) >= 0);
+        assert_int_equal(f->where[i], REMOVED);
+}
+
+static void drain(Fixture *f) {
+        for (int rounds = 0; rounds < 20; rounds++)
+                assert_true(sd_event_run(f->event, 5000) >= 0);
+}
+
+static void test_removed_once_known(void **state) {
+        Fixture *f = *state;
+
+        put(f, HINT("api"));
+        run(f, "http://127.0.0.1/1/prod", false);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
+        assert_int_equal(f->looks[0], 1);
+        assert_int_equal(f->looks[1], 0);
+        queue_looked(f->queue);
+        drain(f);
+        assert_int_equal(f->where[0], IN_FLIGHT);
+        f->judged[0] = 1;
+        queue_looked(f->queue);
+        wait_removed(f, 0);
+        assert_true(queue_is_reliable(f->queue));
+}
+
+static void test_name_is_asked_for(void **state) {
+        Fixture *f = *state;
+
+        run(f, "prod", false);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
+        assert_false(queue_is_reliable(f->queue)); /* nobody has sent anything yet */
+}
+
+static void test_root(void **state) {
+        Fixture *f = *state;
+
+        put(f,
+            "{\"Records\":[{\"eventVersion\":\"2.1\",\"eventSource\":\"aws:s3\",\"s3\":{\"bucket\":{\"name\":"
+            "\"depot\"},\"object\":{\"key\":\"root/2.json\"}}}]}");
+        run(f, "http://127.0.0.1/1/prod", false);
+        assert_int_equal(f->looks[0], 0);
+        assert_int_equal(f->looks[2], 1);
+        f->judged[2] = 1;
+        queue_looked(f->queue);
+        wait_removed(f, 0);
+}
+
+static void test_foreign(void **state) {
+        Fixture *f = *state;
+
+        put(f, FOREIGN);
+        put(f, TEST_EVENT);
+        run(f, "http://127.0.0.1/1/prod", true);
+        wait_removed(f, 1);
+        drain(f);
+        assert_int_equal(f->given_back, 1);
+        assert_int_equal(f->where[0], IN_FLIGHT);
+        assert_false(queue_is_reliable(f->queue));
+}
+
+static void test_foreign_in_own_queue(void **state) {
+        Fixture *f = *state;
+
+        put(f, FOREIGN);
+        run(f, "http://127.0.0.1/1/prod", false);
+        wait_removed(f, 0);
+        assert_int_equal(f->given_back, 0);
+        assert_int_equal(f->looks[0] + f->looks[1] + f->looks[2], 0);
+}
+
+static json_int_t count(const Fixture *f, const char *name) {
+        json_auto_t *status = NULL;
+
+        assert_int_equal(queue_status(f->queue, &status), 0);
+        return json_integer_value(json_object_get(status, name));
+}
+
+static void test_not_understood(void **state) {
+        Fixture *f = *state;
+
+        put(f, "hello");
+        put(f, "{}");
+        run(f, "http://127.0.0.1/1/prod", true);
+        drain(f);
+        assert_int_equal(f->where[0], IN_FLIGHT);
+        assert_int_equal(f->where[1], IN_FLIGHT);
+        assert_int_equal(f->given_back, 0);
+        assert_int_equal(f->set_aside, 2);
+        assert_int_equal(count(f, "not_understood"), 2);
+}
+
+static void test_offers(void **state) {
+        static const struct {
+                int offered;
+                ErrorFault fault;
+                bool removed, given_back;
+                json_int_t not_understood;
+        } cases[] = {
+                { 0, FAULT_UNKNOWN, true, false, 0 },
+                { QUEUE_OFFER_FOREIGN, FAULT_UNKNOWN, false, true, 0 },
+                { -EKEYREJECTED, FAULT_INPUT, false, false, 1 },
+                { -ENOSPC, FAULT_HOST, false, false, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Fixture *f;
+
+                assert_int_equal(setup((void **) &f), 0);
+                f->offered = cases[i].offered;
+                f->offer_fault = cases[i].fault;
+                put(f, TARGET);
+                run(f, "http://127.0.0.1/1/prod", true);
+                drain(f);
+                assert_int_equal(f->n_offers, 1);
+                assert_int_equal(f->where[0] == REMOVED, cases[i].removed);
+                assert_int_equal(f->given_back, cases[i].given_back);
+                assert_int_equal(count(f, "not_understood"), cases[i].not_understood);
+                assert_int_equal(teardown((void **) &f), 0);
+        }
+        (void) state;
+}
+
+static void test_lifecycle(void **state) {
+        Fixture *f = *state;
+        static const char terminates[] =
+                "{\"LifecycleTransition\":\"autoscaling:EC2_INSTANCE_TERMINATING\",\"AutoScalingGroupName\":\"g\","
+                "\"LifecycleHookName\":\"h\",\"EC2InstanceId\":\"i-1\"}";
+
+        put(f, terminates);
+        run(f, "http://127.0.0.1/1/prod", true);
+        wait_removed(f, 0);
+        assert_int_equal(f->n_told, 1);
+}
+
+/* Two hints within a second make one look now and one later, and the second message waits for that. */
+static void test_looks_are_spaced(void **state) {
+        Fixture *f = *state;
+
+        for (int i = 0; i < 30; i++)
+                put(f, HINT("api"));
+        run(f, "http://127.0.0.1/1/prod", false);
+        assert_int_equal(f->looks[0], 1);
+        f->judged[0] = 1;
+        queue_looked(f->queue);
+        for (size_t i = 0; i < 10; i++)
+                wait_removed(f, i);
+        drain(f);
+        assert_int_equal(f->where[29], IN_FLIGHT);
+        f->now += QUEUE_LOOK_INTERVAL;
+        for (int rounds = 0; rounds < 1000 && f->looks[0] < 2; rounds++)
+                assert_true(sd_event_run(f->event, 10000) >= 0);
+        assert_int_equal(f->looks[0], 2);
+        f->judged[0] = 2;
+        queue_looked(f->queue);
+        for (size_t i = 10; i < 30; i++)
+                wait_removed(f, i);
+}
+
+/* Everything that may come, a thousand times: what is good is acted on, the rest stays where it belongs. */
+static void test_flood(void **state) {
+        static const char *const bodies[] = {
+                HINT("api"), FOREIGN, "hello", TEST_EVENT, TARGET, HINT("web")
+        };
+        Fixture *f = *state;
+
+        f->offered = -EKEYREJECTED;
+        f->offer_fault = FAULT_INPUT;
+        for (size_t i = 0; i < 1000; i++)
+                put(f, bodies[i % ELEMENTSOF(bodies)]);
+        run(f, "http://127.0.0.1/1/prod", true);
+        for (int rounds = 0; rounds < 100 && (f->looks[0] < 2 || f->looks[1] < 2); rounds++) {
+                f->now += QUEUE_LOOK_INTERVAL;
+                assert_true(sd_event_run(f->event, 100000) >= 0);
+        }
+        f->judged[0] = f->looks[0];
+        f->judged[1] = f->looks[1];
+        queue_looked(f->queue);
+        for (size_t i = 0; i < 1000; i++) {
+                const char *body = f->bodies[i];
+
+                if (strcmp(body, HINT("api")) == 0 || strcmp(body, TEST_EVENT) == 0 ||
+                    strcmp(body, HINT("web")) == 0)
+                        wait_removed(f, i);
+                else
+                        assert_int_equal(f->where[i], IN_FLIGHT);
+        }
+        assert_true(f->looks[0] <= 3 && f->looks[1] <= 3);
+        assert_int_equal(f->n_offers, 166);
+        assert_int_equal(count(f, "received"), 1000);
+}
+
+static void test_out_of_reach(void **state) {
+        Fixture *f = *state;
+
+        f->status = 403;
+        f->asleep = false;
+        put(f, HINT("api"));
+        {
+                static const QueueApp apps[] = { { "api", "prod" } };
+                static Clock clock;
+                const QueueContext context = { f->event, &clock, f->aws,
+                                               "prod",   false,  { "i-1", "s3://d", apps, 1 } };
+
+                clock = clock_of(f);
+                assert_int_equal(queue_new(&context, &handlers, f, &f->queue, NULL), 0);
+        }
+        while (test_server_requests(f->server) < 2)
+                assert_true(sd_event_run(f->event, 100000) >= 0);
+        assert_int_equal(queue_state(f->queue), QUEUE_FAILING);
+        assert_int_equal(f->n_changed, 1); /* one line for as long as it lasts */
+        f->status = 0;
+        test_wait(f->event, &f->asleep);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
+        assert_int_equal(f->n_changed, 2);
+        assert_int_equal(f->looks[0], 1);
+}
+
+static void test_too_large_together(void **state) {
+        Fixture *f = *state;
+
+        f->too_large = true;
+        put(f, TEST_EVENT);
+        put(f, TEST_EVENT);
+        run(f, "http://127.0.0.1/1/prod", false);
+        wait_removed(f, 0);
+        wait_removed(f, 1);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_removed_once_known),
+                TEST(test_name_is_asked_for),
+                TEST(test_root),
+                TEST(test_foreign),
+                TEST(test_foreign_in_own_queue),
+                TEST(test_not_understood),
+                cmocka_unit_test(test_offers),
+                TEST(test_lifecycle),
+                TEST(test_looks_are_spaced),
+                TEST(test_flood),
+                TEST(test_out_of_reach),
+                TEST(test_too_large_together),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -112,8 +112,12 @@ static void wait_for(Agent *agent, int priority, const char *what) {
         bus_service_changed(agent->bus);
 }
 
+/* The configuration stays, so that the status can say what the agent was told. */
 static void give_up_for_now(Agent *agent, const Error *error) {
+        Config *config = TAKE_PTR(agent->setup.config);
+
         setup_deinit(&agent->setup);
+        agent->setup.config = config;
         wait_for(agent, LOG_ERR, error->message);
         build_after(agent, agent->retry_delay);
         agent->retry_delay = MIN(agent->retry_delay * 2, RETRY_MAX);

@@ -9,6 +9,7 @@
 #include <systemd/sd-journal.h>
 
 #include "agent/base/log.h"
+#include "agent/base/utf8.h"
 
 #define LOG_TEXT_MAX 2048U
 #define LOG_FIELDS_MAX 8U
@@ -71,6 +72,8 @@ void log_message(int priority, const char *message_id, const LogFields *fields, 
         va_start(arguments, format);
         (void) vsnprintf(text + n, sizeof(text) - n, format, arguments);
         va_end(arguments);
+        utf8_make_printable(text,
+                            strlen(text)); /* what has an escape in it, journalctl shows as "blob data" */
         if (stderr_is_journal())
                 send_to_journal(priority, message_id, fields, text);
         else

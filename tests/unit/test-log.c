@@ -61,6 +61,12 @@ static void test_app(void **state) {
         assert_logged(state, "api: deployed\nno app\n");
 }
 
+/* What a hook or a server wrote into a reason does not reach a terminal as it is. */
+static void test_printable(void **state) {
+        log_info("a \033[2J b \xff c");
+        assert_logged(state, "a ?[2J b ? c\n");
+}
+
 static void test_keeps_errno(void **state) {
         errno = EXDEV;
         log_info("x");
@@ -106,6 +112,7 @@ int main(void) {
                 TEST(test_text),
                 TEST(test_priority),
                 TEST(test_app),
+                TEST(test_printable),
                 TEST(test_keeps_errno),
                 TEST(test_cut),
                 TEST(test_stream_elsewhere),

@@ -25,6 +25,7 @@ struct HttpClient {
         sd_event *event;
         CurlLoop *loop;
         char *ca_bundle;
+        HttpTrust trust;
         char *user_agent;
         HttpTransfer *transfers; /* all of them */
         bool curl_is_up;
@@ -35,6 +36,7 @@ struct HttpTransfer {
         HttpTransfer *next;
         TransferState state;
         CURL *easy;
+        HttpTrust trust;
         struct curl_slist *sent_headers;
         char curl_detail[CURL_ERROR_SIZE];
         char *peer;
@@ -129,6 +131,22 @@ static void explain_failure(HttpTransfer *transfer, CURLcode code) {
         transfer->result = http_failure_explain(&failure, &transfer->error);
 }
 
+static void transfer_run(HttpTransfer *transfer) {
+        transfer->state = TRANSFER_RUNNING;
+        if (curl_loop_add(transfer->client->loop, transfer->easy) == 0)
+                return;
+        transfer->result = error_oom(&transfer->error);
+        transfer_end(transfer);
+}
+
+/* The folder knows nobody who vouches for the peer. The bundle may: some add to it by hand, and a folder may have no
+ * hashes. Nothing of the request has been sent yet. */
+static void try_bundle(HttpTransfer *transfer) {
+        transfer->trust = transfer->client->trust = HTTP_TRUST_BUNDLE;
+        http_easy_set_trust(transfer->easy, HTTP_TRUST_BUNDLE, NULL);
+        transfer_run(transfer);
+}
+
 static void on_ended(CURL *easy, CURLcode code, _unused_ void *userdata) {
         HttpTransfer *transfer = NULL;
 
@@ -137,16 +155,12 @@ static void on_ended(CURL *easy, CURLcode code, _unused_ void *userdata) {
                 transfer_destroy(transfer);
                 return;
         }
+        if (code == CURLE_PEER_FAILED_VERIFICATION && transfer->trust == HTTP_TRUST_FOLDER) {
+                try_bundle(transfer);
+                return;
+        }
         if (transfer->result == 0 && code != CURLE_OK)
                 explain_failure(transfer, code);
-        transfer_end(transfer);
-}
-
-static void transfer_run(HttpTransfer *transfer) {
-        transfer->state = TRANSFER_RUNNING;
-        if (curl_loop_add(transfer->client->loop, transfer->easy) == 0)
-                return;
-        transfer->result = error_oom(&transfer->error);
         transfer_end(transfer);
 }
 
@@ -320,9 +334,11 @@ static int set_easy(HttpTransfer *transfer, const HttpRequest *request) {
                 .timeouts = transfer->timeouts,
                 .headers = transfer->sent_headers,
                 .user_agent = client->user_agent,
+                .trust = client->trust,
                 .ca_bundle = client->ca_bundle,
         };
 
+        transfer->trust = client->trust;
         transfer->easy = http_easy_new(&options);
         if (!transfer->easy)
                 return -ENOMEM;
@@ -422,6 +438,7 @@ static int copy_options(HttpClient *client, const HttpOptions *options) {
         const char *agent = options && options->user_agent ? options->user_agent : "muster/" MUSTER_VERSION;
         int r;
 
+        client->trust = http_easy_first_trust(options ? options->ca_bundle : NULL);
         r = string_set(&client->user_agent, agent);
         return r < 0 ? r : string_set(&client->ca_bundle, options ? options->ca_bundle : NULL);
 }

@@ -29,6 +29,22 @@ static long timeout_msec(uint64_t usec) {
 
 #define SET(option, value) (void) curl_easy_setopt(easy, (option), (value))
 
+HttpTrust http_easy_first_trust(const char *ca_bundle) {
+        return !ca_bundle && curl_version_info(CURLVERSION_NOW)->capath ? HTTP_TRUST_FOLDER
+                                                                        : HTTP_TRUST_BUNDLE;
+}
+
+/* Never both, as is Debian's default: then curl parses the bundle for every connection, and a bundle of one's own
+ * would not be the only one. */
+void http_easy_set_trust(CURL *easy, HttpTrust trust, const char *ca_bundle) {
+        const curl_version_info_data *system = curl_version_info(CURLVERSION_NOW);
+
+        if (!ca_bundle)
+                ca_bundle = system->cainfo;
+        SET(CURLOPT_CAPATH, trust == HTTP_TRUST_FOLDER ? system->capath : NULL);
+        SET(CURLOPT_CAINFO, trust == HTTP_TRUST_BUNDLE ? ca_bundle : NULL);
+}
+
 /* What is the same for every request. */
 static void set_constants(CURL *easy, const HttpEasyOptions *options) {
         SET(CURLOPT_NOSIGNAL, 1L);
@@ -45,11 +61,7 @@ static void set_constants(CURL *easy, const HttpEasyOptions *options) {
         SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_SIZE);
         SET(CURLOPT_USERAGENT, options->user_agent);
-        /* With a folder of certificates beside the bundle (Debian's default) curl parses the bundle for every
-         * connection, and a bundle of one's own would not be the only one. */
-        SET(CURLOPT_CAPATH, NULL);
-        if (options->ca_bundle)
-                SET(CURLOPT_CAINFO, options->ca_bundle);
+        http_easy_set_trust(easy, options->trust, options->ca_bundle);
 }
 
 static void set_request(CURL *easy, const HttpEasyOptions *options) {

@@ -52,6 +52,7 @@ UNIT_TESTS += \
         test-sts \
         test-url \
         test-xml
+test-http-tls_LDFLAGS := -Wl,--wrap=curl_version_info
 
 FUZZERS += \
         fuzz-aws_error \

@@ -1,5 +1,6 @@
 /* TLS as agent/net/http has it, against openssl's own server. */
 
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -17,6 +18,15 @@ typedef struct Setup {
         unsigned port;
         char certificate[TEST_PATH_MAX + 16];
 } Setup;
+
+/* Where this curl finds the system's certificates. */
+static curl_version_info_data curl_info;
+
+curl_version_info_data *__real_curl_version_info(CURLversion age);
+curl_version_info_data *__wrap_curl_version_info(CURLversion age);
+curl_version_info_data *__wrap_curl_version_info(_unused_ CURLversion age) {
+        return &curl_info;
+}
 
 typedef struct Outcome {
         bool done;
@@ -105,6 +115,7 @@ static int set_up(void **state) {
         void *folder = NULL;
 
         assert_non_null(setup);
+        curl_info = *__real_curl_version_info(CURLVERSION_NOW);
         assert_int_equal(test_folder_setup(&folder), 0);
         setup->folder = folder;
         snprintf(setup->certificate, sizeof(setup->certificate), "%s/cert.pem", setup->folder->path);
@@ -175,6 +186,45 @@ static void test_trust(void **state) {
         assert_int_equal(outcome.result, -EKEYREJECTED);
 }
 
+/* As openssl-rehash(1) does. */
+static void rehash(const Setup *setup) {
+        const char *argv[] = { "openssl", "rehash", ".", NULL };
+        int status;
+        pid_t pid = openssl(setup, (char *const *) argv, NULL);
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* The folder alone is enough: the bundle is not even there. */
+static void test_system_folder(void **state) {
+        Setup *setup = *state;
+
+        curl_info.capath = setup->folder->path;
+        curl_info.cainfo = "/nowhere/ca.pem";
+        start_server(setup, NULL);
+        assert_int_equal(unlinkat(setup->folder->fd, "key.pem", 0), 0); /* is no certificate */
+        rehash(setup);
+        assert_int_equal(get(setup, NULL, "127.0.0.1").result, 0);
+        assert_int_equal(get(setup, NULL, "localhost").result, -EKEYREJECTED);
+}
+
+/* A folder without hashes, a certificate that was added to the bundle by hand: once the client knows, it does not try
+ * the folder any more. */
+static void test_system_bundle(void **state) {
+        Setup *setup = *state;
+        _cleanup_(http_client_freep) HttpClient *client = NULL;
+
+        curl_info.capath = setup->folder->path;
+        curl_info.cainfo = setup->certificate;
+        start_server(setup, NULL);
+        assert_int_equal(http_client_new(setup->event, NULL, &client, NULL), 0);
+        assert_int_equal(get_with(setup, client, "127.0.0.1").result, 0);
+        curl_info.capath = "/nowhere";
+        assert_int_equal(unlink(setup->certificate), 0);
+        assert_int_equal(get_with(setup, client, "127.0.0.1").result, 0);
+}
+
 /* Parsing the system's bundle takes longer than all the rest of a request. */
 static void test_bundle_is_read_once(void **state) {
         Setup *setup = *state;
@@ -227,10 +277,9 @@ static void test_silence(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_trust),
-                TEST(test_bundle_is_read_once),
-                TEST(test_old_version),
-                TEST(test_silence),
+                TEST(test_trust),         TEST(test_system_folder),
+                TEST(test_system_bundle), TEST(test_bundle_is_read_once),
+                TEST(test_old_version),   TEST(test_silence),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,6 +167,7 @@ class Cloud:
         instance.put("/usr/local/share/ca-certificates/lab.crt", certificate)
         bundle = (instance.root / _CA_BUNDLE.lstrip("/")).read_bytes()
         instance.put(_CA_BUNDLE, bundle + certificate)
+        instance.put(f"{Path(_CA_BUNDLE).parent}/{self.authority.hash}.0", certificate)  # as openssl-rehash(1) does
         return known
 
     def environment(self, key=None, endpoint=None):

@@ -78,6 +78,7 @@ class Authority:
         self.certificate.write_bytes(ca.public_bytes(pem))
         self._chain.write_bytes(own.public_bytes(pem) + own_key.private_bytes(
             pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        self.hash = host.run("openssl", "x509", "-noout", "-hash", "-in", self.certificate).stdout.strip()
 
     @staticmethod
     def _name(text):

@@ -24,6 +24,7 @@ typedef enum TransferState {
 struct HttpClient {
         sd_event *event;
         CurlLoop *loop;
+        CURLSH *share; /* TLS sessions: a connection that is made again takes half the work */
         char *ca_bundle;
         HttpTrust trust;
         char *user_agent;
@@ -334,6 +335,7 @@ static int set_easy(HttpTransfer *transfer, const HttpRequest *request) {
                 .timeouts = transfer->timeouts,
                 .headers = transfer->sent_headers,
                 .user_agent = client->user_agent,
+                .share = client->share,
                 .trust = client->trust,
                 .ca_bundle = client->ca_bundle,
         };
@@ -457,6 +459,10 @@ int http_client_new(sd_event *event, const HttpOptions *options, HttpClient **re
         client->curl_is_up = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
         if (!client->curl_is_up)
                 return error_oom(error);
+        client->share = curl_share_init();
+        if (!client->share)
+                return error_oom(error);
+        (void) curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
         r = copy_options(client, options);
         if (r >= 0)
                 r = curl_loop_new(event, &callbacks, client, &client->loop);
@@ -470,6 +476,7 @@ HttpClient *http_client_free(HttpClient *client) {
         if (!client)
                 return NULL;
         curl_loop_free(client->loop);
+        (void) curl_share_cleanup(client->share);
         if (client->curl_is_up)
                 curl_global_cleanup();
         free(client->ca_bundle);

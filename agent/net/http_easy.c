@@ -61,6 +61,7 @@ static void set_constants(CURL *easy, const HttpEasyOptions *options) {
         SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_SIZE);
         SET(CURLOPT_USERAGENT, options->user_agent);
+        SET(CURLOPT_SHARE, options->share);
         http_easy_set_trust(easy, options->trust, options->ca_bundle);
 }
 

@@ -17,6 +17,7 @@ typedef struct HttpEasyOptions {
         HttpTimeouts timeouts; /* with the defaults filled in */
         struct curl_slist *headers;
         const char *user_agent;
+        CURLSH *share; /* of the client */
         HttpTrust trust;
         const char *ca_bundle; /* with HTTP_TRUST_BUNDLE; NULL: the system's */
 } HttpEasyOptions;

@@ -30,6 +30,7 @@ curl_version_info_data *__wrap_curl_version_info(_unused_ CURLversion age) {
 
 typedef struct Outcome {
         bool done;
+        bool is_resumed; /* as openssl's page says */
         int result;
         Error error;
 } Outcome;
@@ -141,7 +142,7 @@ static int tear_down(void **state) {
 static void on_done(_unused_ HttpTransfer *transfer, int result, const Error *error, void *userdata) {
         Outcome *outcome = userdata;
 
-        *outcome = (Outcome){ true, result, *error };
+        *outcome = (Outcome){ .done = true, .result = result, .error = *error };
 }
 
 static Outcome get_with(Setup *setup, HttpClient *client, const char *host) {
@@ -154,8 +155,10 @@ static Outcome get_with(Setup *setup, HttpClient *client, const char *host) {
         request.url = url;
         assert_int_equal(http_start(client, &request, on_done, &outcome, &transfer, NULL), 0);
         test_wait(setup->event, &outcome.done);
-        if (outcome.result == 0)
+        if (outcome.result == 0) {
                 assert_int_equal(http_transfer_status(transfer), 200);
+                outcome.is_resumed = strstr(buffer_string(http_transfer_body(transfer)), "\nReused, TLS");
+        }
         http_transfer_free(transfer);
         return outcome;
 }
@@ -238,6 +241,20 @@ static void test_bundle_is_read_once(void **state) {
         assert_int_equal(get_with(setup, client, "127.0.0.1").result, 0);
 }
 
+static void test_session_is_resumed(void **state) {
+        Setup *setup = *state;
+        _cleanup_(http_client_freep) HttpClient *client = NULL;
+        HttpOptions options = { .ca_bundle = setup->certificate };
+        Outcome outcome;
+
+        start_server(setup, NULL); /* it closes each connection after the answer */
+        assert_int_equal(http_client_new(setup->event, &options, &client, NULL), 0);
+        outcome = get_with(setup, client, "127.0.0.1");
+        assert_true(outcome.result == 0 && !outcome.is_resumed);
+        outcome = get_with(setup, client, "127.0.0.1");
+        assert_true(outcome.result == 0 && outcome.is_resumed);
+}
+
 static void test_old_version(void **state) {
         Setup *setup = *state;
         Outcome outcome;
@@ -277,9 +294,13 @@ static void test_silence(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_trust),         TEST(test_system_folder),
-                TEST(test_system_bundle), TEST(test_bundle_is_read_once),
-                TEST(test_old_version),   TEST(test_silence),
+                TEST(test_trust),
+                TEST(test_system_folder),
+                TEST(test_system_bundle),
+                TEST(test_bundle_is_read_once),
+                TEST(test_session_is_resumed),
+                TEST(test_old_version),
+                TEST(test_silence),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

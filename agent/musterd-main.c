@@ -4,6 +4,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
+#include "agent/base/code_pages.h"
 #include "agent/base/log.h"
 #include "agent/base/utf8.h"
 #include "agent/boot_id.h"
@@ -114,6 +115,7 @@ static int run(const char *config_path, Error *error) {
         if (r < 0)
                 return error_set_errno(error, r, "cannot set up the event loop");
         (void) sd_notify(false, "READY=1");
+        code_pages_give_back();
         r = sd_event_loop(event);
         (void) sd_notify(false, "STOPPING=1");
         return r < 0 ? error_set_errno(error, r, "the event loop failed") : 0;

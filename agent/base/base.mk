@@ -2,6 +2,7 @@ LIB_SRC += \
         agent/base/base64.c \
         agent/base/buffer.c \
         agent/base/clock.c \
+        agent/base/code_pages.c \
         agent/base/error.c \
         agent/base/file.c \
         agent/base/file_users.c \
@@ -18,6 +19,7 @@ UNIT_TESTS += \
         test-base64 \
         test-buffer \
         test-clock \
+        test-code_pages \
         test-error \
         test-file \
         test-file_users \

@@ -8,7 +8,7 @@
 #   make lab               the lab tests only: booted instances, a cloud; LAB='-k reload' is given to pytest
 #   make check-crash       deployments killed and failed at every call that changes a disk; CRASH='--tenth' for some
 #   make demo              the story of a launched instance, told by the lab with times
-#   make bench             fetch and unpack beside curl | bsdtar, rollback from disk
+#   make bench             how fast it is, beside what does the same, and what it takes; BENCH=--quick
 #   make lint              static analysis
 #   make format            clang-format over everything
 #   make fuzz SECONDS=20   every fuzzer on its corpus, then for so long (without SECONDS: 20,000 runs)

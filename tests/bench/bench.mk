@@ -1,13 +1,17 @@
-# make bench            fetch and unpack beside curl | bsdtar, rollback from disk (root); BENCH='--rounds 3 --only b' chooses
-.PHONY: bench bench-rollback
-bench: all test-programs bench-rollback
+# make bench            how fast it is, beside what does the same, and what it takes (root): see ARCHITECTURE.md;
+#                       BENCH='--quick' for three rounds, '--only receive' for a part
+.PHONY: bench
+bench: all test-programs package $(OUT)/empty
 	@tests/setup
-	$(Q)tests/bench/bench.py $(BENCH)
-	$(Q)tests/bench/fetch_limited.py --driver $(OUT)/depot-driver
-
-bench-rollback: package
 	@tests/setup --venv
-	$(Q)build/venv/bin/python tests/bench/rollback.py
+	$(Q)build/venv/bin/python tests/bench/bench.py --programs $(OUT) $(BENCH)
 
-TEST_PROGRAMS += receive-driver
+TEST_PROGRAMS += receive-driver ready-driver
 receive-driver_MAIN := tests/bench/receive-driver.c
+ready-driver_MAIN := tests/bench/ready-driver.c
+
+# With musterd's libraries, all of them, and nothing of its own.
+$(OUT)/empty: tests/bench/empty.c $(OUT)/musterd
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) -o $@ $< -pie -Wl,-z,relro,-z,now -Wl,--no-as-needed \
+		$$(objdump -p $(OUT)/musterd | sed -n 's/^ *NEEDED */-l:/p')

@@ -1,175 +1,44 @@
 #!/usr/bin/env python3
-"""make bench: fetch, verify, unpack and make durable, beside `curl -s URL | bsdtar -x && sync -f`, over TLS, in the same run, in
-turns, each time on a fresh ext4. Prints medians and ratios, writes build/bench.json, and fails if a goal is missed.
+"""make bench: what muster takes, beside what does the same without it, in the same run and in turns. For each line the median,
+from the least to the most, and the goal. Nothing here decides whether a change is good: a machine that does other things
+meanwhile makes every number worse, the ratios too. The whole is in build/bench.json.
 
-    tests/bench/bench.py [--rounds N] [--only a|b]"""
+    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|rollback] [--programs build/gcc]"""
 
 import argparse
 import json
 import os
-import shlex
-import statistics
-import struct
-import subprocess
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
-import trees
+import fetch
+import instance
+import receive
+import rollback
+from report import Report
 
 TOP = Path(__file__).resolve().parents[2]
-OUT = TOP / "build/gcc"
-CACHE = TOP / "build/bench"
-GOALS = {"a": 0.90, "b": 0.55}
-DISK_SIZE = "8G"  # sparse; its journal has 64 MiB, as that of a small server
-FEATURES = "assume_storage_prezeroed=1,lazy_itable_init=0,lazy_journal_init=0"  # nothing goes on after mkfs
-FIRST = ["nice", "-n", "-20"]  # both sides: the machine may be shared
+ROUNDS, ROUNDS_QUICK = 9, 3
 
 
-@contextmanager
-def server(folder):
-    """(URL, certificate) of a server of that folder."""
-    program = CACHE / "server"
-    subprocess.run(["go", "build", "-o", program, TOP / "tests/bench/server.go"], check=True,
-                   env={**os.environ, "GOCACHE": str(CACHE / "go-cache")})
-    certificate = CACHE / "certificate.pem"
-    with subprocess.Popen([program, folder, certificate], stdout=subprocess.PIPE, text=True) as running:
-        try:
-            yield f"https://127.0.0.1:{int(running.stdout.readline())}", certificate
-        finally:
-            running.kill()
-
-
-@contextmanager
-def fresh_disk():
-    """A new, empty ext4 with a journal, on a loop device."""
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        image, place = Path(folder, "disk"), Path(folder, "mounted")
-        place.mkdir()
-        subprocess.run(["truncate", "--size", DISK_SIZE, image], check=True)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-E", FEATURES, image], check=True)
-        subprocess.run(["mount", "-o", "loop", image, place], check=True)
-        os.sync()
-        try:
-            yield place
-        finally:
-            subprocess.run(["umount", place], check=True)
-
-
-def header(archive, facts):
-    """What musterd would write first (artifacts/unpack_protocol.h)."""
-    fields = struct.pack("<II", 1, 1) + b"tar.zst".ljust(16, b"\0")
-    return (b"MUSTERUP" + fields + struct.pack("<QQQQII", archive.stat().st_size, facts["entries"], facts["bytes"], 96 << 20,
-                                               1024, 64)).ljust(128, b"\0")
-
-
-def shell(command, place):
-    start = time.monotonic()
-    subprocess.run([*FIRST, "bash", "-o", "pipefail", "-ec", command], cwd=place, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - start
-
-
-class Peer:
-    """What scripts do, done well."""
-    name = "curl | bsdtar && sync -f"
-
-    def __init__(self, url, certificate, *_):
-        self.command = f"curl -sf --cacert {shlex.quote(str(certificate))} {url} | bsdtar -x && sync -f ."
-
-    def run(self, place):
-        return shell(self.command, place)
-
-
-class Pipe:
-    """muster-unpack alone, fed by curl: no digest is checked."""
-    name = "curl | muster-unpack"
-
-    def __init__(self, url, certificate, archive, facts):
-        limits = CACHE / f"{archive.name}.limits"
-        limits.write_bytes(header(archive, facts))
-        self.command = f"{{ cat {shlex.quote(str(limits))}; curl -sf --cacert {shlex.quote(str(certificate))} {url}; }} | " \
-                       f"{shlex.quote(str(OUT / 'muster-unpack'))}"
-
-    def run(self, place):
-        return shell(self.command, place)
-
-
-class Muster:
-    """musterd's way: fetch in checked chunks into muster-unpack, seal, commit."""
-    name = "muster: fetch, verify, unpack, commit"
-
-    def __init__(self, url, certificate, archive, facts):
-        base, _, self.key = url.rsplit("/", 2)
-        self.stages = []
-        self.arguments = [OUT / "receive-driver", archive, self.key, str(facts["entries"]), str(facts["bytes"])]
-        self.environment = {**os.environ, "AWS_ENDPOINT_URL_S3": base, "AWS_CA_BUNDLE": str(certificate),
-                            "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "none",
-                            "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
-
-    def run(self, place):
-        with subprocess.Popen([*FIRST, *self.arguments, place], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True) as running:
-            ready = running.stdout.readline()
-            start = time.monotonic()
-            running.stdin.write("\n")
-            running.stdin.flush()
-            done = running.stdout.readline().split()
-            seconds = time.monotonic() - start
-            if ready != "ready\n" or done[:1] != ["done"]:
-                raise SystemExit(f"bench: receive-driver said {ready!r}, {done!r}")
-        self.stages.append([float(word) for word in done[1:]])
-        return seconds
-
-
-WAYS = [Peer, Pipe, Muster]
-
-
-def measure(name, rounds):
-    archive, facts = trees.archive(CACHE, name)
-    served = CACHE / "served" / "bucket"
-    served.mkdir(parents=True, exist_ok=True)
-    (served / archive.name).unlink(missing_ok=True)
-    os.link(archive, served / archive.name)
-    with server(served.parent) as (base, certificate):
-        ways = [way(f"{base}/bucket/{archive.name}", certificate, archive, facts) for way in WAYS]
-        times = {way.name: [] for way in ways}
-        for _ in range(rounds):
-            for way in ways:
-                with fresh_disk() as place:
-                    times[way.name].append(way.run(place))
-    stages = [statistics.median(seconds) for seconds in zip(*ways[-1].stages)]
-    return archive, facts, times, stages
-
-
-def tell(name, archive, facts, times, stages):
-    print(f"{name}: {archive.stat().st_size / 1e6:.1f} MB, {facts['entries']} entries, {facts['bytes'] / 1e6:.0f} MB unpacked")
-    peer = statistics.median(times[Peer.name])
-    rows = {}
-    for way, seconds in times.items():
-        rows[way] = {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds),
-                     "ratio": statistics.median(seconds) / peer}
-        print(f"  {way:40} {rows[way]['median']:6.3f} s  ({min(seconds):.3f} to {max(seconds):.3f})  "
-              f"{rows[way]['ratio']:5.2f}")
-    print("  of it until everything was fetched {:.3f} s, unpacked {:.3f} s, committed {:.3f} s".format(*stages))
-    met = rows[Muster.name]["ratio"] <= GOALS[name]
-    print(f"  goal: at most {GOALS[name]:.2f}: {'met' if met else 'MISSED'}")
-    return {**facts, "size": archive.stat().st_size, "goal": GOALS[name], "met": met, "ways": rows, "stages": stages}
+PARTS = {"receive": receive.run, "fetch": fetch.run, "instance": instance.run, "rollback": rollback.run}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", choices=GOALS)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--quick", action="store_const", dest="rounds", const=ROUNDS_QUICK, help="three rounds of each")
+    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--programs", type=Path, default=TOP / "build/gcc", metavar="FOLDER")
     options = parser.parse_args()
     if os.geteuid() != 0:
-        sys.exit("bench: needs root, because it mounts file systems")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    results = {name: tell(name, *measure(name, options.rounds)) for name in ([options.only] if options.only else GOALS)}
-    (TOP / "build/bench.json").write_text(json.dumps(results, indent=2) + "\n")
-    return 0 if all(result["met"] for result in results.values()) else 1
+        sys.exit("bench: run it as root, because it mounts file systems and boots an instance")
+    report = Report(options.rounds)
+    for name in [options.only] if options.only else PARTS:
+        PARTS[name](report, options.programs.resolve(), options.rounds)
+    report.end()
+    (TOP / "build/bench.json").write_text(json.dumps(report.lines, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,12 +1,8 @@
-#!/usr/bin/env python3
-"""make bench: how long it takes an instance to go back to the release before, from its own disk, when the release has neither
-hooks nor health checks: a booted instance, state on an ext4 with a journal, one unit that is restarted. By the pin of its group,
-from musterd's look at the depot, and by a pin of its own, from the command. Prints the median of each step from musterd's own
-record and of the whole as seen from outside, writes build/bench-rollback.json, and fails if the goal is missed.
+"""How long it takes an instance to go back to the release before, from its own disk, when the release has neither hooks nor health
+checks: a booted instance, state on an ext4 with a journal, one unit that is restarted. By the pin of its group, from musterd's look
+at the depot, and by a pin of its own, from the command. Each step as musterd's own record has it, and the whole as seen from
+outside."""
 
-    tests/bench/rollback.py [--rounds N]"""
-
-import argparse
 import json
 import os
 import statistics
@@ -19,7 +15,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/lab"))
 
-from rig.host import LabError, wait_for  # noqa: E402  (the path has to be there first)
+from rig.host import wait_for  # noqa: E402  (the path has to be there first)
 from rig.lab import Lab  # noqa: E402
 from rig.site import DEPOT, GROUP, Site  # noqa: E402
 
@@ -136,44 +132,21 @@ def measure(rounds):
         return runs, sync_time(instance.root / "var/lib/muster")
 
 
-def line(name, times):
-    print(f"  {name:40} {statistics.median(times) * 1000:6.1f} ms  ({min(times) * 1000:.1f} to {max(times) * 1000:.1f})")
-
-
-def tell_way(name, runs):
+def tell(report, name, runs):
     steps = {}
     for _, deployment in runs:
         for step in deployment["steps"]:
             steps.setdefault(step["step"], []).append(seconds(step["finished"]) - seconds(step["started"]))
-    outside = [took for took, _ in runs]
+    report.line(f"rollback by {name}", [took for took, _ in runs], "ms", goal=GOAL * 1000, factor=1000)
     recorded = [seconds(deployment["finished"]) - seconds(deployment["started"]) for _, deployment in runs]
-    print(f"by {name}")
+    report.line("  in musterd's record", recorded, "ms", factor=1000)
     for step, times in steps.items():
-        line(step, times)
-    line("musterd's record, from start to end", recorded)
-    line("outside, from the order to the commit", outside)
-    met = statistics.median(outside) <= GOAL
-    print(f"  goal: at most {GOAL * 1000:.0f} ms: {'met' if met else 'MISSED'}")
-    return {"met": met, "outside": statistics.median(outside), "recorded": statistics.median(recorded),
-            "steps": {step: statistics.median(times) for step, times in steps.items()}}
+        report.line(f"    {step}", times, "ms", factor=1000)
 
 
-def tell(runs, sync):
-    print(f"rollback from disk: {FILES} files, one unit that is restarted, no hooks, no health checks; "
-          f"fsync takes {sync * 1000:.1f} ms")
-    return {"goal": GOAL, "fsync": sync, "ways": {name: tell_way(name, of_way) for name, of_way in runs.items()}}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
-    try:
-        result = tell(*measure(parser.parse_args().rounds))
-    except LabError as error:
-        sys.exit(f"bench: {error}")
-    (TOP / "build/bench-rollback.json").write_text(json.dumps(result, indent=2) + "\n")
-    return 0 if all(way["met"] for way in result["ways"].values()) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def run(report, _, rounds):
+    runs, sync = measure(rounds)
+    report.part(f"rollback from disk: {FILES} files, one unit that is restarted, no hooks, no health checks; "
+                f"fsync takes {sync * 1000:.1f} ms")
+    for name, of_way in runs.items():
+        tell(report, name, of_way)

@@ -37,7 +37,7 @@ LIBRARIES = {
 }
 C_LIBRARY = re.compile(
     r"(arpa|asm|linux|net|netinet|sys)/\w+\.h|"
-    r"(assert|ctype|dirent|endian|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits|locale|malloc|math|netdb|poll|pwd|sched|search|"
+    r"(assert|ctype|dirent|endian|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits|link|locale|malloc|math|netdb|poll|pwd|sched|search|"
     r"signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|sysexits|syslog|termios|"
     r"time|unistd|wchar)\.h")
 

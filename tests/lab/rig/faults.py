@@ -56,6 +56,15 @@ def wrong_region(region):
     return act
 
 
+def closed():
+    """The connection is not kept after the answer, as if the client had been silent for long."""
+    def act(request, forward):
+        response = forward(request)
+        response.headers.append(("Connection", "close"))
+        return response
+    return act
+
+
 def redirect(location):
     """307 TemporaryRedirect, as for a bucket that was made a minute ago."""
     def act(request, forward):

@@ -392,6 +392,7 @@ static int open_clean(App *app, Error *error) {
         const AppCleanContext context = {
                 .event = app->context.event,
                 .config = app->context.config,
+                .manager = app->context.manager,
                 .store = app->store,
                 .record = &app->record,
                 .app = app->config->name,

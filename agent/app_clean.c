@@ -3,12 +3,15 @@
 #include "agent/app_clean.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/unpack_unit.h"
+#include "hooks/hook_leftovers.h"
 
 struct AppClean {
         AppCleanContext context;
         AppCleanDone done;
         void *userdata;
         StoreClean *clean;
+        HookLeftovers *leftovers;
         sd_event_source *again;
 };
 
@@ -58,6 +61,7 @@ AppClean *app_clean_free(AppClean *clean) {
         if (!clean)
                 return NULL;
         store_clean_free(clean->clean);
+        hook_leftovers_free(clean->leftovers);
         sd_event_source_unref(clean->again);
         free(clean);
         return NULL;
@@ -80,6 +84,26 @@ static void on_cleaned(_unused_ StoreClean *op, int result, const Error *error, 
         end(userdata, result, error);
 }
 
+static void on_collected(_unused_ HookLeftovers *leftovers, int result, _unused_ unsigned n_stopped,
+                         const Error *error, void *userdata) {
+        AppClean *clean = userdata;
+
+        if (result < 0)
+                log_warning("%s: units of hooks: %s", clean->context.app, error->message);
+        clean->leftovers = hook_leftovers_free(clean->leftovers);
+}
+
+static void collect_units(AppClean *clean) {
+        const AppCleanContext *context = &clean->context;
+        _cleanup_free_ char *unpackers = NULL;
+        Error error = {};
+
+        if (unpack_unit_pattern(context->app, &unpackers) < 0 ||
+            hook_leftovers_collect_start(context->manager, context->app, unpackers, on_collected, clean,
+                                         &clean->leftovers, &error) < 0)
+                log_warning("%s: units of hooks: %s", context->app, error.message);
+}
+
 void app_clean_start(AppClean *clean) {
         const AppCleanContext *context = &clean->context;
         const StoreRetention retention = {
@@ -90,6 +114,7 @@ void app_clean_start(AppClean *clean) {
         int r;
 
         app_clean_stop(clean);
+        collect_units(clean);
         r = store_clean_start(context->store, context->event, NULL, &retention, is_needed, on_cleaned, clean,
                               &clean->clean, &error);
         if (r < 0)
@@ -98,5 +123,6 @@ void app_clean_start(AppClean *clean) {
 
 void app_clean_stop(AppClean *clean) {
         clean->clean = store_clean_free(clean->clean);
+        clean->leftovers = hook_leftovers_free(clean->leftovers);
         (void) sd_event_source_set_enabled(clean->again, SD_EVENT_OFF);
 }

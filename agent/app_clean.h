@@ -1,7 +1,7 @@
 #pragma once
 
 /* Keeps the releases of an app on the disk within what the configuration allows, after each deployment and at the agent's
- * start, and finishes what a crash left. Nothing about it can hold up or fail a deployment. What must stay only because a
+ * start, and finishes what a crash left: half a release, and units that systemd was not told to forget. Nothing about it can hold up or fail a deployment. What must stay only because a
  * process still runs from it is looked at again later. */
 
 #include <systemd/sd-event.h>
@@ -9,6 +9,7 @@
 #include "agent/config.h"
 #include "agent/record.h"
 #include "artifacts/store_clean.h"
+#include "units/manager.h"
 
 #define APP_CLEAN_AGAIN (300 * USEC_PER_SEC)
 
@@ -20,6 +21,7 @@ typedef void (*AppCleanDone)(AppClean *clean, void *userdata);
 typedef struct AppCleanContext {
         sd_event *event;
         const Config *config;
+        Manager *manager;
         const ReleaseStore *store;
         const Record *record;
         const char *app;

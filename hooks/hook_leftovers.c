@@ -1,16 +1,24 @@
 #include "hooks/hook_leftovers.h"
 #include "agent/base/strv.h"
+#include "hooks/hook_collect.h"
 #include "hooks/hook_name.h"
 #include "units/transient_stop.h"
 
+/* A unit that is ended: whatever runs in it, or only if nothing does. */
+typedef struct Leftover {
+        TransientStop *stop;
+        HookCollect *collect;
+} Leftover;
+
 struct HookLeftovers {
         Manager *manager;
+        bool only_empty;
         char **patterns;
         char *keep;
         ManagerCall *call;
         char **units;
-        TransientStop *stops[HOOK_LEFTOVERS_MAX];
-        unsigned n_stops, n_running;
+        Leftover items[HOOK_LEFTOVERS_MAX];
+        unsigned n_items, n_running, n_stopped;
         int result;
         Error error; /* the first one */
         HookLeftoversDone done;
@@ -18,7 +26,7 @@ struct HookLeftovers {
 };
 
 static void finish(HookLeftovers *l) {
-        l->done(l, l->result, l->n_stops, &l->error, l->userdata);
+        l->done(l, l->result, l->n_stopped, &l->error, l->userdata);
 }
 
 static void note(HookLeftovers *l, int result, const Error *error) {
@@ -28,12 +36,28 @@ static void note(HookLeftovers *l, int result, const Error *error) {
         }
 }
 
-static void on_stopped(_unused_ TransientStop *stop, int result, const Error *error, void *userdata) {
-        HookLeftovers *l = userdata;
-
+static void one_ended(HookLeftovers *l, int result, bool stays, const Error *error) {
         note(l, result, error);
+        l->n_stopped += !stays;
         if (--l->n_running == 0)
                 finish(l);
+}
+
+static void on_stopped(_unused_ TransientStop *stop, int result, const Error *error, void *userdata) {
+        one_ended(userdata, result, false, error);
+}
+
+static void on_collected(_unused_ HookCollect *collect, int result, bool processes_left, const Error *error,
+                         void *userdata) {
+        one_ended(userdata, result, processes_left, error);
+}
+
+static int end_unit(HookLeftovers *l, const char *unit, Error *error) {
+        Leftover *item = &l->items[l->n_items];
+
+        if (l->only_empty)
+                return hook_collect_start(l->manager, unit, on_collected, l, &item->collect, error);
+        return transient_stop_start(l->manager, unit, on_stopped, l, &item->stop, error);
 }
 
 /* The unit's name is the first of the ten values that systemd lists for each. */
@@ -68,12 +92,12 @@ static void on_listed(_unused_ ManagerCall *call, int result, sd_bus_message *re
         if (r < 0)
                 note(l, error_set_errno(&problem, r, "cannot read systemd's list of units"), &problem);
         STRV_FOREACH(unit, l->units) {
-                r = transient_stop_start(l->manager, *unit, on_stopped, l, &l->stops[l->n_stops], &problem);
+                r = end_unit(l, *unit, &problem);
                 if (r < 0) {
                         note(l, r, &problem);
                         break;
                 }
-                l->n_stops++;
+                l->n_items++;
                 l->n_running++;
         }
         if (l->n_running == 0)
@@ -88,9 +112,8 @@ static int fill_patterns(sd_bus_message *m, void *userdata) {
         return r < 0 ? r : sd_bus_message_append_strv(m, l->patterns);
 }
 
-int hook_leftovers_stop_start(Manager *manager, const char *app, const char *keep_deployment,
-                              const char *others, HookLeftoversDone done, void *userdata, HookLeftovers **ret,
-                              Error *error) {
+static int start(Manager *manager, const char *app, const char *keep_deployment, const char *others,
+                 bool only_empty, HookLeftoversDone done, void *userdata, HookLeftovers **ret, Error *error) {
         static const ManagerMethod method = { .member = "ListUnitsByPatterns", .fill = fill_patterns };
         _cleanup_(hook_leftovers_freep) HookLeftovers *l = NULL;
         _cleanup_free_ char *hooks = NULL, *health = NULL;
@@ -100,6 +123,7 @@ int hook_leftovers_stop_start(Manager *manager, const char *app, const char *kee
         if (!l || hook_unit_prefix(app, NULL, &hooks) < 0 || health_unit_prefix(app, &health) < 0)
                 return error_oom(error);
         l->manager = manager;
+        l->only_empty = only_empty;
         l->done = done;
         l->userdata = userdata;
         if (strv_appendf(&l->patterns, "%s*.service", hooks) < 0 ||
@@ -115,12 +139,25 @@ int hook_leftovers_stop_start(Manager *manager, const char *app, const char *kee
         return 0;
 }
 
+int hook_leftovers_stop_start(Manager *manager, const char *app, const char *keep_deployment,
+                              const char *others, HookLeftoversDone done, void *userdata, HookLeftovers **ret,
+                              Error *error) {
+        return start(manager, app, keep_deployment, others, false, done, userdata, ret, error);
+}
+
+int hook_leftovers_collect_start(Manager *manager, const char *app, const char *others,
+                                 HookLeftoversDone done, void *userdata, HookLeftovers **ret, Error *error) {
+        return start(manager, app, NULL, others, true, done, userdata, ret, error);
+}
+
 HookLeftovers *hook_leftovers_free(HookLeftovers *leftovers) {
         if (!leftovers)
                 return NULL;
         manager_call_free(leftovers->call);
-        for (unsigned i = 0; i < leftovers->n_stops; i++)
-                transient_stop_free(leftovers->stops[i]);
+        for (unsigned i = 0; i < leftovers->n_items; i++) {
+                transient_stop_free(leftovers->items[i].stop);
+                hook_collect_free(leftovers->items[i].collect);
+        }
         strv_free(leftovers->units);
         strv_free(leftovers->patterns);
         free(leftovers->keep);

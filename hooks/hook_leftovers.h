@@ -17,5 +17,10 @@ typedef void (*HookLeftoversDone)(HookLeftovers *leftovers, int result, unsigned
 int hook_leftovers_stop_start(Manager *manager, const char *app, const char *keep_deployment,
                               const char *others, HookLeftoversDone done, void *userdata, HookLeftovers **ret,
                               Error *error);
+
+/* While no deployment of APP runs: has systemd forget units in which nothing runs any more, whose musterd was killed before
+ * it could. What a hook left behind on purpose lives on. */
+int hook_leftovers_collect_start(Manager *manager, const char *app, const char *others,
+                                 HookLeftoversDone done, void *userdata, HookLeftovers **ret, Error *error);
 HookLeftovers *hook_leftovers_free(HookLeftovers *leftovers);
 DEFINE_CLEANUP(HookLeftovers *, hook_leftovers_free)

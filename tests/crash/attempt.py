@@ -105,7 +105,7 @@ class Attempt:
         if deployment["outcome"] == "succeeded":
             return not scenario.fails
         if scenario.fails and deployment["fault"] == "release":
-            return True
+            return deployment["outcome"] == "rolled-back"
         if deployment["serial"] != stand.serial or self.retries == 2:
             return False
         if deployment["fault"] != "host":
@@ -128,10 +128,13 @@ class Attempt:
         stand, end = self.stand, self.scenario.end
 
         def problems():
-            return [*verdict.check_report(stand, end), *verdict.check_record(stand, end), *verdict.check_rest(stand)]
+            return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand)]
         try:
             wait_for(lambda: not problems(), QUIET, "the end", 0.1)
         except LabError:
             self._check("at the end", problems())
         self._check("at the end", verdict.check_current(stand, {end}))
         self._check("at the end", verdict.check_releases(stand))
+        if verdict.check_history(stand):  # it could not be written; the next start does that
+            stand.restart()
+            self._check("after another start", verdict.check_history(stand))

@@ -64,12 +64,20 @@ class Stand:
         self.versions = {}  # version -> its app folder
         self.target = None  # the name of the one that lies in the depot
         self._serials = {}
+        self._mask_generators()
         self._before_boot()
         self.instance.boot()
         self.site = Site(self.instance, self.folder)
         self._install()
         self.stop()
         self.configure()
+
+    def _mask_generators(self):
+        """Most of what a daemon-reload costs, and here they have nothing to say."""
+        masks = self.path("/etc/systemd/system-generators")
+        masks.mkdir(parents=True)
+        for generator in self.path("/lib/systemd/system-generators").iterdir():
+            (masks / generator.name).symlink_to("/dev/null")
 
     def _before_boot(self):
         """For stands that have more to do."""
@@ -178,6 +186,11 @@ class Stand:
 
     def start(self):
         self.instance.run("systemctl", "start", "--no-block", "musterd.service")
+
+    def restart(self):
+        """Once it is back it is ready, and what it does at its start is done."""
+        self.instance.run("systemctl", "restart", "musterd.service")
+        self.wait(lambda: self.instance.run("muster", "status", check=False).code == 0, "musterd to answer")
 
     def stop(self):
         """Stops musterd and everything of the app, whatever state that is in."""

@@ -124,11 +124,14 @@ def check_report(stand, version):
     return [] if said == version else [f"the instance's report says {said}"]
 
 
-def check_record(stand, version):
-    """The record calls the version good, and its last deployment is in the history as it ended."""
+def check_good(stand, version):
+    """The version that the record calls good."""
+    good = stand.good_version()
+    return [] if good == version else [f"the record calls {good} good"]
+
+
+def check_history(stand):
+    """The last deployment is in the history as it ended."""
     last = stand.last_deployment()
-    kept = [deployment for deployment in stand.history() if deployment["id"] == last["id"]]
-    problems = [] if stand.good_version() == version else [f"the record calls {stand.good_version()} good"]
-    if [deployment["outcome"] for deployment in kept] != [last["outcome"]]:
-        problems.append(f"deployment {last['id']} is not in the history")
-    return problems
+    kept = [deployment["outcome"] for deployment in stand.history() if deployment["id"] == last["id"]]
+    return [] if kept == [last["outcome"]] else [f"deployment {last['id']} is not in the history"]

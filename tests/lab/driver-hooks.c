@@ -62,6 +62,17 @@ static int leftovers(Driver *driver, char **arguments) {
         return driver_wait(driver, r, &error);
 }
 
+/* APP */
+static int collect(Driver *driver, char **arguments) {
+        _cleanup_(hook_leftovers_freep) HookLeftovers *operation = NULL;
+        Error error = {};
+        int r;
+
+        r = hook_leftovers_collect_start(driver->manager, arguments[0], NULL, on_leftovers, driver,
+                                         &operation, &error);
+        return driver_wait(driver, r, &error);
+}
+
 static void on_health(Health *health, int result, const Error *error, void *userdata) {
         HealthReport reports[HEALTH_CHECKS_MAX];
         size_t n = health_reports(health, reports, HEALTH_CHECKS_MAX);
@@ -128,6 +139,7 @@ static int health(Driver *driver, char **arguments) {
 const DriverVerb driver_hook_verbs[] = {
         { "hooks", hooks, 1 },
         { "leftovers", leftovers, 1 },
+        { "collect", collect, 1 },
         { "health", health, 0 },
         {},
 };

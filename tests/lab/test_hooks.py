@@ -125,6 +125,20 @@ def test_time_out_ends_every_process(driver, hooks):
     assert float(result["seconds"]) < 15
 
 
+def test_units_in_which_nothing_runs_are_collected(driver, hooks):
+    """What a killed musterd did not get to; what a hook left behind on purpose lives on."""
+    hooks.run(hooks.put("start", "#!/bin/sh\nsetsid sleep 4244 &\n"))
+    driver.sh("systemd-run --quiet --wait --property=RemainAfterExit=no --unit=muster-hook-api-failed.service false || true; "
+              "systemd-run --quiet --property=RemainAfterExit=yes --unit=muster-hook-api-ended.service true")
+    wait_for(lambda: driver.show("muster-hook-api-ended.service", "SubState") == "exited", 10, "its end")
+    assert driver("collect", "other")["stopped"] == "0"
+    assert driver("collect", "api")["stopped"] == "2"
+    for unit in ("muster-hook-api-failed.service", "muster-hook-api-ended.service"):
+        assert driver.show(unit, "LoadState") == "not-found"
+    assert driver.running("sleep 4244")
+    assert driver("leftovers", "api")["stopped"] == "1"
+
+
 def test_daemon_lives_until_it_is_a_leftover(driver, hooks):
     script = hooks.put("start", "#!/bin/sh\nsetsid sh -c 'while :; do echo tick; sleep 0.2; done' &\nsleep 0.1\n")
     result = hooks.run(script)

@@ -13,6 +13,7 @@
 #include "agent/bus.h"
 #include "agent/config_aws.h"
 #include "agent/launch.h"
+#include "agent/local.h"
 #include "agent/messages.h"
 #include "agent/net/aws_error.h"
 #include "agent/root_update.h"
@@ -38,7 +39,7 @@ typedef struct Setup {
         int state_fd;
         int lock_fd;
         Launch *launch;
-        App **apps;
+        App *apps[CONFIG_APPS_MAX];
         size_t n_apps;
         Wakeup *wakeup; /* NULL: there is no queue */
 } Setup;
@@ -54,7 +55,6 @@ struct Agent {
         sd_event_source *timer; /* builds the setup */
         uint64_t retry_delay;
         bool reload; /* once no deployment runs */
-        bool unconfigured;
         char waiting[ERROR_MESSAGE_MAX]; /* what it lacks, "" while it runs */
         Setup setup;
 };
@@ -63,7 +63,6 @@ static void setup_deinit(Setup *setup) {
         wakeup_free(setup->wakeup);
         for (size_t i = 0; i < setup->n_apps; i++)
                 app_free(setup->apps[i]);
-        free(setup->apps);
         launch_free(setup->launch);
         root_update_free(setup->root_update);
         identify_free(setup->identify);
@@ -75,6 +74,11 @@ static void setup_deinit(Setup *setup) {
         close_fd(setup->lock_fd);
         config_free(setup->config);
         *setup = (Setup){ .state_fd = -1, .lock_fd = -1 };
+}
+
+/* It has no depot, and is up for what root deploys by hand. */
+static bool is_local(const Setup *setup) {
+        return setup->config && !config_is_configured(setup->config) && setup->identity.instance;
 }
 
 static bool is_deploying(const Agent *agent) {
@@ -97,7 +101,7 @@ static void tell_manager(const Agent *agent) {
         if (agent->waiting[0])
                 (void) buffer_printf(&text, "%s", agent->waiting);
         for (size_t i = 0; i < setup->n_apps; i++)
-                (void) buffer_printf(&text, "%s%s: %s", i > 0 ? "; " : "", app_name(setup->apps[i]),
+                (void) buffer_printf(&text, "%s%s: %s", text.size > 0 ? "; " : "", app_name(setup->apps[i]),
                                      app_reason(setup->apps[i]));
         (void) sd_notifyf(false, "STATUS=%s", buffer_string(&text));
 }
@@ -174,7 +178,7 @@ static void on_news(void *userdata) {
         bus_service_changed(agent->bus);
 }
 
-static int start_apps(Agent *agent, Error *error) {
+static int start_app(Agent *agent, const AppConfig *config, Error *error) {
         Setup *setup = &agent->setup;
         const AppContext context = {
                 .event = agent->event,
@@ -186,20 +190,24 @@ static int start_apps(Agent *agent, Error *error) {
                 .manager = agent->manager,
                 .boot_id = agent->boot_id,
         };
+        int r;
 
-        setup->apps = calloc(setup->config->n_apps, sizeof(App *));
-        if (!setup->apps)
-                return error_oom(error);
-        for (size_t i = 0; i < setup->config->n_apps; i++) {
-                int r = app_new(&context, &setup->config->apps[i], on_app, agent, &setup->apps[i], error);
-
-                if (r < 0) {
-                        error_prefix(error, "app %s", setup->config->apps[i].name);
-                        return r;
-                }
-                setup->n_apps++;
+        r = app_new(&context, config, on_app, agent, &setup->apps[setup->n_apps], error);
+        if (r < 0) {
+                error_prefix(error, "app %s", config->name);
+                return r;
         }
+        setup->n_apps++;
         return 0;
+}
+
+static int start_apps(Agent *agent, Error *error) {
+        const Config *config = agent->setup.config;
+        int r = 0;
+
+        for (size_t i = 0; i < config->n_apps && r >= 0; i++)
+                r = start_app(agent, &config->apps[i], error);
+        return r;
 }
 
 static int start_launch(Agent *agent, Error *error) {
@@ -295,21 +303,34 @@ static void on_identified(Identify *identify, int result, const Error *error, vo
                 give_up_for_now(agent, &problem);
 }
 
+/* Without a depot there is nothing to follow, but root can deploy by hand. */
+static int start_local(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        int r;
+
+        wait_for(agent, LOG_NOTICE, "unconfigured: waiting for a depot in /etc/muster/muster.conf");
+        r = local_add_apps(setup->config, setup->state_fd, error);
+        if (r >= 0)
+                r = identity_local(setup->config, &setup->identity, error);
+        if (r >= 0)
+                r = start_apps(agent, error);
+        if (r >= 0)
+                tell_manager(agent);
+        return r;
+}
+
 static int build(Agent *agent, Error *error) {
         Setup *setup = &agent->setup;
         int r;
 
-        if (!config_is_configured(setup->config)) {
-                agent->unconfigured = true;
-                wait_for(agent, LOG_NOTICE, "unconfigured: waiting for a depot in /etc/muster/muster.conf");
-                return 0;
-        }
         setup->state_fd = file_open_folder_at(AT_FDCWD, setup->config->state_dir, STATE_DIR_MODE);
         if (setup->state_fd < 0)
                 return error_set_errno(error, setup->state_fd, "cannot open %s", setup->config->state_dir);
         setup->lock_fd = state_lock_take(setup->state_fd, setup->config->state_dir, error);
         if (setup->lock_fd < 0)
                 return setup->lock_fd;
+        if (!config_is_configured(setup->config))
+                return start_local(agent, error);
         r = root_update_load(setup->config->trust_root, setup->state_fd, &setup->root, error);
         if (r >= 0)
                 r = config_aws_open(setup->config, setup->config->depot, agent->event, &setup->aws, error);
@@ -325,6 +346,8 @@ static int on_build(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         Error error = {};
         int r;
 
+        if (is_deploying(agent)) /* one that was begun meanwhile; on_app() comes back to it */
+                return 0;
         agent->reload = false;
         r = config_load(agent->config_path, &config, &error);
         if (r < 0 && agent->setup.n_apps > 0) {
@@ -333,7 +356,6 @@ static int on_build(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         }
         setup_deinit(&agent->setup);
         agent->setup.config = config;
-        agent->unconfigured = false;
         if (r >= 0)
                 r = build(agent, &error);
         if (r < 0)
@@ -341,10 +363,14 @@ static int on_build(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         return 0;
 }
 
-void agent_reload(Agent *agent) {
+static void reload_after(Agent *agent, uint64_t usec) {
         agent->reload = true;
         if (!is_deploying(agent))
-                build_after(agent, 0);
+                build_after(agent, usec);
+}
+
+void agent_reload(Agent *agent) {
+        reload_after(agent, 0);
 }
 
 /* While it waits for a configuration, one that is written is taken up; a running agent's changes with a reload. */
@@ -354,8 +380,8 @@ static int on_inotify(_unused_ sd_event_source *source, int fd, _unused_ uint32_
 
         while (read(fd, data, sizeof(data)) > 0)
                 ;
-        if (agent->setup.n_apps == 0 && !agent->setup.identify)
-                build_after(agent, CONFIG_SETTLE);
+        if (!agent->setup.depot && !agent->setup.identify)
+                reload_after(agent, CONFIG_SETTLE);
         return 0;
 }
 
@@ -396,8 +422,10 @@ static const char *state_of(const Agent *agent) {
         const Setup *setup = &agent->setup;
         bool failed = false;
 
+        if (is_local(setup) && setup->n_apps == 0)
+                return "unconfigured";
         if (setup->n_apps == 0)
-                return agent->unconfigured ? "unconfigured" : "waiting";
+                return "waiting";
         if (is_deploying(agent))
                 return "deploying";
         for (size_t i = 0; i < setup->n_apps; i++) {
@@ -458,9 +486,17 @@ static int on_status(void *userdata, char **ret_json, Error *error) {
         return *ret_json ? 0 : error_oom(error);
 }
 
+static int not_ready(const Agent *agent, Error *error) {
+        return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
+}
+
 static int no_such_app(const Agent *agent, const char *name, Error *error) {
+        if (is_local(&agent->setup))
+                return error_set(error, -ENOENT,
+                                 "this instance has no app '%s': none was deployed by hand, and %s", name,
+                                 agent->waiting);
         if (agent->waiting[0])
-                return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
+                return not_ready(agent, error);
         return error_set(error, -ENOENT,
                          "this instance has no app '%s': its configuration has no section [app %s]", name,
                          name);
@@ -522,9 +558,24 @@ static int check_archive(int fd, Error *error) {
         return 0;
 }
 
+/* An app of a machine without a depot that is deployed for the first time. */
+static int add_local_app(Agent *agent, const char *name, App **ret, Error *error) {
+        AppConfig *config;
+        int r;
+
+        r = config_add_app(agent->setup.config, name, &config, error);
+        if (r < 0)
+                return r;
+        config->required = false;
+        r = start_app(agent, config, error);
+        if (r >= 0)
+                *ret = agent->setup.apps[agent->setup.n_apps - 1];
+        return r;
+}
+
 static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
                            Error *error) {
-        const Agent *agent = userdata;
+        Agent *agent = userdata;
         _cleanup_release_ Release *release = NULL;
         App *app;
         int r;
@@ -532,6 +583,8 @@ static int on_deploy_local(void *userdata, const char *release_json, int archive
         if (release_parse(release_json, strlen(release_json), &release, error) < 0)
                 return -EINVAL;
         app = find_app(agent, release->app);
+        if (!app && is_local(&agent->setup) && add_local_app(agent, release->app, &app, error) < 0)
+                return -EAGAIN;
         if (!app)
                 return no_such_app(agent, release->app, error);
         r = check_archive(archive_fd, error);
@@ -541,8 +594,8 @@ static int on_deploy_local(void *userdata, const char *release_json, int archive
 static int on_poll(void *userdata, Error *error) {
         const Agent *agent = userdata;
 
-        if (agent->setup.n_apps == 0)
-                return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
+        if (!agent->setup.depot)
+                return not_ready(agent, error);
         for (size_t i = 0; i < agent->setup.n_apps; i++)
                 (void) app_poll(agent->setup.apps[i]);
         return 0;

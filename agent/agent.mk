@@ -24,6 +24,7 @@ LIB_SRC += \
         agent/installed_check.c \
         agent/launch.c \
         agent/launch_state.c \
+        agent/local.c \
         agent/local_pin.c \
         agent/placement.c \
         agent/queue.c \
@@ -65,6 +66,7 @@ UNIT_TESTS += \
         test-hook_logs \
         test-instance_pin \
         test-launch \
+        test-local \
         test-local_pin \
         test-queue \
         test-queue_held \

@@ -66,14 +66,23 @@ static EngineContext engine_context(App *app) {
                 .instance = app->context.identity->instance,
                 .boot_id = app->context.boot_id,
                 .audit = app->audit,
-                .look = { begin_look, is_superseded, app },
+                .look = { app->watch ? begin_look : NULL, is_superseded, app },
         };
+}
+
+static const Target *target_of(const App *app) {
+        return app->watch ? target_watch_target(app->watch) : NULL;
+}
+
+static const char *why_no_target(const App *app) {
+        return app->watch ? target_watch_problem(app->watch)
+                          : "there is no depot to follow, only what root deploys with muster deploy --local";
 }
 
 static void tell(App *app) {
         json_t *status;
 
-        if (app_status(app, &status) >= 0) {
+        if (app->report && app_status(app, &status) >= 0) {
                 if (json_object_set_new(status, "instance", json_string(app->context.identity->instance)) ==
                             0 &&
                     json_object_set_new(status, "group", json_string(app->group)) == 0 &&
@@ -199,13 +208,13 @@ static void retry_at(App *app, uint64_t at) {
 }
 
 static DecisionFacts facts_of(const App *app) {
-        const Target *target = target_watch_target(app->watch);
+        const Target *target = target_of(app);
         DecisionFacts facts = {
                 .record = &app->record,
                 .instance = app->context.identity->instance,
                 .target_known = target,
                 .env_sha256 = app->env_sha256,
-                .no_target = target_watch_problem(app->watch),
+                .no_target = why_no_target(app),
                 .boot_id = app->context.boot_id,
                 .checks = &app->checks,
                 .now = clock_realtime(app->context.clock),
@@ -296,7 +305,7 @@ static void act(App *app, const Target *target) {
 }
 
 static void evaluate(App *app) {
-        const Target *target = target_watch_target(app->watch);
+        const Target *target = target_of(app);
         char was[DECISION_REASON_MAX];
         DecisionFacts facts;
 
@@ -330,7 +339,7 @@ static void on_target(TargetWatch *watch, void *userdata) {
         App *app = userdata;
 
         go_for_another(app, ENGINE_SUPERSEDED);
-        if (app->engine && !target_watch_is_looking(watch))
+        if (app->engine && watch && !target_watch_is_looking(watch))
                 engine_looked(app->engine);
         evaluate(app);
         if (app->engine) /* which evaluate() leaves alone */
@@ -370,6 +379,8 @@ static int open_report(App *app, Error *error) {
         char key[LAYOUT_KEY_MAX];
         int r;
 
+        if (!app->context.depot)
+                return 0;
         r = layout_instance(app->config->name, app->group, app->context.identity->report_id, key, error);
         if (r < 0)
                 return r;
@@ -424,7 +435,7 @@ static int open_app(App *app, Error *error) {
         if (r < 0)
                 return r;
         r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, 0, on_retry, app);
-        if (r >= 0)
+        if (r >= 0 && context->depot) /* else there is nothing to be read before the first decision */
                 r = sd_event_source_set_enabled(app->retry, SD_EVENT_OFF);
         return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
 }
@@ -444,7 +455,7 @@ static int start_watch(App *app, Error *error) {
                 .interval = context->config->poll_interval,
         };
 
-        return target_watch_new(&watch, on_target, app, &app->watch, error);
+        return context->depot ? target_watch_new(&watch, on_target, app, &app->watch, error) : 0;
 }
 
 int app_new(const AppContext *context, const AppConfig *config, AppChanged changed, void *userdata, App **ret,
@@ -616,7 +627,7 @@ int app_status(const App *app, json_t **ret) {
                 .required = app->config->required,
                 .record = &app->record,
                 .decision = &app->decision,
-                .target = app->watch ? target_watch_target(app->watch) : NULL,
+                .target = target_of(app),
                 .target_problem = app->watch ? target_watch_problem(app->watch) : NULL,
                 .deploying = app->engine,
                 .problem = app->engine ? engine_problem(app->engine) : "",

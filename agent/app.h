@@ -18,8 +18,8 @@ typedef struct AppContext {
         const Clock *clock;
         const Config *config;
         const Identity *identity;
-        Depot *depot;
-        const TrustRoot *root;
+        Depot *depot;          /* NULL: nothing but local deployments */
+        const TrustRoot *root; /* NULL: likewise */
         Manager *manager;
         const char *boot_id;
 } AppContext;

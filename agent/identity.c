@@ -54,7 +54,7 @@ static int ask_imds(Identify *identify, const char *path, ImdsDone done, Error *
         return r < 0 ? r : ASKED;
 }
 
-static int take_machine_id(Identify *identify, Error *error) {
+static int read_machine_id(char **ret, Error *error) {
         char text[SD_ID128_STRING_MAX];
         sd_id128_t id;
         int r;
@@ -63,8 +63,37 @@ static int take_machine_id(Identify *identify, Error *error) {
         if (r < 0)
                 return error_set_errno(error, r,
                                        "this machine has no id; set instance_id in the configuration");
-        r = string_set(&identify->identity.instance, sd_id128_to_string(id, text));
-        return r < 0 ? error_oom(error) : ANSWERED;
+        return string_set(ret, sd_id128_to_string(id, text)) < 0 ? error_oom(error) : 0;
+}
+
+/* A group that is given by its name, and not to be asked for. */
+static bool is_named(const char *group) {
+        return name_is_valid(group) && strcmp(group, "auto-scaling-group") != 0;
+}
+
+int identity_local(const Config *config, Identity *ret, Error *error) {
+        const char *group = config->group && is_named(config->group) ? config->group : IDENTITY_LOCAL_GROUP;
+        Identity identity = {};
+        int r = 0;
+
+        if (config->instance_id)
+                r = string_set(&identity.instance, config->instance_id);
+        else
+                r = read_machine_id(&identity.instance, error);
+        if (r >= 0 && (string_set(&identity.group, group) < 0 ||
+                       string_set(&identity.report_id, identity.instance) < 0))
+                r = error_oom(error);
+        if (r < 0)
+                identity_deinit(&identity);
+        else
+                *ret = identity;
+        return r;
+}
+
+static int take_machine_id(Identify *identify, Error *error) {
+        int r = read_machine_id(&identify->identity.instance, error);
+
+        return r < 0 ? r : ANSWERED;
 }
 
 static void on_instance(ImdsRequest *request, int result, const Error *error, void *userdata) {

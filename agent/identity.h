@@ -17,6 +17,12 @@ typedef struct Identity {
 
 void identity_deinit(Identity *identity);
 
+#define IDENTITY_LOCAL_GROUP "local"
+
+/* Of a machine without a depot, asking nobody: instance_id or the machine id, and the group of the configuration if it is
+ * a name, else IDENTITY_LOCAL_GROUP. */
+int identity_local(const Config *config, Identity *ret, Error *error);
+
 typedef struct Identify Identify;
 
 /* RESULT is 0 or a negative errno; the question may be asked again later. */

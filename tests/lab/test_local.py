@@ -63,12 +63,27 @@ def configure(machine):
     machine.instance.wait_message("has no target in the depot", unit="musterd.service")
 
 
-def test_unconfigured(machine):
+def test_without_a_depot(machine):
+    """Nothing is configured: root deploys by hand all the same, musterd remembers it, and a depot is followed once there is one."""
     assert machine.json("status")["state"] == "unconfigured"
     assert "unconfigured: waiting for a depot" in machine.muster("status").out
     assert "waiting for a depot" in machine.muster("poll", code=FAILED).err
+    assert "has no app 'api': none was deployed by hand" in machine.muster("history", "api", code=NOT_FOUND).err
+    machine.app("echo in group $DEPLOYMENT_GROUP_NAME; exit 3")
+    assert "in group local" in machine.muster("deploy", "--local", "/root/app", "--app", "api", code=FAILED).err
     machine.app("true")
-    assert "waiting for a depot" in machine.muster("deploy", "--local", "/root/app", "--app", "api", code=FAILED).err
+    machine.muster("deploy", "--local", "/root/app", "--app", "api", "--version", "1.0")
+    assert machine.instance.sh("systemctl is-active api").out == "active\n"
+
+    machine.instance.run("systemctl", "restart", "musterd")
+    status = machine.json("status")
+    assert (status["state"], status["apps"][0]["version"], status["apps"][0]["required"]) == ("ready", "1.0", False)
+    assert machine.json("history", "api")["deployments"][0]["outcome"] == "succeeded"
+    assert machine.instance.sh("systemctl is-active api").out == "active\n"
+
+    configure(machine)
+    status = machine.json("status")
+    assert (status["depot"], status["apps"][0]["version"]) == ("file:///depot", "1.0")
 
 
 def test_deploy_by_hand(machine):

@@ -54,7 +54,7 @@ struct Agent {
         sd_event_source *inotify;
         sd_event_source *timer; /* builds the setup */
         uint64_t retry_delay;
-        bool reload; /* once no deployment runs */
+        bool reload;                     /* once no deployment runs */
         char waiting[ERROR_MESSAGE_MAX]; /* what it lacks, "" while it runs */
         Setup setup;
 };

@@ -176,30 +176,50 @@ static int write_new(int dirfd, const char *name, const void *data, size_t size,
         return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* What stands at PATH is replaced by a file of another name, made beside it. */
+typedef struct Replacement {
+        int parent;
+        const char *name;
+        char *temporary;
+} Replacement;
+
+static int replacement_begin(Replacement *replacement, int dirfd, const char *path) {
+        *replacement = (Replacement){ .parent = -1 };
+        replacement->parent = open_parent(dirfd, path, &replacement->name);
+        return replacement->parent < 0 ? replacement->parent
+                                       : temporary_name(replacement->name, &replacement->temporary);
+}
+
+static void replacement_deinit(Replacement *replacement) {
+        close_fd(replacement->parent);
+        free(replacement->temporary);
+}
+#define _cleanup_replacement_ _cleanup_(replacement_deinit)
+
 static int rename_durably(int dirfd, const char *from, const char *to) {
         if (renameat(dirfd, from, dirfd, to) < 0)
                 return -errno;
         return fsync(dirfd) < 0 ? -errno : 0;
 }
 
+/* R tells how making the temporary file went. */
+static int replacement_end(const Replacement *replacement, int r) {
+        if (r >= 0)
+                r = rename_durably(replacement->parent, replacement->temporary, replacement->name);
+        if (r < 0)
+                (void) unlinkat(replacement->parent, replacement->temporary, 0);
+        return r;
+}
+
 int file_replace_at(int dirfd, const char *path, const void *data, size_t size, mode_t mode) {
-        _cleanup_close_ int parent = -1;
-        _cleanup_free_ char *temporary = NULL;
-        const char *name;
+        _cleanup_replacement_ Replacement replacement;
         int r;
 
-        parent = open_parent(dirfd, path, &name);
-        if (parent < 0)
-                return parent;
-        r = temporary_name(name, &temporary);
+        r = replacement_begin(&replacement, dirfd, path);
         if (r < 0)
                 return r;
-        r = write_new(parent, temporary, data, size, mode);
-        if (r >= 0)
-                r = rename_durably(parent, temporary, name);
-        if (r < 0)
-                (void) unlinkat(parent, temporary, 0);
-        return r;
+        return replacement_end(&replacement,
+                               write_new(replacement.parent, replacement.temporary, data, size, mode));
 }
 
 static int make_symlink(const char *target, int dirfd, const char *name) {
@@ -211,24 +231,13 @@ static int make_symlink(const char *target, int dirfd, const char *name) {
 }
 
 int file_replace_symlink_at(int dirfd, const char *path, const char *target) {
-        _cleanup_close_ int parent = -1;
-        _cleanup_free_ char *temporary = NULL;
-        const char *name;
+        _cleanup_replacement_ Replacement replacement;
         int r;
 
-        parent = open_parent(dirfd, path, &name);
-        if (parent < 0)
-                return parent;
-        r = temporary_name(name, &temporary);
+        r = replacement_begin(&replacement, dirfd, path);
         if (r < 0)
                 return r;
-        r = make_symlink(target, parent, temporary);
-        if (r < 0)
-                return r;
-        r = rename_durably(parent, temporary, name);
-        if (r < 0)
-                (void) unlinkat(parent, temporary, 0);
-        return r;
+        return replacement_end(&replacement, make_symlink(target, replacement.parent, replacement.temporary));
 }
 
 int file_remove_at(int dirfd, const char *path) {

@@ -136,6 +136,24 @@ static void print_head(const View *view, const json_t *status) {
                 text_of(launch, "reason") ?: "");
 }
 
+typedef int (*AddRow)(Table *table, const json_t *item, uint64_t now);
+
+static int print_table(const View *view, const char *const heading[], size_t n_columns, const json_t *items,
+                       AddRow add) {
+        _cleanup_table_ Table table = { .n_columns = n_columns };
+        const json_t *item;
+        size_t i;
+        int r;
+
+        r = table_add(&table, heading);
+        json_array_foreach((json_t *) items, i, item)
+                if (r >= 0)
+                        r = add(&table, item, view->now);
+        if (r >= 0)
+                table_print(&table, view->stream, view->style);
+        return r;
+}
+
 static int add_app(Table *table, const json_t *app, uint64_t now) {
         const json_t *serial = json_object_get(app, "serial");
         char number[24] = "-", age[AGE_TEXT_MAX];
@@ -149,20 +167,11 @@ static int add_app(Table *table, const json_t *app, uint64_t now) {
 }
 
 static int print_apps(const View *view, const json_t *apps) {
-        _cleanup_table_ Table table = { .n_columns = 6 };
-        const json_t *app;
-        size_t i;
-        int r;
-
-        r = table_add(&table, TABLE_ROW("APP", "VERSION", "STATE", "SERIAL", "REQUIRED", "SINCE"));
-        json_array_foreach((json_t *) apps, i, app)
-                if (r >= 0)
-                        r = add_app(&table, app, view->now);
-        if (r < 0 || json_array_size(apps) == 0)
-                return r;
+        if (json_array_size(apps) == 0)
+                return 0;
         fputc('\n', view->stream);
-        table_print(&table, view->stream, view->style);
-        return 0;
+        return print_table(view, TABLE_ROW("APP", "VERSION", "STATE", "SERIAL", "REQUIRED", "SINCE"), 6, apps,
+                           add_app);
 }
 
 /* Nobody who looks may miss that this instance does not do what its group is told. */
@@ -210,10 +219,13 @@ static void print_remarks(const View *view, const json_t *app) {
                 fprintf(view->stream, ", begun %s\n", age);
         }
         if (json_is_object(failure)) {
+                const char *why = text_of(failure, "reason") ?: "-";
+                bool is_known = text_of(app, "reason") && strstr(text_of(app, "reason"), why);
+
                 format_age(text_of(failure, "at"), view->now, age);
-                fprintf(view->stream, "%s: %s%s failed%s at %s, %s: %s\n", name, view->style->bad,
+                fprintf(view->stream, "%s: %s%s failed%s at %s, %s%s%s\n", name, view->style->bad,
                         text_of(failure, "version") ?: "-", view->style->off, text_of(failure, "step") ?: "-",
-                        age, text_of(failure, "reason") ?: "-");
+                        age, is_known ? "" : ": ", is_known ? "" : why);
         }
 }
 
@@ -317,18 +329,8 @@ static void print_deployment(const View *view, const json_t *deployment) {
 }
 
 static int print_list(const View *view, const json_t *deployments) {
-        _cleanup_table_ Table table = { .n_columns = 6 };
-        const json_t *deployment;
-        size_t i;
-        int r;
-
-        r = table_add(&table, TABLE_ROW("DEPLOYMENT", "APP", "VERSION", "STARTED", "OUTCOME", "REASON"));
-        json_array_foreach((json_t *) deployments, i, deployment)
-                if (r >= 0)
-                        r = add_deployment(&table, deployment, view->now);
-        if (r >= 0)
-                table_print(&table, view->stream, view->style);
-        return r;
+        return print_table(view, TABLE_ROW("DEPLOYMENT", "APP", "VERSION", "STARTED", "OUTCOME", "REASON"), 6,
+                           deployments, add_deployment);
 }
 
 int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style,

@@ -76,6 +76,16 @@ static void test_pins(_unused_ void **state) {
                                         "-: the group is pinned to -, -: no reason was given\n"));
 }
 
+/* What the app's reason says already is not said again. */
+static void test_failure_that_is_the_reason(_unused_ void **state) {
+        _cleanup_free_ char *text = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"reason\":\"release 2 failed in HEALTH: no answer\",\"last_failure\":{"
+                "\"version\":\"2\",\"step\":\"HEALTH\",\"reason\":\"no answer\",\"at\":\"2025-12-31T21:00:00Z\"}}]}");
+
+        assert_non_null(strstr(
+                text, "\napi: release 2 failed in HEALTH: no answer\napi: 2 failed at HEALTH, 3h ago\n"));
+}
+
 /* An instance that does not see its depot serves all the same, but nobody must think that it follows. */
 static void test_target_problem(_unused_ void **state) {
         _cleanup_free_ char *text = status_of(
@@ -136,9 +146,13 @@ static void test_table(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status),  cmocka_unit_test(test_status_of_little),
-                cmocka_unit_test(test_pins),    cmocka_unit_test(test_target_problem),
-                cmocka_unit_test(test_history), cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_status),
+                cmocka_unit_test(test_status_of_little),
+                cmocka_unit_test(test_pins),
+                cmocka_unit_test(test_target_problem),
+                cmocka_unit_test(test_failure_that_is_the_reason),
+                cmocka_unit_test(test_history),
+                cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_table),
         };
 

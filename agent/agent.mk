@@ -52,6 +52,7 @@ LIB_SRC += \
         agent/step_verify.c \
         agent/target_watch.c \
         agent/unpack_unit.c \
+        agent/unpack_watch.c \
         agent/wakeup.c
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
@@ -75,6 +76,7 @@ UNIT_TESTS += \
         test-queue_seen \
         test-record \
         test-target_watch \
-        test-target_watch-offers
+        test-target_watch-offers \
+        test-unpack_watch
 
 FUZZERS += fuzz-queue_message

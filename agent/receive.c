@@ -8,6 +8,7 @@
 #include "agent/base/log.h"
 #include "agent/receive.h"
 #include "agent/unpack_unit.h"
+#include "agent/unpack_watch.h"
 #include "artifacts/fetch.h"
 #include "artifacts/layout.h"
 #include "artifacts/store_staging.h"
@@ -34,6 +35,8 @@ struct Receive {
         Error fetch_error;
         int fetch_result;
         Transient *transient;
+        UnpackWatch *watch;
+        bool taken_over; /* muster-unpack wrote what it must not, as `error` says */
         TransientStop *stop;
         StoreCommit *commit;
         int result; /* of everything before the unit was stopped */
@@ -118,6 +121,10 @@ static int drain_replies(Receive *receive, Error *error) {
 static int judge(Receive *receive, int unit_result, const Error *unit_error, Error *error) {
         int r;
 
+        if (receive->taken_over) {
+                *error = receive->error;
+                return -EBADMSG;
+        }
         if (receive->fetched && receive->fetch_result < 0 && receive->fetch_result != -EPIPE) {
                 *error = receive->fetch_error;
                 return receive->fetch_result;
@@ -141,13 +148,42 @@ static int judge(Receive *receive, int unit_result, const Error *unit_error, Err
 static void on_unpacked(_unused_ Transient *transient, int result, const Error *error, void *userdata) {
         Receive *receive = userdata;
 
-        receive->result = judge(receive, result, error, &receive->error);
+        Error problem = {};
+
+        receive->watch = unpack_watch_free(receive->watch);
+        receive->result = judge(receive, result, error, &problem);
+        receive->error = problem;
         receive->fetch = fetch_free(receive->fetch);
         receive->reply_source = sd_event_source_unref(receive->reply_source);
         stop_unit(receive);
 }
 
+static void on_excess(_unused_ UnpackWatch *watch, const Error *error, void *userdata) {
+        Receive *receive = userdata;
+
+        receive->taken_over = true;
+        receive->error = *error;
+        (void) transient_kill(receive->transient, SIGKILL, NULL);
+}
+
+static int start_watch(Receive *receive, Error *error) {
+        const UnpackWatchSpec spec = {
+                .event = receive->spec.event,
+                .fd = receive->staging->fd,
+                .uid = receive->unpacker.pw_uid,
+                .entries = receive->limits.entries,
+                .bytes = receive->limits.unpacked_size,
+        };
+
+        return unpack_watch_new(&spec, on_excess, receive, &receive->watch, error);
+}
+
 static int start_unit(Receive *receive, int stdin_fd, int stdout_fd, Error *error) {
+        int r;
+
+        r = start_watch(receive, error);
+        if (r < 0)
+                return r;
         return unpack_unit_start(receive->spec.manager, receive->spec.app, receive->spec.deployment,
                                  receive->staging->path, stdin_fd, stdout_fd, on_unpacked, receive,
                                  &receive->transient, error);
@@ -331,6 +367,7 @@ Receive *receive_free(Receive *receive) {
         sd_event_source_unref(receive->reply_source);
         if (receive->transient)
                 (void) transient_kill(receive->transient, SIGKILL, NULL);
+        unpack_watch_free(receive->watch);
         transient_free(receive->transient);
         transient_stop_free(receive->stop);
         store_commit_free(receive->commit);

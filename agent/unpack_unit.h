@@ -8,7 +8,7 @@
  *     write    anywhere but in its staging folder; nor execute what it has written there
  *     talk     no network but an own, empty one; no sockets of any family; no IPC; no signals to anybody else's process
  *     become   no capability, no setuid, no other namespace, user or architecture
- *     exhaust  memory, processes, open files, time: each has its limit
+ *     exhaust  memory, processes, open files, time: each has its limit; space is watched from outside (unpack_watch.h)
  *
  * Every limit is tried from within in tests/lab/test_unpack_unit.py. */
 

@@ -1,11 +1,12 @@
 /* sandbox-probe WHAT ARGUMENT…: tries things that a sandbox should refuse, and prints for each how it went:
- * "ok", or the name of the error. Arguments come in pairs. */
+ * "ok", or the name of the error. Arguments come in pairs; without any it fills the disk. */
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,29 @@ static int take_files(_unused_ const char *argument) {
         return 0;
 }
 
+/* What would fill a disk: "bytes" in files of 16 MiB, "names" of empty files, "hidden" files that have no name. Goes on until
+ * something ends it. */
+static int fill(const char *what) {
+        static char data[MEBIBYTE];
+        bool names = strcmp(what, "names") == 0, hidden = strcmp(what, "hidden") == 0;
+
+        for (unsigned i = 0;; i++) {
+                char path[32];
+                int fd;
+
+                snprintf(path, sizeof(path), "fill-%u", i);
+                fd = hidden ? open(".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600)
+                            : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+                if (fd < 0)
+                        return errno;
+                for (unsigned n = 0; n < 16 && !names; n++)
+                        if (write(fd, data, sizeof(data)) < 0)
+                                return errno;
+                if (!hidden)
+                        close(fd);
+        }
+}
+
 /* A call by its number, with arguments that harm nobody: how it fails tells whether the kernel saw it. */
 static int try_call(const char *number) {
         return result(syscall(atol(number), -1L, 0L, 0L, 0L, 0L, 0L));
@@ -152,6 +176,7 @@ static const struct {
         { "memory", take_memory },
         { "processes", take_processes },
         { "files", take_files },
+        { "fill", fill },
         { "call", try_call },
 };
 
@@ -166,7 +191,17 @@ static void probe(const char *name, const char *argument) {
         printf("%s %s unknown\n", name, argument);
 }
 
+/* In muster-unpack's place it has no arguments, and is told here what to do. */
+static int fill_as_told(void) {
+        _cleanup_close_ int fd = open("/usr/lib/muster/fill", O_RDONLY | O_CLOEXEC);
+        char what[16] = "";
+
+        return fd < 0 || read(fd, what, sizeof(what) - 1) <= 0 ? EXIT_FAILURE : fill(what);
+}
+
 int main(int argc, char **argv) {
+        if (argc == 1)
+                return fill_as_told();
         (void) setvbuf(stdout, NULL, _IOLBF, 0);
         for (int i = 1; i + 1 < argc; i += 2)
                 probe(argv[i], argv[i + 1]);

@@ -2,12 +2,15 @@
 
 import json
 import re
+import subprocess
+from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
 from rig.host import wait_for
 from rig.site import Site
 
+TOP = Path(__file__).resolve().parents[2]
 CURRENT = "/var/lib/muster/apps/api/current"
 RELEASES = "/var/lib/muster/apps/api/releases"
 DRIFTED = "MESSAGE_ID=d139bb9a95eb464394ce6532eaee933c"
@@ -165,6 +168,11 @@ def deploy(site, version, **switches):
     site.wait_app(state="good", version=version)
 
 
+def free(site):
+    """Bytes and inodes."""
+    return tuple(map(int, site.instance.sh("df --output=avail,iavail -B1 /var/lib/muster | tail -1").text.split()))
+
+
 def refused(site, version):
     return wait_for(lambda: (failure := site.app()["last_failure"]) and failure["version"] == version and failure, 60,
                     f"release {version} to be refused")
@@ -208,10 +216,9 @@ def test_old_releases_make_room(new_instance, tmp_path):
     for version in ("2.0.0", "3.0.0"):
         deploy(site, version)
     wait_for(lambda: releases(site) == ["1.0.0", "2.0.0", "3.0.0"], 30, "three releases")
-    free = int(site.instance.sh("df --output=avail -B1 /var/lib/muster | tail -1").text)
     size = int(site.instance.sh(f"du -sB1 {CURRENT}/ | cut -f1").text)
     reserve = 96 * 2**20 // 20
-    site.instance.sh(f"head -c {free - reserve - size // 2} /dev/zero >/var/lib/muster/ballast")
+    site.instance.sh(f"head -c {free(site)[0] - reserve - size // 2} /dev/zero >/var/lib/muster/ballast")
     deploy(site, "4.0.0")
     wait_for(lambda: releases(site) == ["2.0.0", "3.0.0", "4.0.0"], 30, "the oldest to be gone")
     assert "make room" in site.instance.run("journalctl", "-u", "musterd").out
@@ -244,6 +251,32 @@ def test_retention_by_bytes(new_instance, tmp_path):
     site.instance.run("systemctl", "start", "musterd")
     wait_no_staging(site)
     wait_for(lambda: "-0123456789ab" not in site.instance.run("ls", RELEASES).out, 30, "the halves to be gone")
+
+
+@pytest.mark.parametrize("what", ["bytes", "names", "hidden"])
+def test_unpacker_that_fills_the_disk(new_instance, tmp_path, what):
+    """An archive that has taken muster-unpack over (here: another program in its place) cannot fill the file system."""
+    site = small_site(new_instance, tmp_path, "4G")
+    instance = site.instance
+    subprocess.run(["make", "--no-print-directory", "-s", "test-programs"], cwd=TOP, check=True)
+    instance.put("/usr/lib/muster/muster-unpack", TOP / "build/gcc/sandbox-probe", mode=0o755)
+    instance.put("/usr/lib/muster/fill", what)
+    most = free(site)
+    instance.put("/srv/least", "while :; do df --output=avail,iavail -B1 /var/lib/muster | tail -1; sleep 0.05; done >/srv/df\n")
+    watcher = instance.run("sh", "-c", "setsid sh /srv/least </dev/null >/dev/null 2>&1 & echo $!").text
+    site.publish("2.0.0")
+    site.set_target("2.0.0")
+    failure = refused(site, "2.0.0")
+    instance.run("kill", watcher)
+    assert failure["step"] == "FETCH"
+    assert failure["fault"] == "release"
+    assert "muster-unpack has written more than the release says" in failure["reason"]
+    least = [min(column) for column in zip(*(map(int, line.split()) for line in instance.run("cat", "/srv/df").out.splitlines()))]
+    print(f"{what}: {(most[0] - least[0]) >> 20} MiB and {most[1] - least[1]} inodes were taken")
+    # On this machine a second of writing is a gigabyte; the watch takes a few tenths of one.
+    assert least[0] > most[0] // 4 and least[1] > most[1] // 4
+    assert "1.0.0" in site.serves()
+    wait_no_staging(site)
 
 
 def test_state_must_be_one_file_system(instance, tmp_path):

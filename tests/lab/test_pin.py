@@ -97,6 +97,18 @@ def test_who_and_what(site):
     assert site.wait_app(state="good", version="2.0.0")["local_pin"] is None
 
 
+def test_pin_of_another_machine(site):
+    """An image that was made from a pinned instance: the pin was about that one."""
+    pin_local(site, "1.0.0")
+    path = "/var/lib/muster/apps/api/record.json"
+    site.instance.run("systemctl", "stop", "musterd")
+    site.instance.put(path, json.dumps({**record(site), "instance": "i-00000000000000000"}))
+    site.instance.run("systemctl", "start", "musterd")
+    wait_for(site.app, 20, "musterd to be back")
+    site.wait_app(state="good", version="2.0.0", local_pin=None)
+    assert "2.0.0" in site.serves()
+
+
 def test_from_the_disk(site):
     """A group is pinned back while what the depot keeps of the release is gone."""
     site.instance.run("rm", "-r", f"{DEPOT}/artifacts")

@@ -643,7 +643,8 @@ static int open_agent(Agent *agent, Error *error) {
         r = boot_id_get(BOOT_ID_FOLDER, agent->boot_id, error);
         if (r < 0)
                 return r;
-        r = sd_event_add_time_relative(agent->event, &agent->timer, CLOCK_BOOTTIME, 0, 0, on_build, agent);
+        r = sd_event_add_time_relative(agent->event, &agent->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                       on_build, agent);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         r = manager_new(agent->event, &agent->manager, error);

@@ -434,7 +434,8 @@ static int open_app(App *app, Error *error) {
                 r = hook_logs_new(context->event, app->store->app_fd, HOOK_LOGS_INTERVAL, &app->logs, error);
         if (r < 0)
                 return r;
-        r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, 0, on_retry, app);
+        r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                       on_retry, app);
         if (r >= 0 && context->depot) /* else there is nothing to be read before the first decision */
                 r = sd_event_source_set_enabled(app->retry, SD_EVENT_OFF);
         return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;

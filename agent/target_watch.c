@@ -260,7 +260,8 @@ int target_watch_new(const TargetWatchContext *context, TargetWatchChanged chang
                 .userdata = userdata,
                 .retry_delay = RETRY_FIRST,
         };
-        r = sd_event_add_time_relative(context->event, &watch->timer, CLOCK_BOOTTIME, 0, 0, on_timer, watch);
+        r = sd_event_add_time_relative(context->event, &watch->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                       on_timer, watch);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(watch);

@@ -9,6 +9,10 @@
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_INFINITY UINT64_MAX
 
+/* For sd-event's timers that mean "now", or a moment that somebody waits for: with its default they may be a quarter of a
+ * second late. */
+#define TIMER_ACCURACY_EXACT 1
+
 typedef struct Clock {
         uint64_t (*boottime)(void *userdata); /* microseconds since boot, suspended time included */
         uint64_t (*realtime)(void *userdata); /* microseconds since 1970, UTC */

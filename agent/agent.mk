@@ -6,6 +6,7 @@ LIB_SRC += \
         agent/app.c \
         agent/app_audit.c \
         agent/app_clean.c \
+        agent/app_history.c \
         agent/app_status.c \
         agent/boot_id.c \
         agent/bus.c \
@@ -26,6 +27,7 @@ LIB_SRC += \
         agent/launch_state.c \
         agent/local.c \
         agent/local_pin.c \
+        agent/machine.c \
         agent/placement.c \
         agent/queue.c \
         agent/queue_held.c \
@@ -36,6 +38,8 @@ LIB_SRC += \
         agent/recheck.c \
         agent/record.c \
         agent/record_history.c \
+        agent/record_open.c \
+        agent/record_rebuild.c \
         agent/recover.c \
         agent/release_checks.c \
         agent/report.c \
@@ -51,6 +55,7 @@ LIB_SRC += \
         agent/step_units.c \
         agent/step_verify.c \
         agent/target_watch.c \
+        agent/unpack_stop.c \
         agent/unpack_unit.c \
         agent/unpack_watch.c \
         agent/wakeup.c
@@ -75,6 +80,7 @@ UNIT_TESTS += \
         test-queue_route \
         test-queue_seen \
         test-record \
+        test-record_open \
         test-target_watch \
         test-target_watch-offers \
         test-unpack_watch

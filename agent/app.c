@@ -4,21 +4,26 @@
 #include "agent/app.h"
 #include "agent/app_audit.h"
 #include "agent/app_clean.h"
+#include "agent/app_history.h"
 #include "agent/app_status.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
 #include "agent/decision.h"
-#include "agent/deployment_json.h"
 #include "agent/engine.h"
+#include "agent/environment.h"
 #include "agent/hook_logs.h"
 #include "agent/instance_pin.h"
 #include "agent/messages.h"
 #include "agent/placement.h"
 #include "agent/recheck.h"
 #include "agent/record_history.h"
+#include "agent/record_open.h"
 #include "agent/report.h"
 #include "agent/target_watch.h"
+#include "agent/unpack_stop.h"
 #include "artifacts/layout.h"
+
+#define OPEN_RETRY (30 * USEC_PER_SEC)
 
 struct App {
         AppContext context;
@@ -38,11 +43,13 @@ struct App {
         Report *report;
         sd_event_source *retry;
         Recheck *recheck;
-        FailedChecks checks; /* of the good release, in this boot */
+        UnpackStop *stopping; /* what a musterd that is no more was unpacking */
+        FailedChecks checks;  /* of the good release, in this boot */
         Decision decision;
 };
 
 static void evaluate(App *app);
+static void open_app(App *app);
 
 static LogFields fields_of(const App *app) {
         return (LogFields){ .app = app->config->name, .instance = app->context.identity->instance };
@@ -50,6 +57,16 @@ static LogFields fields_of(const App *app) {
 
 static void begin_look(void *userdata);
 static bool is_superseded(void *userdata);
+
+/* Its state has been read; until then it has none of its parts. */
+static bool is_open(const App *app) {
+        return app->logs;
+}
+
+static int not_open(const App *app, Error *error) {
+        return error_set(error, -EAGAIN, "%s is not looked after yet: %s", app->config->name,
+                         app->decision.reason);
+}
 
 static EngineContext engine_context(App *app) {
         return (EngineContext){
@@ -118,35 +135,6 @@ static void on_progress(_unused_ Engine *engine, void *userdata) {
         tell(userdata);
 }
 
-/* The values that the good release runs with hold until there is a target. */
-static int keep_environment(App *app) {
-        const Record *record = &app->record;
-
-        app->environment = strv_free(app->environment);
-        STRV_FOREACH(s, record->good_environment)
-                if (strv_append(&app->environment, *s) < 0)
-                        return -ENOMEM;
-        if (!record->good_env_sha256[0])
-                return digest_sha256_hex("", 0, app->env_sha256);
-        memcpy(app->env_sha256, record->good_env_sha256, sizeof(app->env_sha256));
-        return 0;
-}
-
-static int set_environment(App *app, const Target *target) {
-        _cleanup_buffer_ Buffer text = {};
-        int r = 0;
-
-        app->environment = strv_free(app->environment);
-        for (size_t i = 0; i < target->env.n && r >= 0; i++) {
-                r = strv_appendf(&app->environment, "%s=%s", target->env.items[i].name,
-                                 target->env.items[i].value);
-                if (r >= 0)
-                        r = buffer_printf(&text, "%s=%s\n", target->env.items[i].name,
-                                          target->env.items[i].value);
-        }
-        return r < 0 ? r : digest_sha256_hex(buffer_string(&text), text.size, app->env_sha256);
-}
-
 static EngineOrder order_for(App *app, const Target *target) {
         EngineOrder order = {
                 .env_changed = app->decision.env_changed,
@@ -196,7 +184,12 @@ static void deploy(App *app, const Target *target) {
 }
 
 static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
-        evaluate(userdata);
+        App *app = userdata;
+
+        if (is_open(app))
+                evaluate(app);
+        else
+                open_app(app);
         return 0;
 }
 
@@ -309,9 +302,9 @@ static void evaluate(App *app) {
         char was[DECISION_REASON_MAX];
         DecisionFacts facts;
 
-        if (app->engine)
+        if (app->engine || app->stopping)
                 return;
-        if (target && set_environment(app, target) < 0) {
+        if (target && environment_of_target(target, &app->environment, app->env_sha256) < 0) {
                 log_error("%s: out of memory", app->config->name);
                 return;
         }
@@ -344,24 +337,6 @@ static void on_target(TargetWatch *watch, void *userdata) {
         evaluate(app);
         if (app->engine) /* which evaluate() leaves alone */
                 app->changed(app, app->userdata);
-}
-
-/* Whatever another machine wrote into this record, before an image was made of it, is nothing to act on: only what
- * guards against going back stays. */
-static int adopt_record(App *app, Error *error) {
-        const char *instance = app->context.identity->instance;
-        Record fresh = {};
-
-        if (!string_equal(app->record.instance, instance)) {
-                fresh.serial = app->record.serial;
-                memcpy(fresh.target_sha256, app->record.target_sha256, sizeof(fresh.target_sha256));
-                record_deinit(&app->record);
-                app->record = fresh;
-        }
-        if (string_set(&app->record.app, app->config->name) < 0 ||
-            string_set(&app->record.instance, instance) < 0)
-                return error_oom(error);
-        return 0;
 }
 
 static int resume(App *app, Error *error) {
@@ -412,33 +387,61 @@ static int open_clean(App *app, Error *error) {
         return app_clean_new(&context, on_cleaned, app, &app->clean, error);
 }
 
-static int open_app(App *app, Error *error) {
+static int open_record(App *app, Error *error) {
+        const AppContext *context = &app->context;
+        _cleanup_(machine_deinit) Machine machine = {};
+        const RecordOwner owner = { .app = app->config->name,
+                                    .instance = context->identity->instance,
+                                    .machine = &machine };
+        char note[RECORD_NOTE_MAX];
+        int r;
+
+        if (machine_read("", &machine) < 0)
+                return error_oom(error);
+        r = record_open(app->store, &owner, clock_realtime(context->clock), &app->record, note, error);
+        if (r >= 0 && note[0]) {
+                const LogFields fields = fields_of(app);
+
+                log_message(LOG_WARNING, NULL, &fields, "%s", note);
+        }
+        return r;
+}
+
+static void on_unpackers_stopped(_unused_ UnpackStop *stop, int result, const Error *error, void *userdata) {
+        App *app = userdata;
+
+        if (result < 0)
+                log_warning("%s: cannot stop what was unpacking: %s", app->config->name, error->message);
+        app->stopping = unpack_stop_free(app->stopping);
+        if (app->engine)
+                return;
+        app_clean_start(app->clean); /* what a crash left */
+        evaluate(app);
+}
+
+static int open_parts(App *app, Error *error) {
         const AppContext *context = &app->context;
         int r;
 
         r = store_open(context->config->state_dir, app->config->name, &app->store, error);
-        if (r < 0)
-                return r;
-        r = record_load(app->store->app_fd, &app->record, error);
-        if (r < 0)
-                return r;
-        r = adopt_record(app, error);
-        if (r < 0)
-                return r;
-        r = open_report(app, error);
+        if (r >= 0)
+                r = open_record(app, error);
+        if (r >= 0)
+                r = open_report(app, error);
         if (r >= 0)
                 r = open_audit(app, error);
         if (r >= 0)
                 r = open_clean(app, error);
         if (r >= 0)
                 r = hook_logs_new(context->event, app->store->app_fd, HOOK_LOGS_INTERVAL, &app->logs, error);
+        if (r >= 0)
+                r = unpack_stop_start(context->manager, app->store, app->config->name, on_unpackers_stopped,
+                                      app, &app->stopping, error);
         if (r < 0)
                 return r;
-        r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       on_retry, app);
-        if (r >= 0 && context->depot) /* else there is nothing to be read before the first decision */
-                r = sd_event_source_set_enabled(app->retry, SD_EVENT_OFF);
-        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
+        /* The values that the good release runs with hold until there is a target. */
+        return environment_of_good(&app->record, &app->environment, app->env_sha256) < 0 ? error_oom(error)
+                                                                                         : 0;
 }
 
 static int start_watch(App *app, Error *error) {
@@ -459,6 +462,45 @@ static int start_watch(App *app, Error *error) {
         return context->depot ? target_watch_new(&watch, on_target, app, &app->watch, error) : 0;
 }
 
+static void close_app(App *app) {
+        app->engine = engine_free(app->engine);
+        app->recheck = recheck_free(app->recheck);
+        app->stopping = unpack_stop_free(app->stopping);
+        app->clean = app_clean_free(app->clean);
+        app->audit = app_audit_free(app->audit);
+        app->watch = target_watch_free(app->watch);
+        app->report = report_free(app->report);
+        app->logs = hook_logs_free(app->logs);
+        app->environment = strv_free(app->environment);
+        record_deinit(&app->record);
+        app->store = store_free(app->store);
+}
+
+/* One app whose state cannot be read, or must not be, keeps none of the others from its work: what it runs goes on, and it
+ * is tried again. */
+static void open_app(App *app) {
+        const LogFields fields = fields_of(app);
+        Error error = {};
+        int r;
+
+        r = open_parts(app, &error);
+        if (r >= 0)
+                r = start_watch(app, &error);
+        if (r >= 0)
+                r = resume(app, &error);
+        if (r >= 0) {
+                app->decision.reason[0] = '\0';
+                return;
+        }
+        close_app(app);
+        if (strcmp(app->decision.reason, error.message) != 0)
+                log_message(LOG_ERR, NULL, &fields, "%s", error.message);
+        app->decision = (Decision){ .action = DECISION_WAIT };
+        snprintf(app->decision.reason, sizeof(app->decision.reason), "%s", error.message);
+        retry_at(app, usec_add(clock_realtime(app->context.clock), OPEN_RETRY));
+        app->changed(app, app->userdata);
+}
+
 int app_new(const AppContext *context, const AppConfig *config, AppChanged changed, void *userdata, App **ret,
             Error *error) {
         _cleanup_(app_freep) App *app = NULL;
@@ -472,22 +514,10 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
         app->changed = changed;
         app->userdata = userdata;
         app->group = config->group ? config->group : context->identity->group;
-        r = open_app(app, error);
+        r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                       on_retry, app);
         if (r < 0)
-                return r;
-        r = keep_environment(app);
-        if (r < 0)
-                return error_oom(error);
-        r = start_watch(app, error);
-        if (r < 0)
-                return r;
-        r = resume(app, error);
-        if (r < 0)
-                return r;
-        if (app->record.pin.release.version)
-                retry_at(app, 0); /* it does not wait for the depot's answer */
-        if (!app->engine)
-                app_clean_start(app->clean); /* what a crash left */
+                return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(app);
         return 0;
 }
@@ -495,35 +525,27 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
 App *app_free(App *app) {
         if (!app)
                 return NULL;
-        engine_free(app->engine);
-        recheck_free(app->recheck);
-        app_clean_free(app->clean);
-        app_audit_free(app->audit);
-        target_watch_free(app->watch);
-        report_free(app->report);
-        hook_logs_free(app->logs);
+        close_app(app);
         sd_event_source_unref(app->retry);
-        strv_free(app->environment);
-        record_deinit(&app->record);
-        store_free(app->store);
         free(app);
         return NULL;
 }
 
 uint64_t app_poll(App *app) {
-        return target_watch_poll(app->watch);
+        return app->watch ? target_watch_poll(app->watch) : 0;
 }
 
 bool app_has_looked(const App *app, uint64_t look) {
-        return target_watch_has_looked(app->watch, look);
+        return app->watch && target_watch_has_looked(app->watch, look);
 }
 
 int app_offer_target(App *app, const void *envelope, size_t size, Error *error) {
-        return target_watch_offer(app->watch, envelope, size, error);
+        return app->watch ? target_watch_offer(app->watch, envelope, size, error) : not_open(app, error);
 }
 
 void app_set_poll_interval(App *app, uint64_t interval) {
-        target_watch_set_interval(app->watch, interval);
+        if (app->watch)
+                target_watch_set_interval(app->watch, interval);
 }
 
 /* The app's name and version come from the release itself. */
@@ -533,6 +555,8 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
         EngineOrder order;
         int r;
 
+        if (!is_open(app))
+                return not_open(app, error);
         if (app->engine)
                 return error_set(error, -EBUSY, "deployment %s of %s is running", app->record.deployment.id,
                                  app->config->name);
@@ -567,6 +591,8 @@ int app_pin(App *app, const char *version, const char *reason, bool *ret_changed
         const Deployment *deployment = &app->record.deployment;
         int r;
 
+        if (!is_open(app))
+                return not_open(app, error);
         r = instance_pin_set(app->store, &app->record, &order, ret_changed, error);
         if (r < 0)
                 return r;
@@ -581,6 +607,8 @@ int app_pin(App *app, const char *version, const char *reason, bool *ret_changed
 int app_unpin(App *app, bool *ret_changed, Error *error) {
         int r;
 
+        if (!is_open(app))
+                return not_open(app, error);
         r = instance_pin_clear(app->store, &app->record, ret_changed, error);
         if (r >= 0)
                 on_target(app->watch, app);
@@ -588,7 +616,7 @@ int app_unpin(App *app, bool *ret_changed, Error *error) {
 }
 
 void app_check_installed(App *app) {
-        if (!app->engine)
+        if (is_open(app) && !app->engine)
                 app_audit_start(app->audit, true);
 }
 
@@ -639,45 +667,16 @@ int app_status(const App *app, json_t **ret) {
         int r;
 
         r = app_status_to_json(&facts, &status);
-        if (r >= 0)
+        if (r >= 0 && is_open(app))
                 r = app_audit_to_json(app->audit, status);
         if (r >= 0)
                 *ret = TAKE_PTR(status);
         return r;
 }
 
-static int append_history(const App *app, json_t *array, const Deployment *deployment) {
-        json_t *item;
-        int r;
-
-        r = app_history_to_json(app->config->name, deployment, &item);
-        return r < 0 ? r : json_array_append_new(array, item);
-}
-
-static int append_stored(const App *app, json_t *array, json_t *stored, Error *error) {
-        Deployment deployment;
-        int r;
-
-        r = deployment_from_json(stored, &deployment, error);
-        if (r < 0)
-                return r;
-        r = append_history(app, array, &deployment);
-        deployment_deinit(&deployment);
-        return r < 0 ? error_oom(error) : 0;
-}
-
 int app_history(const App *app, size_t limit, json_t **ret, Error *error) {
-        json_auto_t *array = json_array(), *stored = NULL;
-        int r;
-
-        if (!array)
-                return error_oom(error);
-        if (app->engine && append_history(app, array, &app->record.deployment) < 0)
-                return error_oom(error);
-        r = record_read_history(app->store->app_fd, limit, &stored, error);
-        for (size_t i = 0; r >= 0 && i < json_array_size(stored) && json_array_size(array) < limit; i++)
-                r = append_stored(app, array, json_array_get(stored, i), error);
-        if (r >= 0)
-                *ret = TAKE_PTR(array);
-        return r;
+        if (!is_open(app))
+                return not_open(app, error);
+        return app_history_read(app->config->name, app->store->app_fd,
+                                app->engine ? &app->record.deployment : NULL, limit, ret, error);
 }

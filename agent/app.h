@@ -27,8 +27,9 @@ typedef struct AppContext {
 /* Its state has changed, or a deployment made progress. */
 typedef void (*AppChanged)(App *app, void *userdata);
 
-/* Opens the app's folder and record, takes up a deployment that was interrupted, and begins to look at the depot. What
- * CONTEXT and CONFIG point to must stay. */
+/* From the event loop it then opens the app's folder and record, takes up a deployment that was interrupted, and begins to
+ * look at the depot. A folder or record that cannot be read, or that a newer muster wrote, is tried again; the app's status
+ * says so, and what it runs is left alone. What CONTEXT and CONFIG point to must stay. */
 int app_new(const AppContext *context, const AppConfig *config, AppChanged changed, void *userdata, App **ret,
             Error *error);
 

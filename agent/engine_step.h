@@ -64,6 +64,7 @@ typedef struct StepWork {
         UnitEnable *enable;
         char **names;
         HookScript *scripts;
+        unsigned n_scripts;
         char **arguments;
         char **environment;
         int unit_dir_fd;

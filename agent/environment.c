@@ -128,3 +128,43 @@ int environment_to_file(char *const *environment, char **ret) {
         }
         return r < 0 ? r : buffer_steal(&text, ret, NULL);
 }
+
+static void replace(char ***environment, char **by) {
+        strv_free(*environment);
+        *environment = by;
+}
+
+int environment_of_target(const Target *target, char ***environment, char sha256[static DIGEST_HEX_SIZE]) {
+        _cleanup_strv_ char **values = NULL;
+        _cleanup_buffer_ Buffer text = {};
+        int r = 0;
+
+        for (size_t i = 0; i < target->env.n && r >= 0; i++) {
+                const DocumentVariable *variable = &target->env.items[i];
+
+                r = strv_appendf(&values, "%s=%s", variable->name, variable->value);
+                if (r >= 0)
+                        r = buffer_printf(&text, "%s=%s\n", variable->name, variable->value);
+        }
+        if (r >= 0)
+                r = digest_sha256_hex(buffer_string(&text), text.size, sha256);
+        if (r >= 0)
+                replace(environment, TAKE_PTR(values));
+        return r;
+}
+
+int environment_of_good(const Record *record, char ***environment, char sha256[static DIGEST_HEX_SIZE]) {
+        _cleanup_strv_ char **values = NULL;
+        int r = 0;
+
+        STRV_FOREACH(s, record->good_environment)
+                if (r >= 0)
+                        r = strv_append(&values, *s);
+        if (r < 0)
+                return r;
+        replace(environment, TAKE_PTR(values));
+        if (!record->good_env_sha256[0])
+                return digest_sha256_hex("", 0, sha256);
+        memcpy(sha256, record->good_env_sha256, DIGEST_HEX_SIZE);
+        return 0;
+}

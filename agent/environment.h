@@ -4,6 +4,7 @@
 
 #include "agent/engine.h"
 #include "artifacts/release.h"
+#include "artifacts/target.h"
 
 /* The app's values alone, those of the group over those of the release: "NAME=value", sorted by name. What units see.
  * RELEASE may be NULL. -ENOMEM. */
@@ -17,3 +18,8 @@ int environment_of_hooks(const EngineContext *context, const ReleaseRef *subject
 
 /* As systemd reads it with EnvironmentFile= (systemd.exec(5)); new memory. -ENOMEM. */
 int environment_to_file(char *const *environment, char **ret);
+
+/* A group's values, "NAME=value", sorted, in place of what *ENVIRONMENT holds, and their digest: those of a target, or those
+ * that the good release runs with. -ENOMEM. */
+int environment_of_target(const Target *target, char ***environment, char sha256[static DIGEST_HEX_SIZE]);
+int environment_of_good(const Record *record, char ***environment, char sha256[static DIGEST_HEX_SIZE]);

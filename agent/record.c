@@ -5,7 +5,6 @@
 #include "agent/deployment_json.h"
 #include "agent/record.h"
 
-#define RECORD_FILE "record.json"
 #define RECORD_MODE 0600
 
 static void failure_deinit(Failure *failure) {
@@ -17,6 +16,7 @@ static void failure_deinit(Failure *failure) {
 void record_deinit(Record *record) {
         free(record->app);
         free(record->instance);
+        free(record->machine);
         release_ref_deinit(&record->good);
         strv_free(record->good_environment);
         free(record->good_boot_id);
@@ -111,10 +111,10 @@ int record_to_json(const Record *record, bool with_deployment, json_t **ret) {
                 r = deployment_to_json(&record->deployment, &deployment);
         if (r < 0)
                 return r;
-        json = json_pack("{s:I, s:s*, s:s*, s:I, s:s, s:o, s:o, s:O, s:O?}", "schema",
+        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:O, s:O?}", "schema",
                          (json_int_t) RECORD_SCHEMA, "app", record->app, "instance", record->instance,
-                         "serial", (json_int_t) record->serial, "target_sha256", record->target_sha256,
-                         "previous", release_ref_to_json(&record->previous), "pin",
+                         "machine", record->machine, "serial", (json_int_t) record->serial, "target_sha256",
+                         record->target_sha256, "previous", release_ref_to_json(&record->previous), "pin",
                          local_pin_to_json(&record->pin), "failures", failures, "deployment", deployment);
         if (!json || json_object_update(json, good) < 0)
                 return -ENOMEM;
@@ -156,13 +156,14 @@ static int read_good(json_t *json, Record *record) {
 
 static int read_record(json_t *json, Record *record, Error *error) {
         json_t *target, *previous, *pin = NULL, *failures, *deployment;
-        const char *app = NULL, *instance = NULL;
+        const char *app = NULL, *instance = NULL, *machine = NULL;
         json_int_t serial;
         int r;
 
-        if (json_unpack(json, "{s?s, s?s, s:I, s:o, s:o, s?o, s:o, s:o}", "app", &app, "instance", &instance,
-                        "serial", &serial, "target_sha256", &target, "previous", &previous, "pin", &pin,
-                        "failures", &failures, "deployment", &deployment) < 0 ||
+        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s:o, s:o}", "app", &app, "instance",
+                        &instance, "machine", &machine, "serial", &serial, "target_sha256", &target,
+                        "previous", &previous, "pin", &pin, "failures", &failures, "deployment",
+                        &deployment) < 0 ||
             digest_from_json(target, record->target_sha256) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
             local_pin_from_json(pin, &record->pin) < 0 || failures_from_json(failures, record) < 0)
@@ -171,7 +172,8 @@ static int read_record(json_t *json, Record *record, Error *error) {
         r = read_good(json, record);
         if (r == -EINVAL)
                 return error_set(error, r, "the deploy record is malformed");
-        if (r < 0 || string_set(&record->app, app) < 0 || string_set(&record->instance, instance) < 0)
+        if (r < 0 || string_set(&record->app, app) < 0 || string_set(&record->instance, instance) < 0 ||
+            string_set(&record->machine, machine) < 0)
                 return error_oom(error);
         return json_is_null(deployment) ? 0 : deployment_from_json(deployment, &record->deployment, error);
 }
@@ -219,7 +221,8 @@ int record_load(int app_fd, Record *ret, Error *error) {
         }
         if (r < 0)
                 return error_set_errno(error, r, "cannot read the deploy record");
-        return record_parse(buffer_string(&text), text.size, ret, error);
+        r = record_parse(buffer_string(&text), text.size, ret, error);
+        return r < 0 ? r : 1;
 }
 
 int record_save(int app_fd, const Record *record, Error *error) {

@@ -33,6 +33,7 @@ typedef struct Failure {
 typedef struct Record {
         char *app;
         char *instance; /* the instance that wrote it; another one's record is not acted on */
+        char *machine;  /* likewise, its fingerprint (machine.h) */
 
         uint64_t serial; /* the highest target that was accepted; nothing lower is ever */
         char target_sha256[DIGEST_HEX_SIZE];
@@ -69,7 +70,8 @@ int record_to_text(const Record *record, char **ret);
 /* Reads the text. As record_from_json(). */
 int record_parse(const char *text, size_t size, Record *ret, Error *error);
 
-/* Reads `record.json` of the folder; a missing file is an empty record. */
+/* Reads `record.json` of the folder: 1, or 0 and an empty record where there is none. */
+#define RECORD_FILE "record.json"
 int record_load(int app_fd, Record *ret, Error *error);
 int record_save(int app_fd, const Record *record, Error *error);
 

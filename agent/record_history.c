@@ -125,3 +125,10 @@ int record_read_history(int app_fd, size_t limit, json_t **ret, Error *error) {
                 *ret = TAKE_PTR(array);
         return r;
 }
+
+int record_forget_history(int app_fd) {
+        int r = file_remove_tree_at(app_fd, HISTORY_FOLDER),
+            q = file_remove_tree_at(app_fd, RECORD_LOGS_FOLDER);
+
+        return r < 0 ? r : q;
+}

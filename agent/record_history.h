@@ -17,3 +17,6 @@ bool record_has_history(int app_fd, const char *id);
 
 /* The newest LIMIT deployments, newest first, as a JSON array. */
 int record_read_history(int app_fd, size_t limit, json_t **ret, Error *error);
+
+/* Removes all of it, with what the hooks wrote. */
+int record_forget_history(int app_fd);

@@ -4,23 +4,35 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/engine_step.h"
 #include "agent/placement.h"
+#include "agent/record_open.h"
 #include "agent/recover.h"
 #include "agent/state_lock.h"
 #include "units/unit_links.h"
 
 #define APPS_FOLDER "apps"
 
+typedef struct RecoverContext {
+        const Config *config;
+        UnitFiles files;
+        Machine machine;
+        const char *boot_id;
+        bool reload; /* systemd must read unit files again */
+} RecoverContext;
+
+/* A way back that has failed may have left the failed release's files in place, too. */
 static bool is_unfinished(const Record *record, const char *boot_id) {
         const Deployment *deployment = &record->deployment;
+        bool running = deployment_is_running(deployment) && deployment_has_changed_anything(deployment);
+        bool failed = deployment->id && deployment->outcome == OUTCOME_ROLLBACK_FAILED;
 
-        return deployment_is_running(deployment) && deployment_has_changed_anything(deployment) &&
-               !string_equal(deployment->boot_id, boot_id);
+        return (running || failed) && !string_equal(deployment->boot_id, boot_id);
 }
 
 /* A unit that only the release has that was never found good would start as well. */
@@ -44,45 +56,69 @@ static int remove_surplus(Placement *placement, const Release *release, Error *e
         return result;
 }
 
+static int take_down(Placement *placement, Error *error) {
+        int r = placement_clear(placement, error);
+
+        return r < 0 ? r : remove_surplus(placement, NULL, error);
+}
+
 static int take_back(Placement *placement, const Record *record, Error *error) {
         _cleanup_release_ Release *release = NULL;
         int r;
 
-        if (!record->good.version) {
-                r = placement_clear(placement, error);
-                return r < 0 ? r : remove_surplus(placement, NULL, error);
-        }
+        if (!record->good.version)
+                return take_down(placement, error);
         r = engine_load_release(placement->store, &record->good, &release, error);
         if (r >= 0)
                 r = placement_put(placement, &record->good, release, record->good_env_sha256, error);
         return r < 0 ? r : remove_surplus(placement, release, error);
 }
 
-static int recover_app(const Config *config, const UnitFiles *files, const char *app, const char *boot_id,
-                       bool *ret_reload, Error *error) {
+static void say(const char *app, const Record *record, bool foreign) {
+        const LogFields fields = { .app = app };
+
+        if (foreign)
+                log_message(LOG_NOTICE, NULL, &fields,
+                            "this instance was made from an image of %s; what that ran does not start here",
+                            record->instance);
+        else
+                log_message(LOG_NOTICE, NULL, &fields,
+                            "the instance went down in the middle of deployment %s; %s%s is in place again",
+                            record->deployment.id, record->good.version ? "release " : "no release",
+                            record->good.version ? record->good.version : "");
+}
+
+static int recover_app(RecoverContext *context, const char *app, Error *error) {
+        const RecordOwner owner = { .app = app,
+                                    .configured = context->config->instance_id,
+                                    .machine = &context->machine };
+        Placement placement = { .files = &context->files, .app = app };
         _cleanup_(store_freep) ReleaseStore *store = NULL;
         _cleanup_(record_deinit) Record record = {};
-        Placement placement = { .files = files, .app = app };
+        char note[RECORD_NOTE_MAX];
+        bool foreign;
         int r;
 
-        r = store_open(config->state_dir, app, &store, error);
+        r = store_open(context->config->state_dir, app, &store, error);
         if (r >= 0)
-                r = record_load(store->app_fd, &record, error);
-        if (r < 0 || !is_unfinished(&record, boot_id))
+                r = record_read(store, clock_realtime(&clock_system), &record, note, error);
+        if (r < 0)
                 return r;
+        if (note[0])
+                log_warning("%s: %s", app, note);
+        /* Of an image of another instance nothing starts before musterd has decided. */
+        foreign = record_is_foreign(&record, &owner);
+        if (!foreign && !is_unfinished(&record, context->boot_id))
+                return 0;
         placement.store = store;
-        r = take_back(&placement, &record, error);
-        *ret_reload |= placement.units_changed;
+        r = foreign ? take_down(&placement, error) : take_back(&placement, &record, error);
+        context->reload |= placement.units_changed;
         if (r >= 0)
-                log_message(LOG_NOTICE, NULL, &(const LogFields){ .app = app },
-                            "the instance went down in the middle of deployment %s; %s%s is in place again",
-                            record.deployment.id, record.good.version ? "release " : "no release",
-                            record.good.version ? record.good.version : "");
+                say(app, &record, foreign);
         return r;
 }
 
-static int recover_apps(const Config *config, const UnitFiles *files, DIR *dir, const char *boot_id,
-                        bool *ret_reload, Error *error) {
+static int recover_apps(RecoverContext *context, DIR *dir, Error *error) {
         const struct dirent *entry;
         int result = 0;
 
@@ -92,7 +128,7 @@ static int recover_apps(const Config *config, const UnitFiles *files, DIR *dir, 
 
                 if (!name_is_valid(entry->d_name))
                         continue;
-                r = recover_app(config, files, entry->d_name, boot_id, ret_reload, &problem);
+                r = recover_app(context, entry->d_name, &problem);
                 if (r >= 0)
                         continue;
                 error_prefix(&problem, "app %s", entry->d_name);
@@ -105,11 +141,29 @@ static int recover_apps(const Config *config, const UnitFiles *files, DIR *dir, 
         return result;
 }
 
+static int recover_locked(RecoverContext *context, DIR *dir, Error *error) {
+        _cleanup_close_ int unit_dir = -1;
+        int r;
+
+        unit_dir = file_open_folder_at(AT_FDCWD, context->config->unit_dir, 0755);
+        if (unit_dir < 0)
+                return error_set_errno(error, unit_dir, "cannot open %s", context->config->unit_dir);
+        if (machine_read("", &context->machine) < 0)
+                return error_oom(error);
+        context->files.dirfd = unit_dir;
+        r = recover_apps(context, dir, error);
+        machine_deinit(&context->machine);
+        return r;
+}
+
 int recover(const Config *config, const char *boot_id, bool *ret_reload, Error *error) {
+        RecoverContext context = { .config = config,
+                                   .files = { .reserved = unit_files_reserved },
+                                   .boot_id = boot_id };
         _cleanup_free_ char *path = NULL;
         _cleanup_closedir_ DIR *dir = NULL;
-        _cleanup_close_ int state_fd = -1, lock = -1, unit_dir = -1;
-        UnitFiles files = { .reserved = unit_files_reserved };
+        _cleanup_close_ int state_fd = -1, lock = -1;
+        int r;
 
         if (asprintf(&path, "%s/" APPS_FOLDER, config->state_dir) < 0) {
                 path = NULL;
@@ -124,11 +178,9 @@ int recover(const Config *config, const char *boot_id, bool *ret_reload, Error *
         lock = state_lock_take(state_fd, config->state_dir, error);
         if (lock < 0)
                 return lock;
-        unit_dir = file_open_folder_at(AT_FDCWD, config->unit_dir, 0755);
-        if (unit_dir < 0)
-                return error_set_errno(error, unit_dir, "cannot open %s", config->unit_dir);
-        files.dirfd = unit_dir;
-        return recover_apps(config, &files, dir, boot_id, ret_reload, error);
+        r = recover_locked(&context, dir, error);
+        *ret_reload = context.reload;
+        return r;
 }
 
 int recover_reload(Error *error) {

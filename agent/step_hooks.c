@@ -43,6 +43,19 @@ static int keep_result(_unused_ HookList *list, const Hook *hook, _unused_ unsig
         return buffer_append(&engine->work.tail, tail, strlen(tail), STEP_TAIL_MAX);
 }
 
+/* The last one's success is the step's, and is recorded with that. */
+static int record_result(HookList *list, const Hook *hook, unsigned index, int result, const Error *error,
+                         void *userdata) {
+        Engine *engine = userdata;
+        Error problem = {};
+        int r;
+
+        r = keep_result(list, hook, index, result, error, userdata);
+        if (r < 0 || result != 0 || index + 1 == engine->work.n_scripts)
+                return r;
+        return engine_hook_done(engine, &problem);
+}
+
 static bool is_stop(Step step) {
         return step == STEP_APPLICATION_STOP || step == STEP_ROLLBACK_STOP;
 }
@@ -148,11 +161,23 @@ static int open_folders(Engine *engine, const ReleaseRef *ref, char **ret_folder
         return asprintf(ret_folder, "%s/releases/%s", store->path, name) < 0 ? error_oom(error) : 0;
 }
 
+/* What names the units of hooks: the events of the way back are those of the way forward, and each try of it is another. */
+static int name_units(const Deployment *deployment, char **ret) {
+        int r;
+
+        r = step_is_rollback(deployment->step)
+                    ? asprintf(ret, "%s.back%u", deployment->id, deployment->rollbacks + 1)
+                    : asprintf(ret, "%s", deployment->id);
+        if (r < 0)
+                *ret = NULL;
+        return r < 0 ? -ENOMEM : 0;
+}
+
 static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Error *error) {
         const ReleaseHooks *hooks = &subject.release->hooks[event];
         const EngineContext *context = &engine->context;
         const Deployment *deployment = engine_deployment(engine);
-        _cleanup_free_ char *folder = NULL;
+        _cleanup_free_ char *folder = NULL, *unit_part = NULL;
         StepWork *work = &engine->work;
         HookContext hook_context;
         int r;
@@ -168,9 +193,11 @@ static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Er
         if (environment_of_hooks(context, subject.ref, subject.release, subject.environment,
                                  &work->environment) < 0)
                 return error_oom(error);
+        if (name_units(deployment, &unit_part) < 0)
+                return error_oom(error);
         hook_context = (HookContext){
                 .app = context->app,
-                .deployment = deployment->id,
+                .deployment = unit_part,
                 .event = event,
                 .attempt = deployment->attempt,
                 .release_folder = folder,
@@ -178,8 +205,9 @@ static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Er
                 .environment = work->environment,
                 .output_dirfd = work->output_fd,
         };
-        return hook_list_start(context->manager, &hook_context, work->scripts, (unsigned) hooks->n, 0,
-                               keep_result, on_hooks, engine, &work->hooks, error);
+        work->n_scripts = (unsigned) hooks->n;
+        return hook_list_start(context->manager, &hook_context, work->scripts, work->n_scripts,
+                               deployment->hooks_done, record_result, on_hooks, engine, &work->hooks, error);
 }
 
 int step_hooks(Engine *engine, Error *error) {

@@ -4,7 +4,6 @@
 #include "agent/unpack_unit.h"
 
 #define PROGRAM MUSTER_LIBEXECDIR "/muster-unpack"
-#define UNIT_PREFIX "muster-unpack-"
 #define STAGING "/staging" /* where the folder lies inside */
 
 /* Names as in org.freedesktop.systemd1(5). What needs neither a list of its own nor the staging folder. */
@@ -103,7 +102,7 @@ static const UnitProperty sandbox[] = {
 
 /* A staging folder has a name of 16 digits: "api" must not match what is of "api-2". */
 int unpack_unit_pattern(const char *app, char **ret) {
-        if (asprintf(ret, UNIT_PREFIX "%s-????????????????.service", app) < 0) {
+        if (asprintf(ret, UNPACK_UNIT_FORMAT, app, "????????????????") < 0) {
                 *ret = NULL;
                 return -ENOMEM;
         }
@@ -129,7 +128,7 @@ int unpack_unit_start_program(Manager *manager, const char *app, const char *dep
                 .n_properties = ELEMENTSOF(properties),
         };
 
-        if (asprintf(&name, UNIT_PREFIX "%s-%s.service", app, slash ? slash + 1 : staging) < 0 ||
+        if (asprintf(&name, UNPACK_UNIT_FORMAT, app, slash ? slash + 1 : staging) < 0 ||
             asprintf(&description, "muster: unpacks %s (deployment %s)", app, deployment) < 0 ||
             asprintf(&bind, "%s:" STAGING, staging) < 0)
                 return error_oom(error);

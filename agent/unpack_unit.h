@@ -15,6 +15,7 @@
 #include "units/transient.h"
 
 #define UNPACK_USER "muster-unpack"
+#define UNPACK_UNIT_FORMAT "muster-unpack-%s-%s.service" /* the app, the staging folder */
 
 /* Its window, names and queue take at most some 180 MiB; the rest is page cache, which the kernel takes back. */
 #define UNPACK_MEMORY_MAX (UINT64_C(512) << 20)

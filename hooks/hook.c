@@ -33,6 +33,7 @@ struct Hook {
         char *output_name;
         int output_dirfd; /* borrowed */
         char **argv;
+        bool adopted;
         char *warning;
         char *tail;
         Error error;
@@ -99,6 +100,10 @@ static void on_ended(Transient *transient, int result, const Error *error, void 
 
         hook->ended = *transient_result(transient);
         hook->error = *error;
+        if (result == 0 && hook->adopted && hook->ended.outcome == TRANSIENT_VANISHED) {
+                finish(hook, HOOK_NOT_THERE);
+                return;
+        }
         (void) output_trim(hook->output_dirfd, hook->output_name, &trimmed);
         (void) output_tail(hook->output_dirfd, hook->output_name, HOOK_TAIL_MAX, &hook->tail);
         if (result == 0 && hook->ended.outcome != TRANSIENT_SUCCESS) {
@@ -265,26 +270,56 @@ static int set_up(Hook *hook, Setup *setup) {
         return r < 0 ? r : start_unit(hook, setup);
 }
 
-int hook_start(Manager *manager, const HookContext *context, const HookScript *script, unsigned index,
-               HookDone done, void *userdata, Hook **ret, Error *error) {
-        Setup setup = { .context = context, .script = script, .index = index };
+/* What systemd has read of it is not needed any more, whoever wrote it. */
+static int find_environment(Hook *hook, const Setup *setup) {
+        const HookContext *context = setup->context;
+
+        if (asprintf(&hook->environment_path, "%s/%s/%s-%s-%u-%u.env",
+                     context->run_folder ? context->run_folder : HOOK_RUN_FOLDER, context->app,
+                     context->deployment, lifecycle_event_to_string(context->event), setup->index,
+                     context->attempt) < 0) {
+                hook->environment_path = NULL;
+                return error_oom(&hook->error);
+        }
+        return 0;
+}
+
+static int adopt(Hook *hook, Setup *setup) {
+        uint64_t timeout = setup->script->timeout_usec ? setup->script->timeout_usec : HOOK_TIMEOUT_USEC;
+        int r;
+
+        hook->adopted = true;
+        r = find_environment(hook, setup);
+        return r < 0 ? r
+                     : transient_adopt(hook->manager, hook->unit, timeout, on_ended, hook, &hook->transient,
+                                       &hook->error);
+}
+
+static int hook_new(Manager *manager, const Setup *setup, HookDone done, void *userdata, Hook **ret,
+                    Error *error) {
         _cleanup_(hook_freep) Hook *hook = NULL;
-        sd_event *event = manager_event(manager);
         int r;
 
         hook = calloc(1, sizeof(*hook));
         if (!hook)
                 return error_oom(error);
         hook->manager = manager;
-        hook->output_dirfd = context->output_dirfd;
+        hook->output_dirfd = setup->context->output_dirfd;
         hook->trim_usec = TRIM_MIN_USEC;
         hook->began = now_of(manager);
         hook->done = done;
         hook->userdata = userdata;
-        r = make_names(hook, &setup, error);
+        r = make_names(hook, setup, error);
         if (r < 0)
                 return r;
-        r = set_up(hook, &setup);
+        *ret = TAKE_PTR(hook);
+        return 0;
+}
+
+/* R is how setting it up ended. */
+static int watch(Hook *hook, int r, Hook **ret, Error *error) {
+        sd_event *event = manager_event(hook->manager);
+
         if (r < 0) {
                 hook->result = hook->error.fault == FAULT_RELEASE ? HOOK_FAILED : r;
                 r = sd_event_add_defer(event, &hook->defer, on_defer, hook);
@@ -292,10 +327,32 @@ int hook_start(Manager *manager, const HookContext *context, const HookScript *s
                 r = sd_event_add_time_relative(event, &hook->trim, CLOCK_BOOTTIME, hook->trim_usec,
                                                TIMER_ACCURACY_USEC, on_trim, hook);
         }
-        if (r < 0)
+        if (r < 0) {
+                hook_free(hook);
                 return error_set_errno(error, r, "cannot add to the event loop");
-        *ret = TAKE_PTR(hook);
+        }
+        *ret = hook;
         return 0;
+}
+
+int hook_start(Manager *manager, const HookContext *context, const HookScript *script, unsigned index,
+               HookDone done, void *userdata, Hook **ret, Error *error) {
+        Setup setup = { .context = context, .script = script, .index = index };
+        Hook *hook;
+        int r;
+
+        r = hook_new(manager, &setup, done, userdata, &hook, error);
+        return r < 0 ? r : watch(hook, set_up(hook, &setup), ret, error);
+}
+
+int hook_adopt(Manager *manager, const HookContext *context, const HookScript *script, unsigned index,
+               HookDone done, void *userdata, Hook **ret, Error *error) {
+        Setup setup = { .context = context, .script = script, .index = index };
+        Hook *hook;
+        int r;
+
+        r = hook_new(manager, &setup, done, userdata, &hook, error);
+        return r < 0 ? r : watch(hook, adopt(hook, &setup), ret, error);
 }
 
 const char *hook_unit(const Hook *hook) {

@@ -41,7 +41,7 @@ typedef struct HookScript {
 
 typedef struct HookContext {
         const char *app;
-        const char *deployment;
+        const char *deployment; /* a name, for the unit's */
         LifecycleEvent event;
         unsigned attempt; /* from 1; a hook that was cut off by a crash runs again as the next attempt */
         const char *release_folder; /* absolute path of releases/<version>-<12>; also the working directory */
@@ -57,12 +57,18 @@ typedef struct Hook Hook;
 /* RESULT: 0 success; 1 the hook failed (ERROR: its name, how it ended and the last lines of its output; the release's
  * fault, but out of memory the host's); a negative errno: it could not be run or watched. */
 #define HOOK_FAILED 1
+#define HOOK_NOT_THERE 2 /* of hook_adopt() only */
 typedef void (*HookDone)(Hook *hook, int result, const Error *error, void *userdata);
 
 /* Starts the hook, or takes up the unit of that name if there is one. INDEX counts the hooks of the event from 0.
  * Everything is copied; the descriptors must stay open until the callback. A script that is missing, or cannot be run as
  * it is (a first line that ends in CR LF, an interpreter that is not there), is reported through the callback. */
 int hook_start(Manager *manager, const HookContext *context, const HookScript *script, unsigned index,
+               HookDone done, void *userdata, Hook **ret, Error *error);
+
+/* Takes up a hook that an earlier process of ours started as CONTEXT->attempt: it still runs, or has ended, and its end is
+ * reported as that of any other. HOOK_NOT_THERE: systemd does not know such a unit. */
+int hook_adopt(Manager *manager, const HookContext *context, const HookScript *script, unsigned index,
                HookDone done, void *userdata, Hook **ret, Error *error);
 
 /* From the callback on. */

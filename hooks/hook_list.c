@@ -10,6 +10,8 @@ struct HookList {
         HookScript *scripts; /* texts owned */
         unsigned n_scripts;
         unsigned index; /* of the one that runs */
+        unsigned
+                adopting; /* the attempt as which it may have been started before, 0: none that is not ruled out */
         Hook *hook;
         HookCollect *collect;
         sd_event_source *defer;
@@ -46,6 +48,13 @@ static void on_hook(Hook *hook, int result, const Error *error, void *userdata) 
         Error problem = {};
         int r = 0;
 
+        if (result == HOOK_NOT_THERE) {
+                list->hook = hook_free(list->hook);
+                list->adopting--;
+                start_next(list);
+                return;
+        }
+        list->adopting = 0;
         list->result = result;
         list->error = *error;
         if (list->record)
@@ -70,10 +79,21 @@ static void finish_later(HookList *list) {
                 finish(list);
 }
 
+static int start_hook(HookList *list) {
+        const HookScript *script = &list->scripts[list->index];
+        HookContext context = list->context;
+
+        if (list->adopting == 0)
+                return hook_start(list->manager, &context, script, list->index, on_hook, list, &list->hook,
+                                  &list->error);
+        context.attempt = list->adopting;
+        return hook_adopt(list->manager, &context, script, list->index, on_hook, list, &list->hook,
+                          &list->error);
+}
+
 static void start_next(HookList *list) {
         if (list->index < list->n_scripts)
-                list->result = hook_start(list->manager, &list->context, &list->scripts[list->index],
-                                          list->index, on_hook, list, &list->hook, &list->error);
+                list->result = start_hook(list);
         if (list->index == list->n_scripts || list->result < 0)
                 finish_later(list);
 }
@@ -131,6 +151,7 @@ int hook_list_start(Manager *manager, const HookContext *context, const HookScri
                 return error_oom(error);
         list->manager = manager;
         list->index = MIN(first, n_scripts);
+        list->adopting = context->attempt > 0 ? context->attempt - 1 : 0;
         list->record = record;
         list->done = done;
         list->userdata = userdata;

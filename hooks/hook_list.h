@@ -16,7 +16,8 @@ typedef void (*HookListDone)(HookList *list, int result, unsigned index, const E
 typedef int (*HookListRecord)(HookList *list, const Hook *hook, unsigned index, int result,
                               const Error *error, void *userdata);
 
-/* Runs SCRIPTS from FIRST on: after a restart, the first hook whose result is not recorded. */
+/* Runs SCRIPTS from FIRST on: after a restart, the first hook whose result is not recorded. Where CONTEXT->attempt is above
+ * 1, that one is taken up if an earlier attempt at it still runs or has ended meanwhile, and not run again. */
 int hook_list_start(Manager *manager, const HookContext *context, const HookScript *scripts,
                     unsigned n_scripts, unsigned first, HookListRecord record, HookListDone done,
                     void *userdata, HookList **ret, Error *error);

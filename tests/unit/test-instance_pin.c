@@ -65,7 +65,7 @@ static int pin(Fixture *f, const char *version, const char *reason, bool *ret_ch
 static void expect_recorded(const Fixture *f, const char *version, const char *reason) {
         _cleanup_(record_deinit) Record record = {};
 
-        assert_int_equal(record_load(f->store->app_fd, &record, NULL), 0);
+        assert_true(record_load(f->store->app_fd, &record, NULL) >= 0);
         if (!version) {
                 assert_null(record.pin.release.version);
                 return;

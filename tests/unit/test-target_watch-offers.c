@@ -144,7 +144,7 @@ static uint64_t serial_on_disk(const Fixture *f) {
         Record record = {};
         uint64_t serial;
 
-        assert_int_equal(record_load(f->app_fd, &record, NULL), 0);
+        assert_true(record_load(f->app_fd, &record, NULL) >= 0);
         serial = record.serial;
         record_deinit(&record);
         return serial;

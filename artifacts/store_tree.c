@@ -146,6 +146,7 @@ static int make_manifest(const ReleaseStore *store, const char *name, int releas
         char file[STORE_TREE_NAME_SIZE];
         int r, kept;
 
+        file_writer_sweep(store->releases_fd); /* what one that was killed left */
         r = file_writer_open(&writer, store->releases_fd);
         if (r < 0)
                 return fail(store, name, r, error);

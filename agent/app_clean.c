@@ -48,7 +48,8 @@ int app_clean_new(const AppCleanContext *context, AppCleanDone done, void *userd
         clean->context = *context;
         clean->done = done;
         clean->userdata = userdata;
-        r = sd_event_add_time_relative(context->event, &clean->again, CLOCK_BOOTTIME, 0, 0, on_again, clean);
+        r = sd_event_add_time_relative(context->event, &clean->again, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                       on_again, clean);
         if (r >= 0)
                 r = sd_event_source_set_enabled(clean->again, SD_EVENT_OFF);
         if (r < 0)

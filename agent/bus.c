@@ -187,7 +187,7 @@ static int reconnect_later(BusService *service) {
         if (service->reconnect)
                 return 0;
         return sd_event_add_time_relative(service->event, &service->reconnect, CLOCK_BOOTTIME,
-                                          RECONNECT_DELAY, 0, on_reconnect, service);
+                                          RECONNECT_DELAY, TIMER_ACCURACY_EXACT, on_reconnect, service);
 }
 
 static int on_disconnected(_unused_ sd_bus_message *message, void *userdata,

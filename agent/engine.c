@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/parse.h"
 #include "agent/base/random.h"
@@ -376,8 +377,8 @@ static int engine_new(const EngineContext *context, EngineDone done, EngineChang
         };
         r = sd_event_add_defer(context->event, &engine->next, run_next, engine);
         if (r >= 0)
-                r = sd_event_add_time_relative(context->event, &engine->timer, CLOCK_BOOTTIME, 0, 0, on_timer,
-                                               engine);
+                r = sd_event_add_time_relative(context->event, &engine->timer, CLOCK_BOOTTIME, 0,
+                                               TIMER_ACCURACY_EXACT, on_timer, engine);
         if (r >= 0)
                 r = sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
         if (r < 0)

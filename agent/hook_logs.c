@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/hook_logs.h"
@@ -54,7 +55,8 @@ int hook_logs_new(sd_event *event, int app_fd, uint64_t interval_usec, HookLogs 
         if (!logs)
                 return error_oom(error);
         *logs = (HookLogs){ .app_fd = app_fd, .interval = interval_usec };
-        r = sd_event_add_time_relative(event, &logs->timer, CLOCK_BOOTTIME, interval_usec, 0, on_timer, logs);
+        r = sd_event_add_time_relative(event, &logs->timer, CLOCK_BOOTTIME, interval_usec,
+                                       TIMER_ACCURACY_EXACT, on_timer, logs);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(logs);

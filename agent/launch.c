@@ -249,12 +249,14 @@ static int add_timers(Launch *launch) {
         sd_event *event = launch->context.event;
         int r;
 
-        r = sd_event_add_time_relative(event, &launch->retry, CLOCK_BOOTTIME, 0, 0, on_retry, launch);
+        r = sd_event_add_time_relative(event, &launch->retry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                       on_retry, launch);
         if (r >= 0)
                 r = sd_event_source_set_enabled(launch->retry, SD_EVENT_OFF);
         if (r >= 0)
                 r = sd_event_add_time_relative(event, &launch->heartbeat, CLOCK_BOOTTIME,
-                                               launch->heartbeat_interval, 0, on_heartbeat, launch);
+                                               launch->heartbeat_interval, TIMER_ACCURACY_EXACT, on_heartbeat,
+                                               launch);
         return r;
 }
 

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/random.h"
 #include "agent/base/strv.h"
@@ -403,10 +404,11 @@ static int open_queue(Queue *queue, Error *error) {
         queue->looked_at = calloc(context->self.n_apps + 1, sizeof(uint64_t));
         if (!queue->looked_at || (is_url(context->name) && string_set(&queue->url, context->name) < 0))
                 return error_oom(error);
-        r = sd_event_add_time_relative(context->event, &queue->timer, CLOCK_BOOTTIME, 0, 0, on_timer, queue);
+        r = sd_event_add_time_relative(context->event, &queue->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                       on_timer, queue);
         if (r >= 0)
-                r = sd_event_add_time_relative(context->event, &queue->looker, CLOCK_BOOTTIME, 0, 0,
-                                               on_looker, queue);
+                r = sd_event_add_time_relative(context->event, &queue->looker, CLOCK_BOOTTIME, 0,
+                                               TIMER_ACCURACY_EXACT, on_looker, queue);
         if (r >= 0)
                 r = sd_event_source_set_enabled(queue->looker, SD_EVENT_OFF);
         return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;

@@ -72,8 +72,8 @@ int report_new(sd_event *event, Depot *depot, const char *key, uint64_t interval
         *report = (Report){ .depot = depot, .interval = interval_usec, .retry_delay = REPORT_RETRY_FIRST };
         if (string_set(&report->key, key) < 0)
                 return error_oom(error);
-        r = sd_event_add_time_relative(event, &report->timer, CLOCK_BOOTTIME, interval_usec, 0, on_timer,
-                                       report);
+        r = sd_event_add_time_relative(event, &report->timer, CLOCK_BOOTTIME, interval_usec,
+                                       TIMER_ACCURACY_EXACT, on_timer, report);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(report);

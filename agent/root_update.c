@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/root_update.h"
@@ -118,8 +119,8 @@ int root_update_new(const RootUpdateContext *context, RootUpdateDone done, void 
         if (!update)
                 return error_oom(error);
         *update = (RootUpdate){ .context = *context, .done = done, .userdata = userdata };
-        r = sd_event_add_time_relative(context->event, &update->timer, CLOCK_BOOTTIME, 0, 0, on_timer,
-                                       update);
+        r = sd_event_add_time_relative(context->event, &update->timer, CLOCK_BOOTTIME, 0,
+                                       TIMER_ACCURACY_EXACT, on_timer, update);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(update);

@@ -219,7 +219,7 @@ static int begin(UnpackWatch *watch) {
                        MIN(watch->bytes_at_first / 8, UNPACK_WATCH_MARGIN);
         watch->inodes = watch->spec.entries + MIN(watch->inodes_at_first / 8, UNPACK_WATCH_MARGIN_INODES);
         return sd_event_add_time_relative(watch->spec.event, &watch->timer, CLOCK_MONOTONIC,
-                                          UNPACK_WATCH_INTERVAL, 0, on_time, watch);
+                                          UNPACK_WATCH_INTERVAL, TIMER_ACCURACY_EXACT, on_time, watch);
 }
 
 int unpack_watch_new(const UnpackWatchSpec *spec, UnpackWatchExcess excess, void *userdata, UnpackWatch **ret,

@@ -293,7 +293,8 @@ static int repeat_put(S3Work *work, Error *error) {
                 random = 0;
         work->request = s3_request_free(work->request);
         r = sd_event_add_time_relative(work->op->depot->event, &work->timer, CLOCK_BOOTTIME,
-                                       pause / 2 + random % pause, 0, on_conflict_over, work);
+                                       pause / 2 + random % pause, TIMER_ACCURACY_EXACT, on_conflict_over,
+                                       work);
         return r < 0 ? error_set_errno(error, r, "cannot set a timer") : 0;
 }
 

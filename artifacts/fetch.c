@@ -483,8 +483,8 @@ int fetch_start(Depot *depot, const char *key, const FetchArtifact *artifact, in
                 return r;
         r = sd_event_add_defer(fetch->event, &fetch->turn, pump, fetch);
         if (r >= 0)
-                r = sd_event_add_time_relative(fetch->event, &fetch->watch, CLOCK_BOOTTIME, WATCH_INTERVAL, 0,
-                                               on_watch, fetch);
+                r = sd_event_add_time_relative(fetch->event, &fetch->watch, CLOCK_BOOTTIME, WATCH_INTERVAL,
+                                               TIMER_ACCURACY_EXACT, on_watch, fetch);
         if (r < 0)
                 return error_set_errno(error, r, "%s: cannot add to the event loop", fetch->uri);
         *ret = TAKE_PTR(fetch);

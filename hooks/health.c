@@ -8,8 +8,6 @@
 #include "hooks/hook.h"
 #include "hooks/probe.h"
 
-#define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
-
 typedef struct Check {
         HealthCheck settings; /* texts owned */
         HealthTrack track;
@@ -243,7 +241,7 @@ int health_start(Manager *manager, const HealthContext *context, const HealthChe
         if (r < 0)
                 return r;
         r = sd_event_add_time_relative(manager_event(manager), &health->timer, CLOCK_BOOTTIME, 0,
-                                       TIMER_ACCURACY_USEC, on_timer, health);
+                                       TIMER_ACCURACY_EXACT, on_timer, health);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
         *ret = TAKE_PTR(health);

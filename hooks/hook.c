@@ -15,7 +15,6 @@
 /* How often the output is looked at: soon at first and after it had to be cut, then ever less. */
 #define TRIM_MIN_USEC (10 * USEC_PER_MSEC)
 #define TRIM_MAX_USEC (250 * USEC_PER_MSEC)
-#define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
 
 #define PASSWD_MAX 16384U /* an entry of the user database */
 #define DIGEST_LINES 3U
@@ -325,7 +324,7 @@ static int watch(Hook *hook, int r, Hook **ret, Error *error) {
                 r = sd_event_add_defer(event, &hook->defer, on_defer, hook);
         } else {
                 r = sd_event_add_time_relative(event, &hook->trim, CLOCK_BOOTTIME, hook->trim_usec,
-                                               TIMER_ACCURACY_USEC, on_trim, hook);
+                                               TIMER_ACCURACY_EXACT, on_trim, hook);
         }
         if (r < 0) {
                 hook_free(hook);

@@ -7,8 +7,6 @@
 #include "agent/base/parse.h"
 #include "hooks/probe_tcp.h"
 
-#define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
-
 typedef struct TcpAttempt {
         Probe *probe;
         int fd;
@@ -106,7 +104,7 @@ static int start(Probe *probe, Error *error) {
         r = sd_event_add_io(event, &attempt->io, attempt->fd, EPOLLOUT, on_io, attempt);
         if (r >= 0)
                 r = sd_event_add_time_relative(event, &attempt->timer, CLOCK_BOOTTIME, probe->timeout_usec,
-                                               TIMER_ACCURACY_USEC, on_timer, attempt);
+                                               TIMER_ACCURACY_EXACT, on_timer, attempt);
         return r < 0 ? error_set_errno(error, r, "cannot add to the event loop") : 0;
 }
 

@@ -5,8 +5,6 @@
 #include "hooks/probe_unit.h"
 #include "units/unit_watch.h"
 
-#define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
-
 typedef struct UnitAttempt {
         Probe *probe;
         UnitWatch *watch;
@@ -86,7 +84,7 @@ static int start(Probe *probe, Error *error) {
         attempt->probe = probe;
         probe->attempt = attempt;
         r = sd_event_add_time_relative(manager_event(manager), &attempt->timer, CLOCK_BOOTTIME,
-                                       probe->timeout_usec, TIMER_ACCURACY_USEC, on_timer, attempt);
+                                       probe->timeout_usec, TIMER_ACCURACY_EXACT, on_timer, attempt);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
         return unit_watch_new(manager, probe->check->unit, &watch_events, attempt, &attempt->watch, error);

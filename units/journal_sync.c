@@ -6,8 +6,6 @@
 #include "agent/base/clock.h"
 #include "units/journal_sync.h"
 
-#define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
-
 struct JournalSync {
         int fd;
         sd_event_source *io, *timer;
@@ -57,7 +55,7 @@ int journal_sync_start(sd_event *event, JournalSyncDone done, void *userdata, Jo
                 r = sd_event_add_io(event, &sync->io, sync->fd, EPOLLIN, on_io, sync);
         /* Without journald there is nothing to wait for. */
         r = sd_event_add_time_relative(event, &sync->timer, CLOCK_BOOTTIME,
-                                       r < 0 ? 0 : JOURNAL_SYNC_TIMEOUT_USEC, TIMER_ACCURACY_USEC, on_timer,
+                                       r < 0 ? 0 : JOURNAL_SYNC_TIMEOUT_USEC, TIMER_ACCURACY_EXACT, on_timer,
                                        sync);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");

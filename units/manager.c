@@ -6,7 +6,6 @@
 
 #define RECONNECT_MIN_USEC (100 * USEC_PER_MSEC)
 #define RECONNECT_MAX_USEC (5 * USEC_PER_SEC)
-#define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
 struct Manager {
         sd_event *event;
@@ -155,7 +154,7 @@ int manager_new(sd_event *event, Manager **ret, Error *error) {
         manager->event = sd_event_ref(event);
         manager->backoff_usec = RECONNECT_MIN_USEC;
         r = sd_event_add_time_relative(event, &manager->reconnect, CLOCK_BOOTTIME, RECONNECT_MIN_USEC,
-                                       TIMER_ACCURACY_USEC, on_reconnect, manager);
+                                       TIMER_ACCURACY_EXACT, on_reconnect, manager);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
         manager->connect_error = connect_bus(manager);
@@ -324,7 +323,7 @@ int manager_call_start(Manager *manager, const ManagerMethod *method, ManagerCal
         if (call->method.timeout_usec == 0)
                 call->method.timeout_usec = MANAGER_CALL_TIMEOUT_USEC;
         r = sd_event_add_time_relative(manager->event, &call->timer, CLOCK_BOOTTIME,
-                                       call->method.timeout_usec, TIMER_ACCURACY_USEC, on_call_timer, call);
+                                       call->method.timeout_usec, TIMER_ACCURACY_EXACT, on_call_timer, call);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
         if (manager_bus(manager)) {

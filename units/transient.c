@@ -362,8 +362,8 @@ static int transient_new(Manager *manager, const TransientSpec *spec, TransientD
                 return error_set_errno(error, r, "cannot copy the description of %s", spec->name);
         guard = usec_add(usec_add(t->spec.timeout_usec, t->spec.stop_timeout_usec), GUARD_USEC);
         if (guard != USEC_INFINITY) /* on the clock that systemd's own time-outs count on */
-                r = sd_event_add_time_relative(manager_event(manager), &t->guard, CLOCK_MONOTONIC, guard, 0,
-                                               on_guard, t);
+                r = sd_event_add_time_relative(manager_event(manager), &t->guard, CLOCK_MONOTONIC, guard,
+                                               TIMER_ACCURACY_EXACT, on_guard, t);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
         r = unit_watch_new(manager, t->spec.name, &watch_events, t, &t->watch, error);

@@ -17,7 +17,6 @@
 /* systemd takes the time of a start after the fork, when the process may have said something already. */
 #define START_SLACK_USEC (100 * USEC_PER_MSEC)
 
-#define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
 #define LAST_LINE_MAX 200
 
 typedef enum Phase {
@@ -366,7 +365,7 @@ int unit_job_start(Manager *manager, const UnitJobSpec *spec, UnitJobDone done, 
         if (copy_spec(job, spec) < 0)
                 return error_oom(error);
         r = sd_event_add_time_relative(manager_event(manager), &job->timer, CLOCK_BOOTTIME,
-                                       job->spec.deadline_usec, TIMER_ACCURACY_USEC, on_timer, job);
+                                       job->spec.deadline_usec, TIMER_ACCURACY_EXACT, on_timer, job);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
         r = unit_watch_new(manager, spec->unit, &watch_events, job, &job->watch, error);

@@ -9,8 +9,7 @@
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_INFINITY UINT64_MAX
 
-/* For sd-event's timers that mean "now", or a moment that somebody waits for: with its default they may be a quarter of a
- * second late. */
+/* For sd-event's timers: with its default they may be a quarter of a second late, also those that mean "now". */
 #define TIMER_ACCURACY_EXACT 1
 
 typedef struct Clock {

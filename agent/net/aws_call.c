@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/parse.h"
 #include "agent/base/random.h"
 #include "agent/base/strv.h"
@@ -253,7 +254,7 @@ static int wait_and_retry(AwsCall *call, RetryVerdict verdict) {
         delay = retry_delay(verdict, call->retries++, random_u64(), server_wait(call));
         credentials_deinit(&call->credentials); /* there may be newer ones by then */
         return sd_event_add_time_relative(aws_context_event(call->aws), &call->timer, CLOCK_BOOTTIME, delay,
-                                          0, on_timer, call) < 0
+                                          TIMER_ACCURACY_EXACT, on_timer, call) < 0
                        ? 0
                        : 1;
 }

@@ -6,9 +6,6 @@
 
 #define IDLE_CONNECTIONS_MAX 16L
 
-/* curl asks for a turn "now" several times a request: what sd-event may add to join timers is added each time. */
-#define TIMER_ACCURACY 1
-
 struct CurlLoop {
         sd_event *event;
         sd_event_source *timer;
@@ -110,7 +107,7 @@ int curl_loop_new(sd_event *event, const CurlLoopCallbacks *callbacks, void *use
         loop->multi = curl_multi_init();
         if (!loop->multi)
                 return -ENOMEM;
-        r = sd_event_add_time(event, &loop->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY, on_timer, loop);
+        r = sd_event_add_time(event, &loop->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_EXACT, on_timer, loop);
         if (r < 0)
                 return r;
         r = sd_event_source_set_enabled(loop->timer, SD_EVENT_OFF);

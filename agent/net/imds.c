@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/net/imds.h"
@@ -143,7 +144,7 @@ static int retry(ImdsRequest *request, int r, Error *error) {
                 return r;
         request->timer = sd_event_source_disable_unref(request->timer);
         q = sd_event_add_time_relative(http_client_event(request->imds->http), &request->timer,
-                                       CLOCK_BOOTTIME, delay, 0, on_timer, request);
+                                       CLOCK_BOOTTIME, delay, TIMER_ACCURACY_EXACT, on_timer, request);
         return q < 0 ? error_set_errno(error, q, "cannot set a timer") : 0;
 }
 

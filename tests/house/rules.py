@@ -37,8 +37,8 @@ LIBRARIES = {
 }
 C_LIBRARY = re.compile(
     r"(arpa|asm|linux|net|netinet|sys)/\w+\.h|"
-    r"(assert|ctype|dirent|endian|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits|link|locale|malloc|math|netdb|poll|pwd|sched|search|"
-    r"signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|sysexits|syslog|termios|"
+    r"(assert|ctype|dirent|endian|errno|fcntl|fnmatch|getopt|glob|grp|inttypes|limits|link|locale|malloc|math|netdb|poll|pwd|"
+    r"sched|search|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|sysexits|syslog|termios|"
     r"time|unistd|wchar)\.h")
 
 # Headers that speak for a family of sources: each of those is one function and what it needs.
@@ -165,6 +165,12 @@ def _listed_sources(tree):
     lists = tree.lists
     return (lists["LIB_SRC"] + lists["MAIN_SRC"] + lists["TEST_SUPPORT_SRC"] +
             [f"tests/unit/{name}.c" for name in lists["UNIT_TESTS"]] + [f"tests/fuzz/{name}.c" for name in lists["FUZZERS"]])
+
+
+def timers(tree):
+    """No timer leaves it to sd-event how late it may be: that is a quarter of a second (agent/base/clock.h)."""
+    return [f"{name}: {' '.join(found.group().split())}...: an accuracy of 0" for name in tree.named(".c")
+            for found in re.finditer(r"sd_event_add_time\w*\([^;]*?,\s*0(?=,\s*on_\w+,)", tree.text(name))]
 
 
 def listed(tree):
@@ -318,5 +324,5 @@ def examples(tree):
     return problems
 
 
-RULES = [top_level, includes, function_sizes, file_sizes, banners, left_to_do, foreign_words, listed, corpora, modules,
+RULES = [top_level, includes, function_sizes, file_sizes, banners, left_to_do, foreign_words, timers, listed, corpora, modules,
          contracts, formatting, manuals, linked, answers, versions, links, examples]

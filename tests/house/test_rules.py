@@ -131,6 +131,8 @@ FAULTS = [
     (rules.function_sizes, {"agent/base/thing.c": long_function(81)}, {}, "thing_do() has 81 lines"),
     (rules.function_sizes, {"agent/base/thing.c": long_function(16)}, {}, "the median function has 16 lines"),
     (rules.file_sizes, {"agent/base/thing.c": "\n" * 701}, {}, "701 lines"),
+    (rules.timers, {"agent/base/thing.c": "r = sd_event_add_time(event, &timer, CLOCK_BOOTTIME, 0,\n        0, on_timer, x);\n"},
+     {}, "an accuracy of 0"),
     (rules.banners, {"agent/base/thing.c": "/* " + "-" * 20 + " */\n"}, {}, "a banner"),
     (rules.banners, {"agent/base/thing.c": "/" + "*" * 40 + "/\n"}, {}, "a banner"),
     (rules.left_to_do, {"agent/base/thing.c": "/* TO" + "DO: more */\n"}, {}, "left to do"),

@@ -56,8 +56,8 @@ static int run_and_kill(Driver *driver, char **arguments) {
         driver->transient.argv = arguments + 1;
         r = transient_start(driver->manager, &driver->transient, on_transient, driver, &transient, &error);
         if (r >= 0)
-                r = sd_event_add_time_relative(driver->event, NULL, CLOCK_BOOTTIME, USEC_PER_SEC, 0,
-                                               on_kill_time, transient);
+                r = sd_event_add_time_relative(driver->event, NULL, CLOCK_BOOTTIME, USEC_PER_SEC,
+                                               TIMER_ACCURACY_EXACT, on_kill_time, transient);
         return driver_wait(driver, r, &error);
 }
 

@@ -2,8 +2,10 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/strv.h"
 #include "units/manager.h"
 
+#define BUS_DAEMON "org.freedesktop.DBus"
 #define RECONNECT_MIN_USEC (100 * USEC_PER_MSEC)
 #define RECONNECT_MAX_USEC (5 * USEC_PER_SEC)
 
@@ -12,6 +14,7 @@ struct Manager {
         sd_bus *bus; /* NULL while disconnected */
         sd_event_source *reconnect;
         bool answered; /* systemd has, on this connection */
+        char *systemd; /* the name of its connection, such as :1.0 */
         uint64_t backoff_usec;
         int connect_error; /* of the last attempt */
         ManagerListener *listeners;
@@ -37,6 +40,7 @@ static void disconnect(Manager *manager) {
         sd_bus_detach_event(manager->bus);
         manager->bus = sd_bus_close_unref(manager->bus);
         manager->answered = false;
+        (void) string_set(&manager->systemd, NULL);
 }
 
 static void tell_listeners(Manager *manager) {
@@ -75,7 +79,9 @@ static int on_disconnected(_unused_ sd_bus_message *m, void *userdata, _unused_ 
 static int on_owner_changed(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
         const char *name, *before, *after;
 
-        if (sd_bus_message_read(m, "sss", &name, &before, &after) >= 0 && *after)
+        /* The bus itself, and nobody else, has a name like that. */
+        if (string_equal(sd_bus_message_get_sender(m), BUS_DAEMON) &&
+            sd_bus_message_read(m, "sss", &name, &before, &after) >= 0 && *after)
                 schedule_reconnect(userdata, 0);
         return 0;
 }
@@ -87,6 +93,8 @@ static int on_subscribed(sd_bus_message *m, void *userdata, _unused_ sd_bus_erro
                 log_debug("systemd: Subscribe: %s", sd_bus_message_get_error(m)->message);
                 return 0;
         }
+        if (string_set(&manager->systemd, sd_bus_message_get_sender(m)) < 0)
+                return 0;
         manager->answered = true;
         manager->backoff_usec = RECONNECT_MIN_USEC;
         tell_listeners(manager);
@@ -105,7 +113,7 @@ static int prepare_bus(Manager *manager, sd_bus *bus) {
         if (r < 0)
                 return r;
         r = sd_bus_add_match_async(bus, NULL,
-                                   "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                                   "type='signal',sender='" BUS_DAEMON "',path='/org/freedesktop/DBus',"
                                    "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
                                    "arg0='" MANAGER_SERVICE "'",
                                    on_owner_changed, NULL, manager);
@@ -180,6 +188,10 @@ sd_event *manager_event(Manager *manager) {
 
 sd_bus *manager_bus(Manager *manager) {
         return manager->answered ? manager->bus : NULL;
+}
+
+bool manager_has_sent(const Manager *manager, sd_bus_message *signal) {
+        return manager->systemd && string_equal(sd_bus_message_get_sender(signal), manager->systemd);
 }
 
 void manager_listen(Manager *manager, ManagerListener *listener) {

@@ -39,6 +39,10 @@ sd_event *manager_event(Manager *manager);
 /* The connection of the moment, NULL while there is none on which systemd has answered. */
 sd_bus *manager_bus(Manager *manager);
 
+/* Whether SIGNAL comes from systemd. The bus hands on what is sent to a connection's own name whatever it has asked for, and
+ * libsystemd does not know whose a sender is: any user could say that a job has ended. */
+bool manager_has_sent(const Manager *manager, sd_bus_message *signal);
+
 /* Embedded in what wants to know of a new connection. Both functions may be called while the others are told. */
 struct ManagerListener {
         void (*connected)(void *userdata);

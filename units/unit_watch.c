@@ -63,8 +63,11 @@ static void start_reading(UnitWatch *watch) {
                                                 "s", "");
 }
 
-static int on_properties_changed(_unused_ sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
-        start_reading(userdata);
+static int on_properties_changed(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
+        UnitWatch *watch = userdata;
+
+        if (manager_has_sent(watch->manager, m))
+                start_reading(watch);
         return 0;
 }
 
@@ -73,7 +76,8 @@ static int on_job_removed(sd_bus_message *m, void *userdata, _unused_ sd_bus_err
         UnitWatch *watch = userdata;
         uint32_t id;
 
-        if (sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0 || strcmp(unit, watch->unit) != 0)
+        if (!manager_has_sent(watch->manager, m) ||
+            sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0 || strcmp(unit, watch->unit) != 0)
                 return 0;
         start_reading(watch);
         if (watch->events->job_removed)

@@ -149,7 +149,11 @@ int file_write_fd(int fd, const void *data, size_t size) {
 
 /* Always the same name beside NAME: what a writer leaves that was killed, the next one takes away. */
 static int temporary_name(const char *name, char **ret) {
-        return asprintf(ret, ".%s.tmp", name) < 0 ? -ENOMEM : 0;
+        if (asprintf(ret, ".%s.tmp", name) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
 }
 
 static int open_new(int dirfd, const char *name) {

@@ -63,6 +63,17 @@ static void reply_state(FakeSystemd *fake, sd_bus_message *call) {
         sd_bus_message_unref(m);
 }
 
+/* With the sender's name, as the bus puts it into everything. */
+static int reply_subscribed(sd_bus_message *call) {
+        sd_bus_message *m = NULL;
+
+        assert_true(sd_bus_message_new_method_return(call, &m) >= 0);
+        assert_true(sd_bus_message_set_sender(m, SENDER) >= 0);
+        assert_true(sd_bus_send(NULL, m, NULL) >= 0);
+        sd_bus_message_unref(m);
+        return 1;
+}
+
 static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
         const char *member = sd_bus_message_get_member(m);
         FakeSystemd *fake = userdata;
@@ -83,7 +94,7 @@ static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *
         if (fake->mute)
                 return 1;
         if (strcmp(member, "Subscribe") == 0)
-                return sd_bus_reply_method_return(m, "");
+                return reply_subscribed(m);
         fake->method(fake, m, member);
         return 1;
 }
@@ -159,7 +170,7 @@ void fake_systemd_deinit(FakeSystemd *fake) {
 }
 
 static void emit(FakeSystemd *fake, sd_bus_message *m) {
-        assert_true(sd_bus_message_set_sender(m, SENDER) >= 0);
+        assert_true(sd_bus_message_set_sender(m, fake->forger ? fake->forger : SENDER) >= 0);
         assert_true(sd_bus_send(fake->peer, m, NULL) >= 0);
         sd_bus_message_unref(m);
 }
@@ -181,6 +192,15 @@ void fake_systemd_job_removed(FakeSystemd *fake, const char *unit, uint32_t job,
         snprintf(path, sizeof(path), PATH "/job/%u", job);
         assert_true(sd_bus_message_new_signal(fake->peer, &m, PATH, MANAGER, "JobRemoved") >= 0);
         assert_true(sd_bus_message_append(m, "uoss", job, path, unit, result) >= 0);
+        emit(fake, m);
+}
+
+void fake_systemd_owner_changed(FakeSystemd *fake) {
+        sd_bus_message *m = NULL;
+
+        assert_true(sd_bus_message_new_signal(fake->peer, &m, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                              "NameOwnerChanged") >= 0);
+        assert_true(sd_bus_message_append(m, "sss", "org.freedesktop.systemd1", ":1.0", ":1.1") >= 0);
         emit(fake, m);
 }
 

@@ -39,6 +39,7 @@ struct FakeSystemd {
                   [48];            /* what was called, in order, all connections; GetAll is not among them */
         unsigned n_calls, n_reads; /* GetAll */
         bool mute;                 /* answers nothing at all */
+        const char *forger;        /* who sends the signals, if not systemd */
 };
 
 /* Listens in FOLDER and points DBUS_SYSTEM_BUS_ADDRESS there. */
@@ -55,6 +56,9 @@ void fake_systemd_drop(FakeSystemd *fake);
 /* Signals of the unit UNIT: its properties changed; its job ended. */
 void fake_systemd_changed(FakeSystemd *fake, const char *unit);
 void fake_systemd_job_removed(FakeSystemd *fake, const char *unit, uint32_t job, const char *result);
+
+/* The bus says that systemd has a new connection. */
+void fake_systemd_owner_changed(FakeSystemd *fake);
 
 unsigned fake_systemd_count(const FakeSystemd *fake, const char *member);
 

@@ -318,6 +318,30 @@ static void test_watch_follows(void **state) {
         assert_string_equal(f->job_result, "done");
 }
 
+/* Every user of the machine can send signals to this connection: they are not systemd's, nor the bus's. */
+static void test_forged_signals_are_ignored(void **state) {
+        Fixture *f = *state;
+        unsigned connections, reads;
+
+        watch(f);
+        connections = f->fake.connections;
+        reads = f->fake.n_reads;
+        f->fake.forger = ":1.99";
+        fake_systemd_changed(&f->fake, "a-b.service");
+        fake_systemd_job_removed(&f->fake, "a-b.service", 1, "failed");
+        fake_systemd_owner_changed(&f->fake);
+        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
+        assert_int_equal(f->fake.n_reads, reads);
+        assert_string_equal(f->job_result, "");
+        assert_int_equal(f->fake.connections, connections);
+
+        f->fake.forger = "org.freedesktop.DBus";
+        fake_systemd_owner_changed(&f->fake);
+        f->fake.forger = NULL;
+        fake_systemd_run(&f->fake, &f->told); /* on a new connection */
+        assert_int_equal(f->fake.connections, connections + 1);
+}
+
 static void test_watch_gathers_changes(void **state) {
         Fixture *f = *state;
 
@@ -370,6 +394,7 @@ int main(void) {
                 test(test_freed_call_is_silent),
                 test(test_watch_reads_the_state),
                 test(test_watch_follows),
+                test(test_forged_signals_are_ignored),
                 test(test_watch_gathers_changes),
                 test(test_watch_survives_the_bus),
                 test(test_watch_is_freed_by_its_callback),

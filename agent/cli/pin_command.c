@@ -330,7 +330,7 @@ static const Option pin_options[] = {
         { .name = "wait",
           .type = OPTION_SWITCH,
           OPTION_INTO(PinValues, wait),
-          .help = "with --local, follow it until the version serves (otherwise --no-wait)",
+          .help = "with --local, follow it until the version serves; --no-wait does not",
           .initial = "yes" },
         PLACE_OPTIONS,
         FORCE_OPTION(PinValues, target),

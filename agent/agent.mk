@@ -70,6 +70,7 @@ UNIT_TESTS += \
         test-deployment_id \
         test-environment \
         test-hook_logs \
+        test-installed \
         test-instance_pin \
         test-launch \
         test-local \

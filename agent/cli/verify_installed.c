@@ -49,14 +49,31 @@ static int add_drift(const TreeDrift *drift, void *userdata, Error *error) {
                        : 0;
 }
 
-/* Whether the document beside the release bears the signatures that the trust root asks for today. */
+/* The record has all digits of the digest of what was deployed, the name only some. */
+static bool is_as_recorded(const Record *record, const char *name, const Release *release) {
+        const ReleaseRef *refs[] = { &record->good, &record->previous };
+        char other[STORE_NAME_SIZE];
+
+        for (size_t i = 0; i < ELEMENTSOF(refs); i++)
+                if (refs[i]->version && store_name(refs[i]->version, refs[i]->sha256, other) >= 0 &&
+                    strcmp(name, other) == 0 && strcmp(refs[i]->sha256, release->sha256) != 0)
+                        return false;
+        return true;
+}
+
+/* Whether the document beside the release is the one that was deployed, and bears the signatures that the trust root asks
+ * for today. */
 static const char *check_signature(const Verification *verification, const ReleaseStore *store,
-                                   const char *app, const char *name, Error *reason) {
+                                   const char *app, const Record *record, const char *name, Error *reason) {
         _cleanup_release_ Release *release = NULL, *verified = NULL;
         _cleanup_buffer_ Buffer document = {};
 
         if (installed_load(store, name, &document, &release, reason) < 0)
                 return "bad";
+        if (!is_as_recorded(record, name, release)) {
+                (void) error_set(reason, -EBADMSG, "this is not the document that was deployed");
+                return "bad";
+        }
         if (!installed_is_signed(&document))
                 return "none";
         if (!verification->root)
@@ -68,7 +85,7 @@ static const char *check_signature(const Verification *verification, const Relea
                        : "good";
 }
 
-/* The role of a release, "current", "previous" or "kept"; and whether the record knows another digest by that name. */
+/* "current", "previous" or "kept" */
 static const char *role_of(const char *name, const char *current, const ReleaseRef *previous) {
         char other[STORE_NAME_SIZE];
 
@@ -122,7 +139,7 @@ static int add_release(Verification *verification, const char *app, const char *
 }
 
 static int verify_release(Verification *verification, const ReleaseStore *store, const char *app,
-                          const char *name, const char *role, Error *error) {
+                          const Record *record, const char *name, const char *role, Error *error) {
         const TreeRules rules = {}; /* root's */
         InstalledFinding finding;
         json_t *drifts = json_array();
@@ -132,7 +149,7 @@ static int verify_release(Verification *verification, const ReleaseStore *store,
         if (!drifts)
                 return error_oom(error);
         installed_check(store, name, &rules, false, add_drift, drifts, &finding);
-        signature = check_signature(verification, store, app, name, &reason);
+        signature = check_signature(verification, store, app, record, name, &reason);
         if (strcmp(signature, "bad") == 0 && !finding.problem[0])
                 (void) snprintf(finding.problem, sizeof(finding.problem), "its signature: %.900s",
                                 reason.message);
@@ -166,7 +183,7 @@ static int verify_store(Verification *verification, const ReleaseStore *store, c
                 *current = '\0'; /* told below, as missing */
         r = store_list(store, &entries, &n, error);
         for (size_t i = 0; i < n && r >= 0; i++)
-                r = verify_release(verification, store, app, entries[i].name,
+                r = verify_release(verification, store, app, record, entries[i].name,
                                    role_of(entries[i].name, current, &record->previous), error);
         if (r >= 0)
                 r = find_missing(verification, store, app, &record->good, "current", error);

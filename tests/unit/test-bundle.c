@@ -163,6 +163,9 @@ static void test_archive(void **state) {
         assert_memory_equal(archive.source.bundles[0].digest.sha256, folder.source.bundles[0].digest.sha256,
                             DIGEST_SIZE);
         assert_int_equal(archive.source.release->artifacts.items[0].entries, 5);
+        assert_int_equal(strlen(folder.source.release->artifacts.items[0].tree_sha256), 2 * DIGEST_SIZE);
+        assert_string_equal(folder.source.release->artifacts.items[0].tree_sha256,
+                            archive.source.release->artifacts.items[0].tree_sha256);
         release_source_deinit(&archive.source);
         release_source_deinit(&folder.source);
 

@@ -54,6 +54,21 @@ static void test_status(_unused_ void **state) {
                                   "api: 1.4.1 failed at HEALTH, 2d ago: no answer\n");
 }
 
+static void test_installed(_unused_ void **state) {
+        _cleanup_free_ char *text = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"version\":\"1.2\",\"installed\":[{\"release\":\"1.2-abc\",\"role\":\"current\","
+                "\"state\":\"drifted\",\"differences\":1,\"problem\":null,\"shown\":[\"bin/app: changed, other content\"]},"
+                "{\"release\":\"1.1-abc\",\"role\":\"previous\",\"state\":\"whole\",\"shown\":[]}],"
+                "\"rollback\":{\"ready\":true,\"version\":\"1.1\",\"reason\":null}},"
+                "{\"app\":\"web\",\"version\":\"2\",\"installed\":[],"
+                "\"rollback\":{\"ready\":false,\"version\":null,\"reason\":\"there is no release before this one\"}}]}");
+
+        assert_non_null(strstr(text, "api: drifted: release 1.2-abc (current) is not as it was published\n"
+                                     "  bin/app: changed, other content\n"
+                                     "api: rollback ready: 1.1\n"
+                                     "web: rollback not ready: there is no release before this one\n"));
+}
+
 static void test_status_of_little(_unused_ void **state) {
         _cleanup_free_ char *text = status_of("{}"), *strange = status_of("{\"apps\":[1,{}],\"state\":[]}");
 
@@ -147,6 +162,7 @@ static void test_table(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_status),
+                cmocka_unit_test(test_installed),
                 cmocka_unit_test(test_status_of_little),
                 cmocka_unit_test(test_pins),
                 cmocka_unit_test(test_target_problem),

@@ -15,6 +15,7 @@ static int give_back(struct dl_phdr_info *object, _unused_ size_t size, _unused_
                 uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
 
                 if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
+                        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the loader gives addresses as numbers */
                         (void) madvise((void *) begin, end - begin, MADV_DONTNEED);
         }
         return 0;

@@ -21,10 +21,10 @@ FOLDER = "/srv/crash"  # on the instance: the tracer, its plans and logs
 TRACER = "/usr/lib/muster/crash-tracer"  # in /usr, which the unpacker's sandbox shows
 CONVERGED = 30
 
-CONFIGURATION = f"""[agent]
+CONFIGURATION = """[agent]
 depot = file:///srv/depot
 group = site
-instance_id = {{instance}}
+instance_id = {instance}
 poll_interval = 200ms
 settle_time = 100ms
 

@@ -65,7 +65,7 @@ static bool is_open(const App *app) {
 
 static int not_open(const App *app, Error *error) {
         return error_set(error, -EAGAIN, "%s is not looked after yet: %s", app->config->name,
-                         app->decision.reason);
+                         app->decision.reason[0] ? app->decision.reason : "its state is being read");
 }
 
 static EngineContext engine_context(App *app) {

@@ -160,12 +160,16 @@ int bundle_check_files(const Bundle *bundle, const Release *release, Error *erro
 
 /* Packing */
 
-static int open_temporary(Error *error) {
+static const char *temporary_folder(void) {
         const char *folder = getenv("TMPDIR");
+
+        return folder && *folder ? folder : TEMPORARY_FOLDER;
+}
+
+static int open_temporary(Error *error) {
+        const char *folder = temporary_folder();
         int fd;
 
-        if (!folder || !*folder)
-                folder = TEMPORARY_FOLDER;
         fd = file_open_at(AT_FDCWD, folder, O_TMPFILE | O_RDWR, 0600);
         return fd < 0 ? error_set_errno(error, fd, "cannot make a temporary file in %s", folder) : fd;
 }
@@ -218,6 +222,10 @@ static int pack(Bundle *bundle, const Cli *cli, Error *error) {
         options.userdata = &progress;
         r = pack_folder(bundle->folder, bundle->archive, &options, &packed, error);
         progress_clear(&progress);
+        if (r == -ENOSPC)
+                return error_set_fault(error, r, FAULT_HOST,
+                                       "no space left in %s to pack it there; TMPDIR names another folder",
+                                       temporary_folder());
         return r < 0 ? r : inspect_packed(bundle, &packed, error);
 }
 

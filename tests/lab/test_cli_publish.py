@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from rig.desk import APPSPEC, CONFLICT, DENIED, INPUT, NOT_FOUND, OK
+from rig.desk import APPSPEC, CONFLICT, DENIED, FAILED, INPUT, NOT_FOUND, OK
 
 
 # Publishing
@@ -292,3 +292,22 @@ def test_progress_on_a_terminal(shop):
     assert re.search(r"\r(pack|upload)  \[=*>? *\] +\d+%", shown)
     assert all(len(line) < 72 for line in re.split(r"[\r\n]|\033\[K", shown))
     assert shown.endswith("\r\033[K")
+
+
+@pytest.fixture
+def mount_point(tmp_path):
+    """A file system with next to no space."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "muster-lab", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_no_space_to_pack(shop, mount_point):
+    """What is full is named, and how to go round it."""
+    (shop.folder / "app/blob").write_bytes(os.urandom(1 << 20))
+    before = shop.depot()
+    shop.fails(FAILED, f"no space left in {mount_point} to pack it there; TMPDIR names", "publish", "app", "--app", "api",
+               "--version", "2.0", "--key", "release.key", env={"TMPDIR": str(mount_point)})
+    assert shop.depot() == before

@@ -3,7 +3,7 @@
 from the least to the most, and the goal. Nothing here decides whether a change is good: a machine that does other things
 meanwhile makes every number worse, the ratios too. The whole is in build/bench.json.
 
-    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|rollback] [--programs build/gcc]"""
+    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|deployment] [--programs build/gcc]"""
 
 import argparse
 import json
@@ -11,17 +11,18 @@ import os
 import sys
 from pathlib import Path
 
+import deployment
 import fetch
 import instance
 import receive
-import rollback
 from report import Report
 
 TOP = Path(__file__).resolve().parents[2]
 ROUNDS, ROUNDS_QUICK = 9, 3
 
 
-PARTS = {"receive": receive.run, "fetch": fetch.run, "instance": instance.run, "rollback": rollback.run}
+PARTS = {"receive": receive.run, "fetch": fetch.run, "instance": instance.run,
+         "deployment": deployment.run}
 
 
 def main():

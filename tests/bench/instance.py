@@ -1,12 +1,10 @@
-"""musterd on a booted instance with a cloud around it: what it takes while it waits, until it is ready, and in a deployment
-beside downloading, unpacking, hooks and health checks."""
+"""musterd on a booted instance with a cloud around it: what it takes while it waits, and until it is ready."""
 
 import json
 import re
 import sys
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
@@ -18,13 +16,11 @@ from rig.lab import Lab  # noqa: E402
 from rig.operator import Muster  # noqa: E402
 
 GROUP = "bench"
+VERSION = "1.0.0"
 POLL_USUAL = 30  # seconds, muster.conf(5)
 POLLS = 40
-SETTLE_TIME = 0.1  # a part of the app's own checks, not of what muster takes
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 STARTS = 20  # a round
-# What is asked for, not what it takes to ask.
-APP_STEPS = {"FETCH", "APPLICATION_STOP", "BEFORE_INSTALL", "AFTER_INSTALL", "APPLICATION_START", "VALIDATE_SERVICE", "HEALTH"}
 
 
 class Booted:
@@ -34,30 +30,22 @@ class Booted:
         self.cloud = Cloud(lab)
         self.muster = Muster(lab.layers[0] / "usr/bin/muster")
         self.muster.prepare(self.cloud)
-        self.folder = folder
         self.instance = lab.instance()
         self.cloud.attach(self.instance)
-        self.instance.use_state_disk("1G")
         for library in (self.instance.root / LIBRARIES[1:]).glob("*.so*"):
             if library.is_file() and not library.is_symlink():
                 self.instance.put(f"{LIBRARIES}/{library.name}", library, mode=0o755)
-        self.deploy("1.0.0")
+        self.muster.publish(goapp.build(folder, VERSION), VERSION)
+        self.muster.set_target(GROUP, VERSION)
         user_data = self.muster.template(GROUP, poll_interval="1s").user_data
-        user_data = user_data.replace("[launch]\nhook = muster\n", f"settle_time = {SETTLE_TIME * 1000:.0f}ms\n")
-        self.instance.user_data(user_data)
+        self.instance.user_data(user_data.replace("[launch]\nhook = muster\n", ""))
         self.instance.boot()
-        self.wait("1.0.0")
+        wait_for(self.serves, 60, f"release {VERSION} to be good", 0.2)
 
-    def deploy(self, version):
-        self.muster.publish(goapp.build(self.folder, version), version)
-        self.muster.set_target(GROUP, version)
-
-    def wait(self, version):
-        def good():
-            answer = self.instance.run("muster", "status", "--json", check=False)
-            apps = json.loads(answer.out)["apps"] if answer.code == 0 else []
-            return apps and (apps[0]["state"], apps[0]["version"]) == ("good", version)
-        wait_for(good, 60, f"release {version} to be good", 0.2)
+    def serves(self):
+        answer = self.instance.run("muster", "status", "--json", check=False)
+        apps = json.loads(answer.out)["apps"] if answer.code == 0 else []
+        return apps and apps[0]["state"] == "good"
 
     def process(self):
         """/proc/PID of musterd, as this machine sees it."""
@@ -71,9 +59,6 @@ class Booted:
 
     def polls(self):
         return len(self.cloud.proxy.requests(service="s3", client=self.instance.address, path="target.json"))
-
-    def record(self):
-        return json.loads((self.instance.root / "var/lib/muster/apps/api/record.json").read_text())
 
 
 def memory(process):
@@ -102,37 +87,6 @@ def idle(report, booted, rounds):
     report.line(f"idle: CPU in an hour of polls every {POLL_USUAL} s", hours, goal=0.5)
 
 
-def seconds(text):
-    return datetime.fromisoformat(text).timestamp()
-
-
-def overhead(deployment):
-    """(seconds that were muster's own, the steps of them)."""
-    own = {}
-    whole = seconds(deployment["finished"]) - seconds(deployment["started"])
-    for step in deployment["steps"]:
-        took = seconds(step["finished"]) - seconds(step["started"])
-        if step["step"] in APP_STEPS:
-            whole -= took
-        else:
-            own[step["step"]] = took
-    own["UNITS"] -= SETTLE_TIME
-    own["between the steps"] = whole - SETTLE_TIME - sum(own.values())
-    return whole - SETTLE_TIME, own
-
-
-def deployments(report, booted, rounds):
-    report.part("a deployment: everything but FETCH, hooks, health checks and the time that a unit is given to settle")
-    found = []
-    for i in range(rounds):
-        booted.deploy(f"1.1.{i}")
-        booted.wait(f"1.1.{i}")
-        found.append(overhead(booted.record()["deployment"]))
-    report.line("deployment: muster's own part", [whole for whole, _ in found], "ms", goal=100, factor=1000)
-    for step in found[0][1]:
-        report.line(f"  {step}", [own[step] for _, own in found], "ms", factor=1000)
-
-
 def starts(report, booted, programs, rounds):
     report.part("start: musterd until it is ready, an empty program with the same libraries until it has ended")
     booted.instance.run("systemctl", "stop", "musterd")
@@ -154,6 +108,5 @@ def run(report, programs, rounds):
         booted = Booted(lab, Path(folder))
         time.sleep(2)
         idle(report, booted, rounds)
-        deployments(report, booted, rounds)
         starts(report, booted, programs, rounds)
         booted.cloud.close()

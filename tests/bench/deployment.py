@@ -1,7 +1,7 @@
-"""How long it takes an instance to go back to the release before, from its own disk, when the release has neither hooks nor health
-checks: a booted instance, state on an ext4 with a journal, one unit that is restarted. By the pin of its group, from musterd's look
-at the depot, and by a pin of its own, from the command. Each step as musterd's own record has it, and the whole as seen from
-outside."""
+"""What deployments take on a booted instance with its state on an ext4 with a journal and its depot in a folder: releases with
+neither hooks nor health checks and one unit that is restarted. Forward, all but FETCH is muster's own part. Back to the release
+before, from the instance's own disk: by the pin of its group, from musterd's look at the depot, and by a pin of its own, from the
+command. Each step as musterd's own record has it."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from rig.host import wait_for  # noqa: E402  (the path has to be there first)
 from rig.lab import Lab  # noqa: E402
 from rig.site import DEPOT, GROUP, Site  # noqa: E402
 
-GOAL = 0.200  # seconds, from outside
+GOAL_OWN = 100  # ms, of a deployment without FETCH
+GOAL_BACK = 200  # ms, from outside
 FILES = 500  # of a release
 APPSPEC = """\
 version: 0.0
@@ -106,6 +107,23 @@ class Bench:
         return took, deployment
 
 
+    def unpin(self, way):
+        if way == self.pin_group:
+            self.site.muster("unpin", "api", GROUP, "--key", "/srv/target.key")
+        else:
+            self.site.muster("unpin", "--local", "api")
+
+    def go_forward(self, number):
+        """The deployment of a new release."""
+        version, before = f"3.{number}", self.deployment()["id"]
+        self.site.publish_folder(build(self.site.folder, version), version)
+        self.site.set_target(version)
+        self.site.muster("poll")
+        deployment = wait_for(lambda: self.committed(version, before), 60, f"{version} to be committed", 0.01)
+        self.site.wait_app(state="good", version=version)
+        return deployment
+
+
 def sync_time(folder):
     """What one small durable write costs on that disk."""
     times = []
@@ -120,33 +138,39 @@ def sync_time(folder):
     return statistics.median(times)
 
 
-def measure(rounds):
-    with Lab() as lab, tempfile.TemporaryDirectory(dir=TOP / "build") as folder:
+def lasted(entry):
+    return seconds(entry["finished"]) - seconds(entry["started"])
+
+
+def own_part(deployment):
+    return lasted(deployment) - sum(lasted(step) for step in deployment["steps"] if step["step"] == "FETCH")
+
+
+def between(deployment):
+    """Where the record is written, and the depot asked again."""
+    return lasted(deployment) - sum(map(lasted, deployment["steps"]))
+
+
+def tell_steps(report, deployments):
+    for i, step in enumerate(deployments[0]["steps"]):
+        report.line(f"    {step['step']}", [lasted(deployment["steps"][i]) for deployment in deployments], "ms", factor=1000)
+    report.line("    between the steps", [between(deployment) for deployment in deployments], "ms", factor=1000)
+
+
+def run(report, _, rounds):
+    with Lab(say=lambda _: None) as lab, tempfile.TemporaryDirectory(dir=TOP / "build") as folder:
         lab.require_package()
         instance = lab.instance()
         instance.use_state_disk("1G")
         instance.boot()
         bench = Bench(instance, Path(folder))
-        runs = {name: [bench.go_back(way, version) for _ in range(rounds) for version in ("1.0", "2.0")]
-                for name, way in (("the group's pin", bench.pin_group), ("a pin of the instance", bench.pin_instance))}
-        return runs, sync_time(instance.root / "var/lib/muster")
-
-
-def tell(report, name, runs):
-    steps = {}
-    for _, deployment in runs:
-        for step in deployment["steps"]:
-            steps.setdefault(step["step"], []).append(seconds(step["finished"]) - seconds(step["started"]))
-    report.line(f"rollback by {name}", [took for took, _ in runs], "ms", goal=GOAL * 1000, factor=1000)
-    recorded = [seconds(deployment["finished"]) - seconds(deployment["started"]) for _, deployment in runs]
-    report.line("  in musterd's record", recorded, "ms", factor=1000)
-    for step, times in steps.items():
-        report.line(f"    {step}", times, "ms", factor=1000)
-
-
-def run(report, _, rounds):
-    runs, sync = measure(rounds)
-    report.part(f"rollback from disk: {FILES} files, one unit that is restarted, no hooks, no health checks; "
-                f"fsync takes {sync * 1000:.1f} ms")
-    for name, of_way in runs.items():
-        tell(report, name, of_way)
+        report.part(f"deployment: {FILES} files, one unit that is restarted, no hooks, no health checks; fsync takes "
+                    f"{sync_time(instance.root / 'var/lib/muster') * 1000:.1f} ms")
+        for name, way in (("the group's pin", bench.pin_group), ("a pin of the instance", bench.pin_instance)):
+            runs = [bench.go_back(way, version) for _ in range(rounds) for version in ("1.0", "2.0")]
+            report.line(f"rollback by {name}", [took for took, _ in runs], "ms", goal=GOAL_BACK, factor=1000)
+            tell_steps(report, [deployment for _, deployment in runs])
+            bench.unpin(way)
+        forward = [bench.go_forward(i) for i in range(rounds)]
+        report.line("deployment: muster's own part", list(map(own_part, forward)), "ms", goal=GOAL_OWN, factor=1000)
+        tell_steps(report, forward)

@@ -4,6 +4,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/net/aws.h"
+#include "agent/net/aws_profile.h"
 
 typedef struct BucketRegion {
         char *bucket;
@@ -26,12 +27,16 @@ struct AwsContext {
 };
 
 static int choose_region(AwsContext *aws, const char *configured, char *const *environment, Error *error) {
+        _cleanup_(aws_profiles_freep) AwsProfiles *profiles = NULL;
         const char *region = configured;
 
         if (!region)
                 region = strv_getenv(environment, "AWS_REGION");
         if (!region)
                 region = strv_getenv(environment, "AWS_DEFAULT_REGION");
+        /* What is wrong with the files is said when credentials are looked for in them. */
+        if (!region && aws_profiles_load(environment, &profiles, NULL) >= 0)
+                region = aws_profiles_get(profiles, aws_profile_name(environment), "region");
         if (region && !aws_region_is_valid(region))
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "bad region '%.64s', expected one such as eu-central-1", region);
@@ -62,7 +67,14 @@ static int make_parts(AwsContext *aws, const AwsOptions *options, char *const *e
         r = imds_new(aws->http, aws->clock, environment, &aws->imds, error);
         if (r < 0)
                 return r;
-        return credential_chain_new(aws->event, aws->clock, environment, aws->imds, &aws->credentials, error);
+        return credential_chain_new(&(CredentialContext){ .event = aws->event,
+                                                          .environment = environment,
+                                                          .imds = aws->imds,
+                                                          .http = aws->http,
+                                                          .clock = aws->clock,
+                                                          .endpoints = &aws->endpoints,
+                                                          .region = aws->region },
+                                    &aws->credentials, error);
 }
 
 int aws_context_new(sd_event *event, const AwsOptions *options, AwsContext **ret, Error *error) {
@@ -149,7 +161,9 @@ const char *aws_context_region(const AwsContext *aws) {
 }
 
 int aws_context_set_region(AwsContext *aws, const char *region) {
-        return string_set(&aws->region, region);
+        int r = string_set(&aws->region, region);
+
+        return r < 0 ? r : credentials_set_region(aws->credentials, region);
 }
 
 static BucketRegion *find_bucket(const AwsContext *aws, const char *bucket) {

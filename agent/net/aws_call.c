@@ -88,9 +88,10 @@ static const char *region_of(const AwsCall *call) {
 }
 
 static int no_region(int r, Error *error) {
-        error_prefix(error,
-                     "no AWS region: looked in the configuration, AWS_REGION, AWS_DEFAULT_REGION and the "
-                     "instance's metadata");
+        error_prefix(
+                error,
+                "no AWS region: looked in the configuration, AWS_REGION, AWS_DEFAULT_REGION, the profile and "
+                "the instance's metadata");
         return r;
 }
 

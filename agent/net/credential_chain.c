@@ -4,9 +4,9 @@
 #include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/net/credential_chain.h"
-#include "agent/net/credential_lookup.h"
 
 #define REFRESH_AHEAD (5 * 60 * USEC_PER_SEC) /* an instance role's next keys are there by then */
+#define RENEWAL_WAIT (60 * USEC_PER_SEC)
 #define STABILITY_WAIT_MIN (2 * 60 * USEC_PER_SEC)
 #define STABILITY_WAIT_SPAN (8 * 60 * USEC_PER_SEC)
 
@@ -27,7 +27,9 @@ struct CredentialChain {
         CredentialContext context;
         int64_t skew;
 
-        bool have, renewable;
+        char *region;
+
+        bool have, renewable, stable;
         Credentials current; /* if there are any */
         uint64_t ends;       /* boot time */
         uint64_t next_try;   /* boot time before which CURRENT is used even past its end */
@@ -48,6 +50,11 @@ static uint64_t stability_wait(void) {
         return REFRESH_AHEAD + STABILITY_WAIT_MIN + random_below(STABILITY_WAIT_SPAN);
 }
 
+/* Where there are no newer ones yet: those of an instance are good meanwhile, others are asked for again soon. */
+static uint64_t wait_for_newer(const CredentialChain *chain, uint64_t now) {
+        return chain->stable ? now + stability_wait() : now + MIN((chain->ends - now) / 2, RENEWAL_WAIT);
+}
+
 /* The boot time at which credentials end by the corrected wall clock. */
 static uint64_t boottime_of_end(const CredentialChain *chain, uint64_t expiration) {
         uint64_t boottime = clock_boottime(chain->clock);
@@ -66,18 +73,21 @@ static void adopt(CredentialChain *chain, CredentialLookup *lookup) {
         chain->current = credential_lookup_take(lookup);
         chain->have = true;
         chain->renewable = credential_lookup_is_renewable(lookup);
+        chain->stable = credential_lookup_is_stable(lookup);
         chain->ends = boottime_of_end(chain, chain->current.expiration);
         chain->rejected = false;
         chain->next_try = 0;
         if (chain->ends <= usec_add(now, REFRESH_AHEAD)) /* there are no newer ones yet */
-                chain->next_try = now + stability_wait();
+                chain->next_try = wait_for_newer(chain, now);
 }
 
-/* Old credentials that can be renewed are better than none, unless a service has refused them. */
+/* Old credentials are better than none, unless a service has refused them or they have ended for good. */
 static int keep_old(CredentialChain *chain, int result) {
-        if (!chain->have || !chain->renewable || chain->rejected)
+        uint64_t now = clock_boottime(chain->clock);
+
+        if (!chain->have || !chain->renewable || chain->rejected || (!chain->stable && now >= chain->ends))
                 return result;
-        chain->next_try = clock_boottime(chain->clock) + stability_wait();
+        chain->next_try = wait_for_newer(chain, now);
         return 0;
 }
 
@@ -129,6 +139,8 @@ static bool is_usable(const CredentialChain *chain, bool *ret_refresh) {
         if (!chain->have || chain->rejected)
                 return false;
         *ret_refresh = now >= chain->next_try && chain->ends <= usec_add(now, REFRESH_AHEAD);
+        if (!chain->stable && chain->renewable && now >= chain->ends)
+                *ret_refresh = true;
         return !*ret_refresh || now < chain->ends;
 }
 
@@ -188,32 +200,37 @@ void credentials_set_skew(CredentialChain *chain, int64_t skew_usec) {
 }
 
 static int copy_environment(char *const *environment, char ***ret) {
-        static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-                                             "AWS_SESSION_TOKEN" };
         int r = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(names) && r >= 0; i++) {
-                const char *value = strv_getenv(environment, names[i]);
-
-                if (value)
-                        r = strv_appendf(ret, "%s=%s", names[i], value);
-        }
+        STRV_FOREACH(variable, environment)
+                if (r >= 0 &&
+                    (string_starts_with(*variable, "AWS_") || string_starts_with(*variable, "HOME=")))
+                        r = strv_append(ret, *variable);
         return r;
 }
 
-int credential_chain_new(sd_event *event, const Clock *clock, char *const *environment, Imds *imds,
-                         CredentialChain **ret, Error *error) {
+int credential_chain_new(const CredentialContext *context, CredentialChain **ret, Error *error) {
         _cleanup_(credential_chain_freep) CredentialChain *chain = NULL;
 
         chain = malloc(sizeof(*chain));
         if (!chain)
                 return error_oom(error);
-        *chain = (CredentialChain){ .clock = clock, .context = { sd_event_ref(event), NULL, imds } };
-        if (copy_environment(environment, &chain->environment) < 0)
+        *chain = (CredentialChain){ .clock = context->clock, .context = *context };
+        sd_event_ref(context->event);
+        chain->context.environment = NULL;
+        if (copy_environment(context->environment, &chain->environment) < 0 ||
+            credentials_set_region(chain, context->region) < 0)
                 return error_oom(error);
         chain->context.environment = chain->environment;
         *ret = TAKE_PTR(chain);
         return 0;
+}
+
+int credentials_set_region(CredentialChain *chain, const char *region) {
+        int r = string_set(&chain->region, region);
+
+        chain->context.region = chain->region;
+        return r;
 }
 
 CredentialChain *credential_chain_free(CredentialChain *chain) {
@@ -224,6 +241,7 @@ CredentialChain *credential_chain_free(CredentialChain *chain) {
         STRV_FOREACH(variable, chain->environment)
                 OPENSSL_cleanse(*variable, strlen(*variable));
         strv_free(chain->environment);
+        free(chain->region);
         sd_event_unref(chain->context.event);
         free(chain);
         return NULL;

@@ -1,7 +1,9 @@
 #pragma once
 
-/* AWS credentials and where they come from, in this order: the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
- * AWS_SESSION_TOKEN), the instance's role through IMDS (credential_lookup.h walks through these places; here they are kept).
+/* AWS credentials and where they come from, in the order of the AWS SDKs: the environment (AWS_ACCESS_KEY_ID and so on), a
+ * web identity (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN), the profile of the shared files (AWS_PROFILE), the container's
+ * endpoint (AWS_CONTAINER_CREDENTIALS_*), the instance's role through IMDS. credential_lookup.h walks through these places;
+ * here they are kept.
  *
  * Credentials that end are renewed ahead of that, while the old ones go on being used. Those of an instance are used
  * even past their end where IMDS has no newer ones or does not answer ("static stability" of the AWS SDKs): the service
@@ -11,15 +13,13 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
-#include "agent/net/credentials.h"
-#include "agent/net/imds.h"
+#include "agent/net/credential_lookup.h"
 
 typedef struct CredentialChain CredentialChain;
 typedef struct CredentialRequest CredentialRequest;
 
-/* ENVIRONMENT is copied; IMDS (NULL: there is none) and CLOCK must outlive the result. */
-int credential_chain_new(sd_event *event, const Clock *clock, char *const *environment, Imds *imds,
-                         CredentialChain **ret, Error *error);
+/* Environment and region are copied; the rest of what CONTEXT points to must outlive the result. */
+int credential_chain_new(const CredentialContext *context, CredentialChain **ret, Error *error);
 
 /* All its requests must have been freed. */
 CredentialChain *credential_chain_free(CredentialChain *chain);
@@ -42,3 +42,6 @@ bool credentials_reject(CredentialChain *chain, const char *access_key_id, const
 
 /* How far the wall clock is known to be behind the services' (negative: ahead), for the comparison with expiration. */
 void credentials_set_skew(CredentialChain *chain, int64_t skew_usec);
+
+/* Where STS is asked from now on. -ENOMEM. */
+int credentials_set_region(CredentialChain *chain, const char *region);

@@ -7,6 +7,7 @@
 
 #include "agent/base/error.h"
 #include "agent/net/credentials.h"
+#include "agent/net/endpoint.h"
 #include "agent/net/imds.h"
 
 typedef struct CredentialLookup CredentialLookup;
@@ -14,8 +15,12 @@ typedef struct CredentialLookup CredentialLookup;
 /* What the places are made of. Must outlive the lookup, but for this structure itself. */
 typedef struct CredentialContext {
         sd_event *event;
-        char *const *environment; /* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN */
+        char *const *environment; /* AWS_* and HOME */
         Imds *imds;               /* NULL: not asked */
+        HttpClient *http;         /* NULL: neither containers' endpoints nor STS are asked */
+        const Clock *clock;
+        const EndpointRules *endpoints;
+        const char *region; /* of STS; NULL: us-east-1 */
 } CredentialContext;
 
 /* RESULT is 0 or a negative errno: -ENOKEY where no place has any, and the sentence says where they were looked for; a
@@ -33,3 +38,6 @@ Credentials credential_lookup_take(CredentialLookup *lookup);
 
 /* Whether the same place may have newer ones later. */
 bool credential_lookup_is_renewable(const CredentialLookup *lookup);
+
+/* Whether they are an instance's, which are good past their end where there are no newer ones. */
+bool credential_lookup_is_stable(const CredentialLookup *lookup);

@@ -91,8 +91,33 @@ static int parse_object(const json_t *object, Credentials *ret, Error *error) {
         return credentials_copy(&credentials, ret) < 0 ? error_oom(error) : 0;
 }
 
-int credentials_parse_json(const char *text, size_t size, Credentials *ret, Error *error) {
-        static const char *const secrets[] = { "AccessKeyId", "SecretAccessKey", "Token" };
+static int parse_process_object(const json_t *object, Credentials *ret, Error *error) {
+        const char *id = string_field(object, "AccessKeyId"),
+                   *secret = string_field(object, "SecretAccessKey");
+        const json_t *token = json_object_get(object, "SessionToken");
+        const char *expiration = string_field(object, "Expiration");
+        Credentials credentials = {
+                .access_key_id = (char *) id,
+                .secret_access_key = (char *) secret,
+                .session_token = (char *) string_field(object, "SessionToken"),
+                .expiration = USEC_INFINITY,
+        };
+
+        if (json_integer_value(json_object_get(object, "Version")) != 1)
+                return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials whose Version is not 1");
+        if (!id || !secret || (token && !json_is_null(token) && !credentials.session_token))
+                return error_set_fault(
+                        error, -EBADMSG, FAULT_HOST,
+                        "credentials without AccessKeyId or SecretAccessKey, or with a bad SessionToken");
+        if (expiration && parse_time(expiration, &credentials.expiration) < 0)
+                return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials with a bad Expiration");
+        return credentials_copy(&credentials, ret) < 0 ? error_oom(error) : 0;
+}
+
+static int parse_text(const char *text, size_t size,
+                      int (*parse)(const json_t *object, Credentials *ret, Error *error), Credentials *ret,
+                      Error *error) {
+        static const char *const secrets[] = { "AccessKeyId", "SecretAccessKey", "Token", "SessionToken" };
         json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
         int r;
 
@@ -100,7 +125,7 @@ int credentials_parse_json(const char *text, size_t size, Credentials *ret, Erro
                 json_decref(object);
                 return error_set_fault(error, -EBADMSG, FAULT_HOST, "credentials that are no JSON object");
         }
-        r = parse_object(object, ret, error);
+        r = parse(object, ret, error);
         for (size_t i = 0; i < ELEMENTSOF(secrets); i++) {
                 json_t *field = json_object_get(object, secrets[i]);
 
@@ -109,4 +134,12 @@ int credentials_parse_json(const char *text, size_t size, Credentials *ret, Erro
         }
         json_decref(object);
         return r;
+}
+
+int credentials_parse_json(const char *text, size_t size, Credentials *ret, Error *error) {
+        return parse_text(text, size, parse_object, ret, error);
+}
+
+int credentials_parse_process(const char *text, size_t size, Credentials *ret, Error *error) {
+        return parse_text(text, size, parse_process_object, ret, error);
 }

@@ -26,3 +26,6 @@ bool credentials_is_text(const char *text);
 /* The JSON of IMDS and of container endpoints: Code, AccessKeyId, SecretAccessKey, Token, Expiration. -EBADMSG with
  * its sentence, which quotes nothing but Code and Message; -ENOMEM. */
 int credentials_parse_json(const char *text, size_t size, Credentials *ret, Error *error);
+
+/* The JSON of a credential_process: Version 1, AccessKeyId, SecretAccessKey, and perhaps SessionToken and Expiration. */
+int credentials_parse_process(const char *text, size_t size, Credentials *ret, Error *error);

@@ -4,10 +4,14 @@ LIB_SRC += \
         agent/net/aws_call.c \
         agent/net/aws_error.c \
         agent/net/aws_json.c \
+        agent/net/aws_profile.c \
         agent/net/aws_query.c \
         agent/net/aws_request.c \
+        agent/net/container_credentials.c \
         agent/net/credential_chain.c \
         agent/net/credential_lookup.c \
+        agent/net/credential_plan.c \
+        agent/net/credential_process.c \
         agent/net/credentials.c \
         agent/net/curl_loop.c \
         agent/net/digest.c \
@@ -26,6 +30,7 @@ LIB_SRC += \
         agent/net/sqs.c \
         agent/net/sqs_message.c \
         agent/net/sts.c \
+        agent/net/sts_assume.c \
         agent/net/url.c \
         agent/net/xml.c
 
@@ -34,7 +39,11 @@ UNIT_TESTS += \
         test-aws_call \
         test-aws_error \
         test-aws_request \
+        test-aws_profile \
         test-credential_chain \
+        test-credential_lookup \
+        test-credential_plan \
+        test-credential_process \
         test-credentials \
         test-digest \
         test-endpoint \
@@ -56,6 +65,7 @@ test-http-tls_LDFLAGS := -Wl,--wrap=curl_version_info
 
 FUZZERS += \
         fuzz-aws_error \
+        fuzz-aws_profile \
         fuzz-credentials \
         fuzz-http_answer \
         fuzz-http_date \

@@ -1,5 +1,6 @@
 """agent/net against moto as it checks signatures, on loopback: no instance, no root. tests/lab/aws-driver.c does the asking."""
 
+import json
 import os
 import socket
 import subprocess
@@ -188,7 +189,82 @@ def test_autoscaling(aws, moto):
 def test_no_credentials(aws):
     answer = aws("identity", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
     assert answer["error"] == ["STS GetCallerIdentity: no AWS credentials: looked in the environment (AWS_ACCESS_KEY_ID is not "
-                               "set), the instance's role (instance metadata is turned off (AWS_EC2_METADATA_DISABLED))"]
+                               "set), a web identity (AWS_WEB_IDENTITY_TOKEN_FILE is not set), the profile (there is no profile "
+                               "default), the container's endpoint (none is set), the instance's role (instance metadata is "
+                               "turned off (AWS_EC2_METADATA_DISABLED))"]
+
+
+ROLE = "arn:aws:iam::123456789012:role/deployer"
+
+
+@pytest.fixture
+def home(aws, moto, tmp_path):
+    """A home with ~/.aws, and a role that may be assumed. Asks the driver and botocore who the credentials there are."""
+    moto.check(CHECKS_OFF)
+    iam = moto.client("iam")
+    if "deployer" not in [role["RoleName"] for role in iam.list_roles()["Roles"]]:
+        iam.create_role(RoleName="deployer", AssumeRolePolicyDocument=TRUST.replace('"Principal": "*"', '"Principal": {"AWS": "*"}'))
+        policy = iam.create_policy(PolicyName="everything", PolicyDocument=POLICY)["Policy"]["Arn"]
+        iam.attach_role_policy(RoleName="deployer", PolicyArn=policy)
+    moto.check(CHECKS_ON)
+
+    def who(config="", credentials="", **environment):
+        (tmp_path / ".aws").mkdir(exist_ok=True)
+        fill = {"@KEYS@": "aws_access_key_id = {AWS_ACCESS_KEY_ID}\naws_secret_access_key = {AWS_SECRET_ACCESS_KEY}\n"
+                .format(**moto.keys), "@ROLE@": ROLE, "@HOME@": str(tmp_path)}
+        for name, text in (("config", config), ("credentials", credentials)):
+            for mark, value in fill.items():
+                text = text.replace(mark, value)
+            (tmp_path / ".aws" / name).write_text(text)
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": str(tmp_path), **environment}
+        answer = aws("identity", **variables)
+        assert answer["error"] == [""], answer
+        theirs = subprocess.run([sys.executable, "-c", "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"],
+                                env={"AWS_ENDPOINT_URL": moto.url, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION,
+                                     "AWS_EC2_METADATA_DISABLED": "true", "PATH": os.environ["PATH"],
+                                     **{name: value for name, value in variables.items() if value}},
+                                stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout.strip()
+        return answer["arn"][0], theirs
+    return who
+
+
+STATIC = "[default]\n@KEYS@"
+ASSUMED = "[profile ci]\nrole_arn = @ROLE@\nsource_profile = default\nrole_session_name = ci\n"
+
+
+@pytest.mark.parametrize("config, credentials, profile, expected", [
+    ("", STATIC, "", ":user/tester"),
+    (STATIC, "", "", ":user/tester"),
+    ("[default]\naws_access_key_id = wrong\naws_secret_access_key = wrong\n", STATIC, "", ":user/tester"),
+    (ASSUMED, STATIC, "ci", ":assumed-role/deployer/ci"),
+    (ASSUMED + "[profile next]\nrole_arn = @ROLE@\nsource_profile = ci\nrole_session_name = next\n", STATIC, "next",
+     ":assumed-role/deployer/next"),
+    ("[default]\nrole_arn = @ROLE@\nsource_profile = default\nrole_session_name = own\n@KEYS@", "", "",
+     ":assumed-role/deployer/own"),
+    ("[default]\ncredential_process = cat '@HOME@/keys.json'\n", "", "", ":user/tester"),
+], ids=["credentials", "config", "credentials-win", "role", "two-roles", "own-keys", "process"])
+def test_profiles(home, moto, tmp_path, config, credentials, profile, expected):
+    """The credentials are whose botocore takes them to be."""
+    (tmp_path / "keys.json").write_text(json.dumps({"Version": 1, "AccessKeyId": moto.keys["AWS_ACCESS_KEY_ID"],
+                                                    "SecretAccessKey": moto.keys["AWS_SECRET_ACCESS_KEY"]}))
+    ours, theirs = home(config, credentials, **({"AWS_PROFILE": profile} if profile else {}))
+    assert ours.endswith(expected)
+    assert ours == theirs
+
+
+def test_environment_comes_first(home, moto):
+    config = "[profile env]\nrole_arn = @ROLE@\ncredential_source = Environment\nrole_session_name = env\n"
+    ours, theirs = home(config, "", AWS_PROFILE="env", **moto.keys)
+    assert ours.endswith(":user/tester")
+    assert ours == theirs
+
+
+def test_web_identity(home, moto, tmp_path):
+    (tmp_path / "token").write_text("a.b.c\n")
+    moto.check(CHECKS_OFF)  # it wants a signature of those who have nothing to sign with, too
+    ours, theirs = home(AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "token"), AWS_ROLE_ARN=ROLE, AWS_ROLE_SESSION_NAME="web")
+    assert ours.endswith(":assumed-role/deployer/web")
+    assert ours == theirs
 
 
 def test_instance_metadata(aws, moto):

@@ -461,8 +461,8 @@ static void test_no_region(void **state) {
         assert_int_equal(aws_call_start(setup->aws, &get_object, on_done, NULL, &call, &error), -EOPNOTSUPP);
         assert_string_equal(
                 error.message,
-                "S3 GetObject: no AWS region: looked in the configuration, AWS_REGION, AWS_DEFAULT_REGION and the "
-                "instance's metadata: instance metadata is turned off (AWS_EC2_METADATA_DISABLED)");
+                "S3 GetObject: no AWS region: looked in the configuration, AWS_REGION, AWS_DEFAULT_REGION, the profile and "
+                "the instance's metadata: instance metadata is turned off (AWS_EC2_METADATA_DISABLED)");
 }
 
 static int collect(_unused_ HttpTransfer *transfer, const void *data, size_t size, void *userdata) {

@@ -71,10 +71,15 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 static void make_chain(Setup *setup, char *const *environment, bool with_imds) {
+        const CredentialContext context = {
+                .event = setup->event,
+                .environment = environment,
+                .imds = with_imds ? setup->imds : NULL,
+                .clock = &setup->clock,
+        };
+
         credential_chain_free(setup->chain);
-        assert_int_equal(credential_chain_new(setup->event, &setup->clock, environment,
-                                              with_imds ? setup->imds : NULL, &setup->chain, NULL),
-                         0);
+        assert_int_equal(credential_chain_new(&context, &setup->chain, NULL), 0);
 }
 
 static int set_up(void **state) {
@@ -289,9 +294,12 @@ static void test_none(void **state) {
         setup->no_role = true;
         outcome = ask(setup);
         assert_int_equal(outcome.result, -ENOKEY);
-        assert_string_equal(outcome.error.message,
-                            "no AWS credentials: looked in the environment (AWS_ACCESS_KEY_ID is not "
-                            "set), the instance's role (the instance has no role)");
+        assert_string_equal(
+                outcome.error.message,
+                "no AWS credentials: looked in the environment (AWS_ACCESS_KEY_ID is not "
+                "set), a web identity (AWS_WEB_IDENTITY_TOKEN_FILE is not set), the profile (there is no "
+                "profile default), the container's endpoint (none is set), the instance's role (the "
+                "instance has no role)");
         assert_int_equal(outcome.error.fault, FAULT_HOST);
         make_chain(setup, NULL, false);
         outcome = ask(setup);

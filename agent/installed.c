@@ -150,7 +150,8 @@ uint64_t installed_differences(const InstalledFinding *finding) {
 
 bool installed_is_complete(const InstalledFinding *finding) {
         if (finding->state == INSTALLED_DRIFTED)
-                return !finding->problem[0] && installed_differences(finding) == finding->counts[TREE_EXTRA];
+                return !finding->problem[0] && finding->counts[TREE_CHANGED] == 0 &&
+                       finding->counts[TREE_MISSING] == 0;
         return finding->state == INSTALLED_WHOLE || finding->state == INSTALLED_KEPT;
 }
 

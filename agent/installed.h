@@ -53,7 +53,8 @@ bool installed_is_unchanged(const ReleaseStore *store, const InstalledFinding *f
 /* How many differences there are. */
 uint64_t installed_differences(const InstalledFinding *finding);
 
-/* Nothing that was signed is missing or other than it was signed; at most there is more. */
+/* All content that was signed is there unchanged; at most there is more, or of other modes and owners (as install hooks
+ * leave it). */
 bool installed_is_complete(const InstalledFinding *finding);
 
 /* One line: "2 changed (bin/app: changed, other content; …)" or "". */

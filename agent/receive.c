@@ -56,6 +56,7 @@ static void commit(Receive *receive) {
         const StoreRelease release = {
                 .version = spec->version,
                 .sha256 = spec->release_sha256,
+                .tree_sha256 = spec->artifact->tree_sha256,
                 .envelope = spec->document,
                 .envelope_size = spec->document_size,
                 .entries = spec->artifact->entries,

@@ -3,9 +3,9 @@
 #include "agent/messages.h"
 
 /* A release that lies in the store is used only as it was published: one that has drifted counts as not there, and is
- * fetched anew into its place. Where that cannot be done (no network, no space), one that has everything that was signed
- * and only more than that (caches that a program wrote beside its code) is used all the same; one of which something is
- * missing or changed is not. */
+ * fetched anew into its place. Where that cannot be done (no network, no space), one that has all content that was signed,
+ * with more beside it (caches that a program wrote) or of other modes and owners at most (as install hooks leave it), is
+ * used all the same; one of which something is missing or changed is not. */
 
 static void warn(const Engine *engine, const ReleaseRef *release, const char *drift,
                  const char *consequence) {

@@ -7,6 +7,7 @@
 #include "agent/base/task.h"
 #include "artifacts/seal.h"
 #include "artifacts/store_staging.h"
+#include "artifacts/store_tree.h"
 
 #define STAGING_RANDOM_BYTES 8
 #define STAGING_MODE 0700
@@ -114,6 +115,17 @@ static int rename_durably(const ReleaseStore *store, const StoreStaging *staging
         return 0;
 }
 
+static int describe(const ReleaseStore *store, const StoreStaging *staging, const char *name,
+                    const StoreRelease *release, StoreTreeMaking **ret, Error *error) {
+        const StoreTree tree = {
+                .sha256 = release->tree_sha256,
+                .entries = release->entries,
+                .unpacked_size = release->unpacked_size,
+        };
+
+        return release->tree_sha256 ? store_tree_fork(store, name, staging->fd, &tree, ret, error) : 0;
+}
+
 int store_commit(const ReleaseStore *store, const StoreStaging *staging, const StoreRelease *release,
                  Error *error) {
         const SealRules rules = {
@@ -123,6 +135,7 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
                 .entries = release->entries,
                 .bytes = release->unpacked_size,
         };
+        _cleanup_(store_tree_making_freep) StoreTreeMaking *making = NULL;
         char name[STORE_NAME_SIZE];
         int r;
 
@@ -134,14 +147,17 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
         r = release->replace ? 0 : check_vacant(store, name, error);
         if (r < 0)
                 return r;
-        r = seal_tree(staging->fd, &rules, error);
+        r = describe(store, staging, name, release, &making, error);
+        if (r >= 0)
+                r = seal_tree(staging->fd, &rules, error);
         if (r >= 0)
                 r = write_envelope(store, name, release, error);
         if (r < 0)
                 return r;
         if (syncfs(staging->fd) < 0) /* the tree and the envelope, which lie on one file system */
                 return error_set_errno(error, -errno, "%s", staging->path);
-        return rename_durably(store, staging, name, release->replace, error);
+        r = making ? store_tree_join(making, error) : 0;
+        return r < 0 ? r : rename_durably(store, staging, name, release->replace, error);
 }
 
 struct StoreCommit {

@@ -31,7 +31,8 @@ typedef struct StoreRelease {
         const char *sha256; /* 64 hex digits, of the release's payload */
         const void *envelope;
         size_t envelope_size;
-        uint64_t entries; /* as signed */
+        const char *tree_sha256; /* of the tree's manifest, "" if none was signed; NULL: make no manifest */
+        uint64_t entries;        /* as signed */
         uint64_t unpacked_size;
         uid_t unpacker; /* whom everything in the staging folder must belong to */
         uid_t owner;    /* and whom it is given to */

@@ -1,7 +1,10 @@
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "agent/base/file.h"
 #include "agent/base/hex.h"
@@ -161,6 +164,82 @@ static int make_manifest(const ReleaseStore *store, const char *name, int releas
         }
         file_writer_deinit(&writer);
         return r;
+}
+
+struct StoreTreeMaking {
+        pid_t pid; /* 0: it has ended */
+        struct {
+                int result;
+                Error error;
+        } * shared;
+};
+
+StoreTreeMaking *store_tree_making_free(StoreTreeMaking *making) {
+        if (!making)
+                return NULL;
+        if (making->pid > 0) {
+                (void) kill(making->pid, SIGKILL);
+                (void) waitpid(making->pid, NULL, 0);
+        }
+        if (making->shared)
+                (void) munmap(making->shared, sizeof(*making->shared));
+        free(making);
+        return NULL;
+}
+
+static _Noreturn void run_making(const StoreTreeMaking *making, pid_t parent, const ReleaseStore *store,
+                                 const char *name, int fd, const StoreTree *tree) {
+        Error error = {};
+        int r;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(EXIT_FAILURE);
+        r = make_manifest(store, name, fd, tree, &error);
+        if (r == STORE_TREE_UNKNOWN)
+                r = error_set_fault(&error, -EBADMSG, FAULT_RELEASE,
+                                    "what was unpacked is not the tree that the release was signed for");
+        making->shared->error = error;
+        making->shared->result = r < 0 ? r : 0;
+        _exit(EXIT_SUCCESS);
+}
+
+int store_tree_fork(const ReleaseStore *store, const char *name, int fd, const StoreTree *tree,
+                    StoreTreeMaking **ret, Error *error) {
+        _cleanup_(store_tree_making_freep) StoreTreeMaking *making = calloc(1, sizeof(*making));
+        pid_t parent = getpid();
+        void *shared;
+
+        if (!making)
+                return error_oom(error);
+        shared = mmap(NULL, sizeof(*making->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                      0);
+        if (shared == MAP_FAILED)
+                return error_oom(error);
+        making->shared = shared;
+        making->shared->result = -EIO;
+        making->pid = fork();
+        if (making->pid < 0)
+                return fail(store, name, -errno, error);
+        if (making->pid == 0)
+                run_making(making, parent, store, name, fd, tree);
+        *ret = TAKE_PTR(making);
+        return 0;
+}
+
+int store_tree_join(StoreTreeMaking *making, Error *error) {
+        int status;
+        pid_t pid;
+
+        do {
+                pid = waitpid(making->pid, &status, 0);
+        } while (pid < 0 && errno == EINTR);
+        making->pid = 0;
+        if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS)
+                return error_set(error, -EIO, "the process that makes a release's manifest was ended");
+        if (making->shared->result < 0 && error)
+                *error = making->shared->error;
+        return making->shared->result;
 }
 
 static int check_unknown(const ReleaseStore *store, const char *name, int release, const StoreTree *tree,

@@ -5,9 +5,30 @@
 #include "artifacts/folder_names.h"
 #include "artifacts/tree_scan.h"
 
-#define READ_SIZE (256U << 10)
+#define READ_SIZE (64U << 10)
+
+/* One for all files: most trees have many small ones. */
+typedef struct TreeHasher {
+        DigestContext *digest;
+        uint8_t buffer[READ_SIZE];
+} TreeHasher;
+
+static TreeHasher *hasher_free(TreeHasher *hasher) {
+        if (hasher)
+                digest_free(hasher->digest);
+        free(hasher);
+        return NULL;
+}
+DEFINE_CLEANUP(TreeHasher *, hasher_free)
+
+static TreeHasher *hasher_new(void) {
+        _cleanup_(hasher_freep) TreeHasher *hasher = calloc(1, sizeof(*hasher));
+
+        return hasher && digest_new(&hasher->digest) >= 0 ? TAKE_PTR(hasher) : NULL;
+}
 
 typedef struct Scan {
+        TreeHasher *hasher;
         TreeScanVisit visit;
         void *userdata;
         Error *error;
@@ -38,7 +59,9 @@ static int scan_subfolder(Scan *scan, int dirfd, const char *name) {
 
 static int scan_name(Scan *scan, int dirfd, const char *name) {
         struct stat st;
-        const TreeFound found = { .path = scan->path, .name = name, .dirfd = dirfd, .st = &st };
+        const TreeFound found = {
+                .path = scan->path, .name = name, .dirfd = dirfd, .st = &st, .hasher = scan->hasher
+        };
         int r;
 
         if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -82,12 +105,13 @@ static int scan_folder(Scan *scan, int fd) {
 }
 
 int tree_scan(int fd, TreeScanVisit visit, void *userdata, Error *error) {
+        _cleanup_(hasher_freep) TreeHasher *hasher = hasher_new();
         _cleanup_free_ Scan *scan = calloc(1, sizeof(*scan));
         int copy;
 
-        if (!scan)
+        if (!scan || !hasher)
                 return error_oom(error);
-        *scan = (Scan){ .visit = visit, .userdata = userdata, .error = error };
+        *scan = (Scan){ .hasher = hasher, .visit = visit, .userdata = userdata, .error = error };
         copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return copy < 0 ? fail(scan, -errno) : scan_folder(scan, copy);
 }
@@ -111,12 +135,11 @@ static int open_file(const TreeFound *found, Error *error) {
         return fd;
 }
 
-static int digest_content(int fd, const TreeFound *found, uint8_t *buffer, DigestContext *digest,
-                          Error *error) {
+static int digest_content(int fd, const TreeFound *found, Error *error) {
         uint64_t left = (uint64_t) found->st->st_size;
 
         for (;;) {
-                ssize_t n = read(fd, buffer, READ_SIZE);
+                ssize_t n = read(fd, found->hasher->buffer, READ_SIZE);
 
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -127,26 +150,21 @@ static int digest_content(int fd, const TreeFound *found, uint8_t *buffer, Diges
                 if ((uint64_t) n > left)
                         return changed(found, error);
                 left -= (uint64_t) n;
-                if (digest_update(digest, buffer, (size_t) n) < 0)
+                if (digest_update(found->hasher->digest, found->hasher->buffer, (size_t) n) < 0)
                         return error_oom(error);
         }
 }
 
 int tree_found_digest(const TreeFound *found, uint8_t ret[static DIGEST_SIZE], Error *error) {
-        _cleanup_(digest_freep) DigestContext *digest = NULL;
-        _cleanup_free_ uint8_t *buffer = malloc(READ_SIZE);
         _cleanup_close_ int fd = -1;
-        int r;
+        int r, ended;
 
-        if (!buffer || digest_new(&digest) < 0)
-                return error_oom(error);
         fd = open_file(found, error);
         if (fd < 0)
                 return fd;
-        r = digest_content(fd, found, buffer, digest, error);
-        if (r < 0)
-                return r;
-        return digest_final(digest, ret) < 0 ? error_oom(error) : 0;
+        r = digest_content(fd, found, error);
+        ended = digest_final(found->hasher->digest, ret); /* also of a part, to be ready for the next */
+        return r >= 0 && ended < 0 ? error_oom(error) : r;
 }
 
 int tree_found_target(const TreeFound *found, char **ret, Error *error) {

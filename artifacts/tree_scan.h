@@ -15,6 +15,7 @@ typedef struct TreeFound {
         const char *name; /* of it, in */
         int dirfd;        /* this folder */
         const struct stat *st;
+        struct TreeHasher *hasher; /* the scan's */
 } TreeFound;
 
 #define TREE_SCAN_SKIP 1 /* do not go into this folder */

@@ -62,6 +62,7 @@ static int on_unpacked(_unused_ sd_event_source *source, const siginfo_t *si, vo
                 .sha256 = driver->sha256,
                 .envelope = "{}",
                 .envelope_size = 2,
+                .tree_sha256 = "", /* its manifest is made as well */
                 .entries = driver->limits.entries,
                 .unpacked_size = driver->limits.unpacked_size,
                 .unpacker = getuid(),

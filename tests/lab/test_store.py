@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
+from rig import goapp
 from rig.host import wait_for
 from rig.site import Site
 
@@ -94,6 +95,22 @@ def test_verify_names_what_drifted(serving):
     assert instance.run("muster", "verify", "--installed", "nothing", check=False).code == 5
     denied = instance.run("setpriv", "--reuid=daemon", "--clear-groups", "muster", "verify", "--installed", check=False)
     assert denied.code == 4
+
+
+def test_hook_that_writes_into_its_release(serving):
+    """As many install hooks do: it is told file by file, and the way back to such a release is open all the same."""
+    folder = goapp.build(serving.folder, "3.0.0")
+    (folder / "hooks/after-install").write_text(f"#!/bin/sh\ncd {CURRENT} && mkdir venv && touch venv/x && chmod 600 appspec.yml\n")
+    serving.publish_folder(folder, "3.0.0")
+    serving.set_target("3.0.0")
+    serving.wait_app(state="good", version="3.0.0")
+    wait_checked(serving, "drifted")
+    assert drifts(verify(serving)[1]["current"]) == {("appspec.yml", "mode"), ("venv", "extra")}
+    serving.publish("4.0.0")
+    serving.set_target("4.0.0")
+    serving.wait_app(state="good", version="4.0.0")
+    wait_checked(serving, "drifted", "previous")
+    assert serving.app()["rollback"] == {"ready": True, "version": "3.0.0", "reason": None}
 
 
 def test_drifted_release_is_fetched_anew(serving):

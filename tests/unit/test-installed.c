@@ -111,7 +111,10 @@ static void test_drift(void **state) {
         write_file(f->tree, "new", "");
         check(f, &finding);
         assert_int_equal(finding.state, INSTALLED_DRIFTED);
-        assert_true(installed_is_complete(&finding)); /* merely more */
+        assert_true(installed_is_complete(&finding)); /* merely more, */
+        assert_int_equal(fchmodat(f->tree, "b", 0755, 0), 0);
+        check(f, &finding);
+        assert_true(installed_is_complete(&finding)); /* or of another mode */
         write_file(f->tree, "a", "One");
         assert_int_equal(unlinkat(f->tree, "b", 0), 0);
         check(f, &finding);

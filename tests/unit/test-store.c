@@ -348,6 +348,32 @@ static void test_tree(void **state) {
         assert_int_equal(store_tree_check(f->store, NAME_2, &tree, true, add_drift, NULL, NULL), -ENOENT);
 }
 
+/* Made while it comes in, and held against what was signed. */
+static void test_tree_of_commit(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_staging_freep) StoreStaging *one = stage(f), *two = stage(f);
+        StoreRelease release = release_of("1.0", SHA_1);
+        char sha256[DIGEST_HEX_SIZE];
+        uint8_t digest[DIGEST_SIZE];
+        StoreTree tree;
+        Error error = {};
+
+        release.tree_sha256 = SHA_2;
+        assert_int_equal(store_commit(f->store, one, &release, &error), -EBADMSG);
+        assert_string_equal(error.message,
+                            "what was unpacked is not the tree that the release was signed for");
+        assert_int_equal(error.fault, FAULT_RELEASE);
+        assert_false(store_has(f->store, NAME_1));
+        assert_int_equal(tree_describe(two->fd, NULL, NULL, digest, NULL), 0);
+        hex_encode(digest, sizeof(digest), sha256);
+        release.tree_sha256 = sha256;
+        if (store_commit(f->store, two, &release, &error) < 0)
+                fail_msg("%s", error.message);
+        append_to(f, NAME_1 "/bin/app");
+        tree = (StoreTree){ .sha256 = sha256, .entries = 4, .rules = { .uid = getuid(), .gid = getgid() } };
+        expect_tree(f, &tree, false, STORE_TREE_DRIFTED, "changed bin/app\n");
+}
+
 /* A manifest that somebody wrote over is as if there were none, whatever it says. */
 static void test_tampered_manifest(void **state) {
         static const char *const texts[] = {
@@ -628,6 +654,7 @@ int main(void) {
                 STORE_TEST(test_tree),
                 STORE_TEST(test_tampered_manifest),
                 STORE_TEST(test_unsigned_tree),
+                STORE_TEST(test_tree_of_commit),
                 STORE_TEST(test_replace),
                 STORE_TEST(test_clean_spares_live),
                 STORE_TEST(test_clean_manifests),

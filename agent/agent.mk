@@ -13,6 +13,7 @@ LIB_SRC += \
         agent/config.c \
         agent/config_aws.c \
         agent/decision.c \
+        agent/decision_json.c \
         agent/deployment.c \
         agent/deployment_id.c \
         agent/deployment_json.c \
@@ -42,6 +43,7 @@ LIB_SRC += \
         agent/record_rebuild.c \
         agent/recover.c \
         agent/release_checks.c \
+        agent/replay.c \
         agent/report.c \
         agent/root_update.c \
         agent/state_lock.c \
@@ -82,6 +84,7 @@ UNIT_TESTS += \
         test-queue_seen \
         test-record \
         test-record_open \
+        test-replay \
         test-target_watch \
         test-target_watch-offers \
         test-unpack_watch

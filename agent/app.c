@@ -8,7 +8,7 @@
 #include "agent/app_status.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
-#include "agent/decision.h"
+#include "agent/decision_json.h"
 #include "agent/engine.h"
 #include "agent/environment.h"
 #include "agent/hook_logs.h"
@@ -173,11 +173,15 @@ static void make_way(App *app) {
         keep_history(app);
 }
 
-static void deploy(App *app, const Target *target) {
+static void deploy(App *app, const Target *target, const DecisionFacts *facts) {
         const EngineContext context = engine_context(app);
-        const EngineOrder order = order_for(app, target);
+        _cleanup_free_ char *decided_on = NULL;
+        EngineOrder order = order_for(app, target);
         Error error = {};
 
+        if (decision_to_text(facts, &app->decision, &decided_on) < 0)
+                decided_on = NULL; /* it cannot be replayed, then */
+        order.facts = decided_on;
         make_way(app);
         if (engine_start(&context, &order, on_deployed, on_progress, app, &app->engine, &error) < 0)
                 log_error("%s: cannot begin a deployment: %s", app->config->name, error.message);
@@ -277,11 +281,11 @@ static void roll_back(App *app) {
                 log_error("%s: %s", app->config->name, error.message);
 }
 
-static void act(App *app, const Target *target) {
+static void act(App *app, const Target *target, const DecisionFacts *facts) {
         switch (app->decision.action) {
         case DECISION_DEPLOY:
                 if (target || app->decision.local_pin)
-                        deploy(app, target);
+                        deploy(app, target, facts);
                 break;
         case DECISION_CHECK:
                 check_good(app);
@@ -317,7 +321,7 @@ static void evaluate(App *app) {
                 log_message(LOG_INFO, NULL, &fields, "%s", app->decision.reason);
         }
         if (!app->recheck || app->decision.action == DECISION_DEPLOY)
-                act(app, target);
+                act(app, target, &facts);
         tell(app);
 }
 

@@ -58,6 +58,7 @@ static const char *const event_names[] = {
         [DEPLOYMENT_STEP_FAILED] = "failed",
         [DEPLOYMENT_CANCELLED] = "cancelled",
         [DEPLOYMENT_RESUMED] = "resumed",
+        [DEPLOYMENT_FOUND] = "found",
         [DEPLOYMENT_ROLLBACK_RETRIED] = "rollback-retried",
 };
 
@@ -357,6 +358,17 @@ static int on_resumed(Deployment *deployment, const DeploymentEvent *event) {
         return r < 0 ? r : q;
 }
 
+/* Nothing of it is the release's fault. */
+static int on_found(Deployment *deployment, const DeploymentEvent *event) {
+        if (deployment->step != STEP_VERIFY || deployment->attempt > 0)
+                return -EINVAL;
+        deployment->cancelled = true;
+        go_to(deployment, STEP_ROLLBACK_SWITCH);
+        deployment->failed_step = STEP_SWITCH;
+        deployment->fault = event->fault;
+        return string_set(&deployment->reason, event->reason);
+}
+
 static int on_rollback_retried(Deployment *deployment, const DeploymentEvent *event) {
         if (deployment->outcome != OUTCOME_ROLLBACK_FAILED)
                 return -EINVAL;
@@ -398,6 +410,7 @@ int deployment_apply(Deployment *deployment, const DeploymentEvent *event) {
                 [DEPLOYMENT_STEP_FAILED] = on_failed,
                 [DEPLOYMENT_CANCELLED] = on_cancelled,
                 [DEPLOYMENT_RESUMED] = on_resumed,
+                [DEPLOYMENT_FOUND] = on_found,
                 [DEPLOYMENT_ROLLBACK_RETRIED] = on_rollback_retried,
         };
         _cleanup_free_ char *boot_before = NULL;

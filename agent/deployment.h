@@ -74,8 +74,9 @@ typedef enum DeploymentEventKind {
         DEPLOYMENT_HOOK_SUCCEEDED, /* one of several of the running step; it is not run again */
         DEPLOYMENT_STEP_SUCCEEDED,
         DEPLOYMENT_STEP_FAILED,
-        DEPLOYMENT_CANCELLED,        /* the target asks for something else now */
-        DEPLOYMENT_RESUMED,          /* the agent starts and finds it running */
+        DEPLOYMENT_CANCELLED, /* the target asks for something else now */
+        DEPLOYMENT_RESUMED,   /* the agent starts and finds it running */
+        DEPLOYMENT_FOUND,     /* what runs was not asked for: it is there, uncommitted, and goes back */
         DEPLOYMENT_ROLLBACK_RETRIED, /* after a rollback that failed: once more */
         DEPLOYMENT_EVENT_KINDS,
 } DeploymentEventKind;

@@ -20,21 +20,16 @@ int record_rebuild_add(Record *record, Deployment *deployment) {
 }
 
 int record_go_back_from(Record *record, const ReleaseRef *to, const char *reason, uint64_t now) {
-        char id[DEPLOYMENT_ID_SIZE];
-        Deployment deployment = {
-                .serial = 0,
-                .accepted = record->serial,
-                .started = now,
-                .step = STEP_ROLLBACK_SWITCH,
-                .failed_step = STEP_SWITCH,
-                .fault = FAULT_HOST,
-                .cancelled = true, /* it is no fault of the release */
+        const DeploymentEvent found = {
+                .kind = DEPLOYMENT_FOUND, .at = now, .reason = reason, .fault = FAULT_HOST
         };
+        Deployment deployment = { .accepted = record->serial, .started = now };
+        char id[DEPLOYMENT_ID_SIZE];
 
         deployment_id_make(now, record->deployment.id, 0, id);
-        if (string_set(&deployment.id, id) < 0 || string_set(&deployment.reason, reason) < 0 ||
-            release_ref_copy(&deployment.to, to) < 0 ||
-            release_ref_copy(&deployment.from, &record->good) < 0) {
+        if (string_set(&deployment.id, id) < 0 || release_ref_copy(&deployment.to, to) < 0 ||
+            release_ref_copy(&deployment.from, &record->good) < 0 ||
+            deployment_apply(&deployment, &found) < 0) {
                 deployment_deinit(&deployment);
                 return -ENOMEM;
         }

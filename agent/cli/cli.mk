@@ -20,6 +20,7 @@ LIB_SRC += \
         agent/cli/progress.c \
         agent/cli/publish_command.c \
         agent/cli/release_source.c \
+        agent/cli/replay_command.c \
         agent/cli/root_command.c \
         agent/cli/root_file.c \
         agent/cli/root_make_command.c \

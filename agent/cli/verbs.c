@@ -4,6 +4,7 @@
 #include "agent/cli/key_command.h"
 #include "agent/cli/pin_command.h"
 #include "agent/cli/publish_command.h"
+#include "agent/cli/replay_command.h"
 #include "agent/cli/root_command.h"
 #include "agent/cli/show_command.h"
 #include "agent/cli/target_command.h"
@@ -28,6 +29,7 @@ const Command command_root = {
                         &command_rollback,
                         &command_status,
                         &command_history,
+                        &command_replay,
                         &command_deploy,
                         &command_poll,
                         NULL,

@@ -1,6 +1,8 @@
 """What musterd finds when it comes back, or when the world has changed meanwhile: hooks that went on without it, a newer
 target, a restarted instance, a way back that failed."""
 
+import json
+
 import pytest
 from rig import goapp
 from rig.host import wait_for
@@ -161,3 +163,28 @@ def test_way_back_fails(serving):
     site.set_target("2.0.0")
     site.wait_app(state="good", version="2.0.0")
     assert "2.0.0" in site.serves()
+
+
+def test_replay(serving):
+    """Whatever happened to the deployments of this instance, this muster would decide the same again."""
+    site = serving
+    site.publish("2.0.0", FAIL_HEALTH="1")
+    site.publish("3.0.0", appspec=slow)
+    site.set_target("2.0.0")
+    site.wait_app(state="held", version="1.0.0")
+    site.set_target("3.0.0")
+    in_step(site, "HEALTH")
+    kill_musterd(site)
+    site.wait_app(state="good", version="3.0.0")
+    answer = json.loads(site.muster("replay", "--json").out)
+    assert answer["same"] is True
+    assert [d["version"] for d in answer["deployments"]] == ["3.0.0", "2.0.0", "1.0.0"]
+    assert all(d["whole"] and d["decisions"] > 20 for d in answer["deployments"])
+
+    history = "/var/lib/muster/apps/api/history"
+    newest = answer["deployments"][0]["id"]
+    site.instance.sh(f"sed '0,/\"then\": \"SWITCH\"/s//\"then\": \"COMMIT\"/' {history}/{newest}.json >/srv/{newest}.json")
+    done = site.muster("replay", f"/srv/{newest}.json", check=False)
+    assert done.code == 1
+    assert "came COMMIT, now it would be SWITCH" in done.out
+    assert site.muster("replay", "api").out.count("all the same") == 3

@@ -18,6 +18,7 @@
 #include "agent/net/aws_error.h"
 #include "agent/root_update.h"
 #include "agent/state_lock.h"
+#include "agent/undelivered.h"
 #include "agent/wakeup.h"
 #include "artifacts/release.h"
 
@@ -218,6 +219,7 @@ static int start_launch(Agent *agent, Error *error) {
                 .identity = &setup->identity,
                 .aws = setup->aws,
                 .state_fd = setup->state_fd,
+                .boot_id = agent->boot_id,
         };
 
         return launch_new(&context, on_news, agent, &setup->launch, error);
@@ -477,11 +479,12 @@ static int on_status(void *userdata, char **ret_json, Error *error) {
 
         if (apps_status(agent, &apps) < 0)
                 return error_oom(error);
-        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o}", "agent_version", MUSTER_VERSION,
-                         "instance", setup->identity.instance, "group", setup->identity.group, "depot",
-                         setup->config ? setup->config->depot : NULL, "state", state_of(agent), "reason",
-                         agent->waiting, "apps", apps, "launch", launch_status(setup), "queue",
-                         wakeup_status_or_null(setup));
+        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o, s:o}", "agent_version",
+                         MUSTER_VERSION, "instance", setup->identity.instance, "group", setup->identity.group,
+                         "depot", setup->config ? setup->config->depot : NULL, "state", state_of(agent),
+                         "reason", agent->waiting, "apps", apps, "launch", launch_status(setup), "queue",
+                         wakeup_status_or_null(setup), "undelivered",
+                         undelivered_to_json(setup->launch, setup->apps, setup->n_apps));
         *ret_json = json ? json_dumps(json, JSON_COMPACT) : NULL;
         return *ret_json ? 0 : error_oom(error);
 }

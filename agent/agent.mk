@@ -57,6 +57,7 @@ LIB_SRC += \
         agent/step_units.c \
         agent/step_verify.c \
         agent/target_watch.c \
+        agent/undelivered.c \
         agent/unpack_stop.c \
         agent/unpack_unit.c \
         agent/unpack_watch.c \

@@ -678,6 +678,10 @@ int app_status(const App *app, json_t **ret) {
         return r;
 }
 
+const char *app_undelivered(const App *app, uint64_t *ret_since) {
+        return app->report ? report_undelivered(app->report, ret_since) : NULL;
+}
+
 int app_history(const App *app, size_t limit, json_t **ret, Error *error) {
         if (!is_open(app))
                 return not_open(app, error);

@@ -69,5 +69,8 @@ const char *app_reason(const App *app);
 
 int app_status(const App *app, json_t **ret);
 
+/* Why the depot does not have the app's latest report yet, or NULL, and since when; see report.h. */
+const char *app_undelivered(const App *app, uint64_t *ret_since);
+
 /* The newest LIMIT deployments, the running one included, newest first. */
 int app_history(const App *app, size_t limit, json_t **ret, Error *error);

@@ -67,17 +67,24 @@ static void try_again(Launch *launch, void (*again)(Launch *), const char *probl
         launch->retry_delay = MIN(launch->retry_delay * 2, RETRY_MAX);
 }
 
-static void set_state(Launch *launch, LaunchState state, const char *reason) {
+/* Where it cannot be written it is decided and told again after a restart, which settles the same way. */
+static void keep(Launch *launch) {
         Error error = {};
 
+        launch->record.since = clock_realtime(&clock_system);
+        (void) string_set(&launch->record.boot_id, launch->context.boot_id);
+        if (launch_record_save(launch->context.state_fd, &launch->record, &error) < 0)
+                log_launch(launch, LOG_WARNING, NULL, "%s", error.message);
+}
+
+static void set_state(Launch *launch, LaunchState state, const char *reason) {
         if (state == launch->record.state)
                 return;
         launch->record.state = state;
         launch->problem[0] = '\0';
         launch->retry_delay = RETRY_FIRST;
         (void) string_set(&launch->record.reason, reason);
-        if (launch_record_save(launch->context.state_fd, &launch->record, &error) < 0)
-                log_launch(launch, LOG_WARNING, NULL, "%s", error.message);
+        keep(launch);
         launch->changed(launch->userdata);
 }
 
@@ -186,6 +193,8 @@ static void on_looked(AutoScalingRequest *request, int result, const Error *erro
                 set_state(launch, LAUNCH_WAITING, NULL);
         else if (in_group == INSTANCE_UNKNOWN)
                 try_again(launch, look, "the Auto Scaling group does not know this instance yet");
+        else
+                keep(launch); /* asked in this boot */
 }
 
 /* Is this instance held by the hook at all? */
@@ -267,7 +276,7 @@ static int begin(Launch *launch, Error *error) {
         r = add_timers(launch);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
-        if (launch->record.state == LAUNCH_NONE)
+        if (launch_must_look(&launch->record, launch->context.boot_id))
                 look(launch);
         else if (launch_must_complete(launch->record.state))
                 complete(launch);
@@ -317,6 +326,13 @@ void launch_update(Launch *launch, const AppReadiness *required, size_t n, bool 
                 return;
         set_state(launch, state, state == LAUNCH_ABANDON ? reason : NULL);
         complete(launch);
+}
+
+const char *launch_undelivered(const Launch *launch, uint64_t *ret_since) {
+        *ret_since = launch->record.since;
+        if (!launch_must_complete(launch->record.state))
+                return NULL;
+        return launch->problem[0] ? launch->problem : "it is on its way";
 }
 
 LaunchState launch_state(const Launch *launch) {

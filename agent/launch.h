@@ -14,6 +14,7 @@ typedef struct LaunchContext {
         const Identity *identity;
         AwsContext *aws; /* NULL: there is no lifecycle to complete */
         int state_fd;    /* borrowed */
+        const char *boot_id;
 } LaunchContext;
 
 /* Called when the state changes. */
@@ -33,3 +34,6 @@ LaunchState launch_state(const Launch *launch);
 
 /* Why it is in that state, "" if there is nothing to say. */
 const char *launch_reason(const Launch *launch);
+
+/* Why the group has not heard yet what was decided, or NULL; *RET_SINCE is when it was decided. */
+const char *launch_undelivered(const Launch *launch, uint64_t *ret_since);

@@ -3,6 +3,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
+#include "agent/deployment_json.h"
 #include "agent/launch_state.h"
 
 #define LAUNCH_FILE "launch.json"
@@ -49,11 +50,32 @@ bool launch_must_complete(LaunchState state) {
 }
 
 bool launch_is_held(InstanceState in_group) {
-        return in_group == INSTANCE_PENDING || in_group == INSTANCE_PENDING_WAIT;
+        return in_group == INSTANCE_PENDING || in_group == INSTANCE_PENDING_WAIT ||
+               in_group == INSTANCE_WARMED_PENDING || in_group == INSTANCE_WARMED_PENDING_WAIT;
 }
 
 static bool is_leaving(InstanceState in_group) {
-        return in_group >= INSTANCE_TERMINATING && in_group <= INSTANCE_TERMINATED;
+        return (in_group >= INSTANCE_TERMINATING && in_group <= INSTANCE_TERMINATED) ||
+               (in_group >= INSTANCE_WARMED_TERMINATING && in_group <= INSTANCE_WARMED_TERMINATED);
+}
+
+static bool is_let_go(InstanceState in_group) {
+        return in_group == INSTANCE_PENDING_PROCEED || in_group == INSTANCE_IN_SERVICE ||
+               in_group == INSTANCE_WARMED_PENDING_PROCEED || in_group == INSTANCE_WARMED_STOPPED ||
+               in_group == INSTANCE_WARMED_RUNNING || in_group == INSTANCE_WARMED_HIBERNATED;
+}
+
+bool launch_must_look(const LaunchRecord *record, const char *boot_id) {
+        switch (record->state) {
+        case LAUNCH_NONE:
+                return true;
+        case LAUNCH_CONTINUED:
+        case LAUNCH_ABANDONED:
+        case LAUNCH_OVER:
+                return !string_equal(record->boot_id, boot_id);
+        default:
+                return false;
+        }
 }
 
 LaunchState launch_settle(LaunchState state, LifecycleAnswer answer, InstanceState in_group) {
@@ -66,7 +88,7 @@ LaunchState launch_settle(LaunchState state, LifecycleAnswer answer, InstanceSta
         if (in_group == INSTANCE_UNKNOWN || launch_is_held(in_group))
                 return state;
         /* An earlier completion of ours whose answer was lost leaves these behind. */
-        if (!abandon && (in_group == INSTANCE_PENDING_PROCEED || in_group == INSTANCE_IN_SERVICE))
+        if (!abandon && is_let_go(in_group))
                 return LAUNCH_CONTINUED;
         return abandon && is_leaving(in_group) ? LAUNCH_ABANDONED : LAUNCH_OVER;
 }
@@ -75,18 +97,20 @@ void launch_record_deinit(LaunchRecord *record) {
         free(record->instance);
         free(record->hook);
         free(record->reason);
+        free(record->boot_id);
         *record = (LaunchRecord){};
 }
 
 static int read_record(json_t *json, LaunchRecord *record) {
-        const char *instance, *hook = NULL, *state, *reason = NULL;
+        const char *instance, *hook = NULL, *state, *reason = NULL, *boot_id = NULL;
+        json_t *since = NULL;
 
-        if (json_unpack(json, "{s:s, s?s, s:s, s?s}", "instance", &instance, "hook", &hook, "state", &state,
-                        "reason", &reason) < 0 ||
-            launch_state_from_string(state, &record->state) < 0)
+        if (json_unpack(json, "{s:s, s?s, s:s, s?s, s?s, s?o}", "instance", &instance, "hook", &hook, "state",
+                        &state, "reason", &reason, "boot_id", &boot_id, "since", &since) < 0 ||
+            launch_state_from_string(state, &record->state) < 0 || time_from_json(since, &record->since) < 0)
                 return -EINVAL;
         if (string_set(&record->instance, instance) < 0 || string_set(&record->hook, hook) < 0 ||
-            string_set(&record->reason, reason) < 0)
+            string_set(&record->reason, reason) < 0 || string_set(&record->boot_id, boot_id) < 0)
                 return -ENOMEM;
         return 0;
 }
@@ -119,8 +143,9 @@ int launch_record_save(int state_fd, const LaunchRecord *record, Error *error) {
         json_auto_t *json = NULL;
         int r;
 
-        json = json_pack("{s:s, s:s*, s:s, s:s*}", "instance", record->instance, "hook", record->hook,
-                         "state", launch_state_to_string(record->state), "reason", record->reason);
+        json = json_pack("{s:s, s:s*, s:s, s:s*, s:s*, s:o}", "instance", record->instance, "hook",
+                         record->hook, "state", launch_state_to_string(record->state), "reason",
+                         record->reason, "boot_id", record->boot_id, "since", time_to_json(record->since));
         text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
         if (!text)
                 return error_oom(error);

@@ -53,8 +53,14 @@ typedef struct LaunchRecord {
         char *instance;
         char *hook;
         LaunchState state;
-        char *reason; /* of ABANDON */
+        char *reason;   /* of ABANDON */
+        char *boot_id;  /* of the boot in which it came to that, or was last found to hold */
+        uint64_t since; /* microseconds since 1970 */
 } LaunchRecord;
+
+/* Whether the group must be asked whether the instance is held: it never was, or the instance was started again meanwhile,
+ * which is how one leaves a warm pool. */
+bool launch_must_look(const LaunchRecord *record, const char *boot_id);
 
 void launch_record_deinit(LaunchRecord *record);
 

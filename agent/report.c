@@ -19,6 +19,8 @@ struct Report {
         DepotOp *op;
         bool changed; /* since the running write began */
         uint64_t retry_delay;
+        uint64_t waiting_since; /* the latest content has yet to be delivered; 0: it was */
+        char problem[ERROR_MESSAGE_MAX];
 };
 
 static void write_after(Report *report, uint64_t usec) {
@@ -26,16 +28,23 @@ static void write_after(Report *report, uint64_t usec) {
         (void) sd_event_source_set_enabled(report->timer, SD_EVENT_ONESHOT);
 }
 
+static void try_again(Report *report, const Error *error) {
+        log_debug("report: %s", error->message);
+        snprintf(report->problem, sizeof(report->problem), "%s", error->message);
+        write_after(report, report->retry_delay);
+        report->retry_delay = MIN(report->retry_delay * 2, REPORT_RETRY_MAX);
+}
+
 static void on_written(_unused_ DepotOp *op, int result, const Error *error, void *userdata) {
         Report *report = userdata;
 
         report->op = depot_op_free(report->op);
         if (result < 0) {
-                log_debug("report: %s", error->message);
-                write_after(report, report->retry_delay);
-                report->retry_delay = MIN(report->retry_delay * 2, REPORT_RETRY_MAX);
+                try_again(report, error);
                 return;
         }
+        report->problem[0] = '\0';
+        report->waiting_since = report->changed ? clock_realtime(&clock_system) : 0;
         report->retry_delay = REPORT_RETRY_FIRST;
         write_after(report, report->changed ? REPORT_DELAY : report->interval);
 }
@@ -55,9 +64,9 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         report->changed = false;
         r = text ? depot_put_start(report->depot, report->key, text, strlen(text), DEPOT_ALWAYS, NULL,
                                    on_written, report, &report->op, &error)
-                 : -ENOMEM;
+                 : error_oom(&error);
         if (r < 0)
-                write_after(report, report->retry_delay);
+                try_again(report, &error);
         return 0;
 }
 
@@ -84,8 +93,15 @@ void report_set(Report *report, json_t *content) {
         json_decref(report->content);
         report->content = content;
         report->changed = true;
+        if (report->waiting_since == 0)
+                report->waiting_since = clock_realtime(&clock_system);
         if (!report->op)
                 write_after(report, REPORT_DELAY);
+}
+
+const char *report_undelivered(const Report *report, uint64_t *ret_since) {
+        *ret_since = report->waiting_since;
+        return report->waiting_since && report->problem[0] ? report->problem : NULL;
 }
 
 Report *report_free(Report *report) {

@@ -19,3 +19,7 @@ DEFINE_CLEANUP(Report *, report_free)
 
 /* CONTENT is a new reference, which the report takes. Changes within a moment are written once. */
 void report_set(Report *report, json_t *content);
+
+/* Why the depot does not have the latest content yet, or NULL; *RET_SINCE is when that became so, in microseconds since 1970.
+ * The content is made of the deploy record, which is durable: after a restart it is made, and delivered, again. */
+const char *report_undelivered(const Report *report, uint64_t *ret_since);

@@ -254,6 +254,21 @@ static void print_installed(const View *view, const json_t *app) {
                 fprintf(view->stream, "%s: rollback not ready: %s\n", name, text_of(rollback, "reason"));
 }
 
+/* What the depot or the Auto Scaling group has yet to hear. */
+static void print_undelivered(const View *view, const json_t *list) {
+        const json_t *item;
+        size_t i;
+
+        json_array_foreach((json_t *) list, i, item) {
+                const char *app = text_of(item, "app");
+                char age[AGE_TEXT_MAX];
+
+                format_age(text_of(item, "since"), view->now, age);
+                fprintf(view->stream, "unsent    %s%s%s, made %s: %s\n", text_of(item, "what") ?: "-",
+                        app ? " of " : "", app ?: "", age, text_of(item, "reason") ?: "-");
+        }
+}
+
 int view_status(const char *json, uint64_t now, FILE *stream, const Style *style, Error *error) {
         const View view = { .stream = stream, .style = style, .now = now };
         json_auto_t *status = NULL;
@@ -266,6 +281,7 @@ int view_status(const char *json, uint64_t now, FILE *stream, const Style *style
                 return r;
         apps = json_object_get(status, "apps");
         print_head(&view, status);
+        print_undelivered(&view, json_object_get(status, "undelivered"));
         if (print_apps(&view, apps) < 0)
                 return error_oom(error);
         json_array_foreach((json_t *) apps, i, app) {

@@ -107,6 +107,8 @@ def test_auto_scaling_is_out_of_reach(director, cloud, muster, published):
         status = json.loads(host.run("muster", "status", "--json").out)
         assert status["apps"][0]["state"] == "good"
         assert status["launch"]["state"] == "continue"
+        [unsent] = [u for u in status["undelivered"] if u["what"] == "lifecycle action"]
+        assert unsent["reason"]
     director.wait_state(instance, "InService", timeout=90)
 
 

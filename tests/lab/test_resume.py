@@ -117,7 +117,17 @@ def test_depot_is_gone_before_the_commit(serving):
     in_step(serving, "HEALTH")
     serving.instance.run("mv", "/srv/depot", "/srv/away")
     serving.wait_app(state="good", version="2.0.0")
+    wait_for(lambda: unsent(serving) == [("report", "api")], 30, "the report to be told as not delivered")
+    assert "unsent    report of api" in serving.muster("status").out
+    kill_musterd(serving)  # which forgets nothing
+    serving.wait_app(version="2.0.0")
+    wait_for(lambda: unsent(serving) == [("report", "api")], 30, "the report to be told again")
     serving.instance.run("mv", "/srv/away", "/srv/depot")
+    wait_for(lambda: not unsent(serving), 60, "the report to be delivered")
+
+
+def unsent(site):
+    return [(u["what"], u["app"]) for u in site.status()["undelivered"]]
 
 
 def test_checks_after_a_restart_of_the_instance(serving):

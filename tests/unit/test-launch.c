@@ -43,6 +43,10 @@ static void test_settle(_unused_ void **state) {
                 { LAUNCH_CONTINUE, LIFECYCLE_NOT_ACTIVE, INSTANCE_PENDING_PROCEED, LAUNCH_CONTINUED },
                 { LAUNCH_CONTINUE, LIFECYCLE_NOT_ACTIVE, INSTANCE_IN_SERVICE, LAUNCH_CONTINUED },
                 { LAUNCH_CONTINUE, LIFECYCLE_NOT_ACTIVE, INSTANCE_TERMINATING_WAIT, LAUNCH_OVER },
+                { LAUNCH_CONTINUE, LIFECYCLE_NOT_ACTIVE, INSTANCE_WARMED_PENDING_WAIT, LAUNCH_CONTINUE },
+                { LAUNCH_CONTINUE, LIFECYCLE_NOT_ACTIVE, INSTANCE_WARMED_PENDING_PROCEED, LAUNCH_CONTINUED },
+                { LAUNCH_CONTINUE, LIFECYCLE_NOT_ACTIVE, INSTANCE_WARMED_STOPPED, LAUNCH_CONTINUED },
+                { LAUNCH_ABANDON, LIFECYCLE_NOT_ACTIVE, INSTANCE_WARMED_TERMINATING_WAIT, LAUNCH_ABANDONED },
                 { LAUNCH_CONTINUE, LIFECYCLE_NOT_ACTIVE, INSTANCE_DETACHED, LAUNCH_OVER },
                 { LAUNCH_ABANDON, LIFECYCLE_NOT_ACTIVE, INSTANCE_TERMINATING, LAUNCH_ABANDONED },
                 { LAUNCH_ABANDON, LIFECYCLE_NOT_ACTIVE, INSTANCE_IN_SERVICE, LAUNCH_OVER },
@@ -55,6 +59,19 @@ static void test_settle(_unused_ void **state) {
                                  cases[i].after);
 }
 
+/* Out of a warm pool comes an instance by being started again, and is held once more. */
+static void test_must_look(_unused_ void **state) {
+        char boot_1[] = "boot-1";
+
+        for (LaunchState s = LAUNCH_NONE; s <= LAUNCH_OVER; s++) {
+                const LaunchRecord record = { .state = s, .boot_id = boot_1 };
+                bool settled = s == LAUNCH_CONTINUED || s == LAUNCH_ABANDONED || s == LAUNCH_OVER;
+
+                assert_int_equal(launch_must_look(&record, "boot-1"), s == LAUNCH_NONE);
+                assert_int_equal(launch_must_look(&record, "boot-2"), s == LAUNCH_NONE || settled);
+        }
+}
+
 static void test_record(_unused_ void **state) {
         char folder[] = "/tmp/test-launch-XXXXXX";
         _cleanup_close_ int fd = -1;
@@ -65,11 +82,17 @@ static void test_record(_unused_ void **state) {
         for (LaunchState s = LAUNCH_NONE; s <= LAUNCH_OVER; s++) {
                 _cleanup_(launch_record_deinit) LaunchRecord record = {}, back = {}, other = {};
 
-                record = (LaunchRecord){ .instance = strdup("i-1"), .hook = strdup("h"), .state = s };
+                record = (LaunchRecord){ .instance = strdup("i-1"),
+                                         .hook = strdup("h"),
+                                         .state = s,
+                                         .boot_id = strdup("b"),
+                                         .since = 5000000 };
                 assert_int_equal(launch_record_save(fd, &record, &error), 0);
                 assert_int_equal(launch_record_load(fd, "i-1", &back, &error), 0);
                 assert_int_equal(back.state, s);
                 assert_string_equal(back.hook, "h");
+                assert_string_equal(back.boot_id, "b");
+                assert_int_equal(back.since, 5000000);
                 assert_int_equal(launch_record_load(fd, "i-2", &other, &error), 0);
                 assert_int_equal(other.state, LAUNCH_NONE);
                 assert_string_equal(other.instance, "i-2");
@@ -90,6 +113,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_decide),
                 cmocka_unit_test(test_settle),
+                cmocka_unit_test(test_must_look),
                 cmocka_unit_test(test_record),
         };
 

@@ -69,6 +69,17 @@ static void test_installed(_unused_ void **state) {
                                      "web: rollback not ready: there is no release before this one\n"));
 }
 
+static void test_undelivered(_unused_ void **state) {
+        _cleanup_free_ char *text = status_of(
+                "{\"undelivered\":[{\"what\":\"lifecycle action\",\"app\":null,\"since\":\"2025-12-31T21:00:00Z\","
+                "\"reason\":\"throttled\"},{\"what\":\"report\",\"app\":\"api\",\"since\":\"2025-12-31T23:59:00Z\","
+                "\"reason\":\"no\\nroute\"},{}]}");
+
+        assert_non_null(strstr(text, "\nunsent    lifecycle action, made 3h ago: throttled\n"
+                                     "unsent    report of api, made 1m ago: no route\n"
+                                     "unsent    -, made -: -\n"));
+}
+
 static void test_status_of_little(_unused_ void **state) {
         _cleanup_free_ char *text = status_of("{}"), *strange = status_of("{\"apps\":[1,{}],\"state\":[]}");
 
@@ -163,6 +174,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_status),
                 cmocka_unit_test(test_installed),
+                cmocka_unit_test(test_undelivered),
                 cmocka_unit_test(test_status_of_little),
                 cmocka_unit_test(test_pins),
                 cmocka_unit_test(test_target_problem),

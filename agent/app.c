@@ -325,7 +325,7 @@ static void evaluate(App *app) {
         tell(app);
 }
 
-/* A deployment that has not changed anything yet is given up for another release. */
+/* A deployment that has not changed anything yet, or is but checked, is given up for another release. */
 static void go_for_another(App *app, const char *why) {
         if (app->engine && !app->record.deployment.local && is_superseded(app))
                 (void) engine_cancel(app->engine, why);

@@ -516,9 +516,15 @@ int engine_retry_rollback(const EngineContext *context, EngineDone done, EngineC
         return r;
 }
 
+/* Health checks only look, and may take minutes that a release which nobody wants any more does not get. */
+static bool can_be_cancelled(const Deployment *deployment) {
+        return deployment_is_running(deployment) &&
+               (!deployment_has_changed_anything(deployment) ||
+                (deployment->step == STEP_HEALTH && deployment->step_started));
+}
+
 int engine_cancel(Engine *engine, const char *reason) {
-        if (!deployment_is_running(engine_deployment(engine)) ||
-            deployment_has_changed_anything(engine_deployment(engine)))
+        if (!can_be_cancelled(engine_deployment(engine)))
                 return -EBUSY;
         clear_work(&engine->work);
         engine->looking = false;

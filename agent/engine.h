@@ -82,7 +82,8 @@ int engine_retry_rollback(const EngineContext *context, EngineDone done, EngineC
 /* The target was read. Nothing happens unless the deployment waits for that. */
 void engine_looked(Engine *engine);
 
-/* Gives the deployment up, unless it has begun to change what serves: then -EBUSY, and it goes on. DONE is called. */
+/* Gives the deployment up: at once where it has changed nothing yet, by the way back while its health checks run. -EBUSY in
+ * between, where it goes on to the next look at the target. DONE is called. */
 int engine_cancel(Engine *engine, const char *reason);
 
 /* What holds it up, "" while nothing does: an outcome that cannot be written is written once it can be. */

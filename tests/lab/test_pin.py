@@ -123,6 +123,28 @@ def test_from_the_disk(site):
     assert [deployment["outcome"] for deployment in site.history()] == ["succeeded"] * 3
 
 
+def patient(text):
+    """Health checks that take longer than any test waits."""
+    return text.replace("healthy: 2", "healthy: 600").replace("deadline: 30s", "deadline: 15m")
+
+
+@pytest.mark.parametrize("pin", ["group", "instance"])
+def test_pin_while_the_checks_run(site, pin):
+    """A release that is being checked when the pin comes is not checked to the end."""
+    site.publish("3.0.0", patient)
+    site.set_target("3.0.0")
+    wait_for(lambda: (site.app()["deployment"] or {}).get("step") == "HEALTH", 30, "the health checks", 0.05)
+    if pin == "group":
+        site.muster("pin", "api", GROUP, "2.0.0", "--reason", "3.0.0 is slow", *KEY)
+    else:
+        pin_local(site, "2.0.0")
+    site.wait_app(state="good", version="2.0.0", deployment=None)
+    assert "2.0.0" in site.serves()
+    newest = site.history()[0]
+    assert (newest["version"], newest["outcome"]) == ("3.0.0", "rolled-back")
+    assert [step["result"] for step in newest["steps"] if step["step"] == "HEALTH"] == ["interrupted"]
+
+
 def test_pin_tries_again(site):
     """What failed on an instance is tried once more for a pin, and only once for each."""
     publish_broken(site, "3.0.0")

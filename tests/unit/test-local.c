@@ -1,9 +1,9 @@
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/file.h"
+#include "agent/base/strv.h"
 #include "agent/identity.h"
 #include "agent/local.h"
 #include "tests/unit/test.h"
@@ -62,18 +62,17 @@ static void test_identity(_unused_ void **state) {
         Identity identity = {};
 
         assert_int_equal(config_new(&config), 0);
-        config->instance_id = strdup("by-hand");
+        assert_true(string_set(&config->instance_id, "by-hand") >= 0);
         assert_int_equal(identity_local(config, &identity, NULL), 0);
         assert_string_equal(identity.instance, "by-hand");
         assert_string_equal(identity.report_id, "by-hand");
         assert_string_equal(identity.group, IDENTITY_LOCAL_GROUP);
         identity_deinit(&identity);
-        config->group = strdup("tag:group");
+        assert_true(string_set(&config->group, "tag:group") >= 0);
         assert_int_equal(identity_local(config, &identity, NULL), 0);
         assert_string_equal(identity.group, IDENTITY_LOCAL_GROUP);
         identity_deinit(&identity);
-        free(config->group);
-        config->group = strdup("prod");
+        assert_true(string_set(&config->group, "prod") >= 0);
         assert_int_equal(identity_local(config, &identity, NULL), 0);
         assert_string_equal(identity.group, "prod");
         identity_deinit(&identity);

@@ -47,7 +47,7 @@ static uint64_t fake_boottime(void *userdata) {
 /* SQS */
 
 static json_t *deliver(Fixture *f, size_t i) {
-        char number[16];
+        char number[24];
 
         snprintf(number, sizeof(number), "%zu", i);
         f->where[i] = IN_FLIGHT;

@@ -3,7 +3,7 @@
 from the least to the most, and the goal. Nothing here decides whether a change is good: a machine that does other things
 meanwhile makes every number worse, the ratios too. The whole is in build/bench.json.
 
-    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|deployment] [--programs build/gcc]"""
+    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|deployment|queue] [--programs build/gcc]"""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import deployment
 import fetch
 import instance
+import queue_bench
 import receive
 from report import Report
 
@@ -22,7 +23,7 @@ ROUNDS, ROUNDS_QUICK = 9, 3
 
 
 PARTS = {"receive": receive.run, "fetch": fetch.run, "instance": instance.run,
-         "deployment": deployment.run}
+         "deployment": deployment.run, "queue": queue_bench.run}
 
 
 def main():

@@ -84,6 +84,7 @@ UNIT_TESTS += \
         test-queue_route \
         test-queue_seen \
         test-record \
+        test-report \
         test-record_open \
         test-replay \
         test-target_watch \

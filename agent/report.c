@@ -52,6 +52,7 @@ static void on_written(_unused_ DepotOp *op, int result, const Error *error, voi
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Report *report = userdata;
         _cleanup_free_ char *text = NULL;
+        json_auto_t *stamped = NULL;
         char now[TIME_TEXT_MAX];
         Error error = {};
         int r;
@@ -59,8 +60,9 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         if (report->op || !report->content)
                 return 0;
         format_time(clock_realtime(&clock_system), now);
-        (void) json_object_set_new(report->content, "reported", json_string(now));
-        text = json_dumps(report->content, JSON_COMPACT | JSON_SORT_KEYS);
+        stamped = json_copy(report->content);
+        if (stamped && json_object_set_new(stamped, "reported", json_string(now)) == 0)
+                text = json_dumps(stamped, JSON_COMPACT | JSON_SORT_KEYS);
         report->changed = false;
         r = text ? depot_put_start(report->depot, report->key, text, strlen(text), DEPOT_ALWAYS, NULL,
                                    on_written, report, &report->op, &error)
@@ -89,14 +91,19 @@ int report_new(sd_event *event, Depot *depot, const char *key, uint64_t interval
         return 0;
 }
 
+/* A change that follows another one does not put the writing off. */
 void report_set(Report *report, json_t *content) {
+        if (report->content && json_equal(report->content, content)) {
+                json_decref(content);
+                return;
+        }
         json_decref(report->content);
         report->content = content;
-        report->changed = true;
         if (report->waiting_since == 0)
                 report->waiting_since = clock_realtime(&clock_system);
-        if (!report->op)
+        if (!report->op && !report->changed)
                 write_after(report, REPORT_DELAY);
+        report->changed = true;
 }
 
 const char *report_undelivered(const Report *report, uint64_t *ret_since) {

@@ -46,13 +46,12 @@ class Attempt:
 
     def _begin(self):
         stand, point = self.stand, self.point
-        stand.restore(self.scenario.before)
+        stand.begin(self.scenario)
         stand.clear_logs()
         stand.plan_nothing()
         stand.plan("musterd")
         action = "kill" if point.action == "kill-twice" else point.action
         stand.plan(point.program, point.call, point.path, point.nth, action)
-        stand.use_target(self.scenario.target)
         stand.start()
 
     def _met(self, program):
@@ -74,7 +73,7 @@ class Attempt:
         perhaps killed again. Gives how many calls its recovery made, and whether it was killed as planned."""
         stand = self.stand
         stand.wait(stand.ended, "musterd's end")
-        self._check("after the kill", verdict.check_current(stand, self.scenario.versions))
+        self._check("after the kill", self._look_between())
         stand.wait_stopped()
         stand.clear_logs()
         stand.plan_nothing()
@@ -89,7 +88,7 @@ class Attempt:
         if not self._meet("musterd"):
             return 0, False
         stand.wait(stand.ended, "musterd's second end")
-        self._check("after the second kill", verdict.check_current(stand, self.scenario.versions))
+        self._check("after the second kill", self._look_between())
         stand.wait_stopped()
         stand.plan_nothing()
         stand.start()
@@ -111,9 +110,16 @@ class Attempt:
         if deployment["fault"] != "host":
             self.problems.append(f"the {deployment['fault']} is blamed: {deployment['reason']}")
         self.retries += 1
-        self._check("after the failure", verdict.check_current(stand, self.scenario.versions))
+        self._check("after the failure", self._look_between())
         stand.use_target(scenario.again if stand.target == scenario.target else scenario.target)
         return False
+
+    def _look_between(self):
+        """What holds at any moment."""
+        problems = verdict.check_current(self.stand, self.scenario.versions)
+        if self.scenario.launching:
+            problems += verdict.check_launch_between(self.stand, self.scenario.end)
+        return problems
 
     def _wanted(self):
         return self.scenario.fails or self.scenario.end
@@ -130,7 +136,8 @@ class Attempt:
             stand.restart()  # what the child was writing is tidied by musterd's next start
 
         def problems():
-            return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand)]
+            launch = verdict.check_launch(stand) if self.scenario.launching else []
+            return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand), *launch]
         try:
             wait_for(lambda: not problems(), QUIET, "the end", 0.1)
         except LabError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from attempt import Attempt
 from point import Point, points_of
+from rig.cloud import Cloud
 from rig.lab import Lab
 from scenario import SCENARIOS, prepare
 from stand import LOGS, Stand
@@ -27,11 +28,10 @@ class Tally:
 
 def _trace_once(stand, scenario):
     """The logs of both programs in a run without a fault."""
-    stand.restore(scenario.before)
+    stand.begin(scenario)
     stand.clear_logs()
     for program in LOGS:
         stand.plan(program)
-    stand.use_target(scenario.target)
     stand.start()
     wanted = scenario.fails or scenario.end
     stand.wait(lambda: (done := stand.last_deployment()) and done["to"]["version"] == wanted
@@ -94,10 +94,10 @@ def _work(stand, todo, tally, guard, errors):
         errors.append(error)
 
 
-def _stands(lab, jobs):
+def _stands(lab, cloud, jobs):
     made = []
     for number in range(jobs):
-        made.append(Stand(lab, tempfile.mkdtemp(prefix=f"crash-{number}-", dir=lab.run.folder)))
+        made.append(Stand(lab, tempfile.mkdtemp(prefix=f"crash-{number}-", dir=lab.run.folder), cloud))
         prepare(made[-1])
     return made
 
@@ -121,7 +121,7 @@ def run(arguments):
     start = time.monotonic()
     with Lab() as lab:
         lab.require_package()
-        stands = _stands(lab, arguments.jobs)
+        stands = _stands(lab, Cloud(lab), arguments.jobs)
         points = [point for scenario in SCENARIOS.values() for point in trace(stands[0], scenario)]
         chosen = choose(points, arguments)
         if arguments.list:

@@ -1,4 +1,4 @@
-"""The four stories that are interrupted: a first deployment, an update, an update that fails and is undone, and a target
+"""The four stories that are interrupted: the first deployment of an instance that its Auto Scaling group holds, an update, an update that fails and is undone, and a target
 that goes back to a release whose tree is still there."""
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ class Scenario:
     start: str  # the version that serves at the beginning, None for none
     end: str  # and at the end
     fails: str = None  # the version that fails, by its own fault
+    launching: bool = False  # the instance is held by its group until it is deployed
 
     @property
     def versions(self):
@@ -21,7 +22,7 @@ class Scenario:
 
 
 SCENARIOS = {s.name: s for s in (
-    Scenario("first", "empty", "first", "first-again", None, "1.0.0"),
+    Scenario("first", "empty", "first", "first-again", None, "1.0.0", launching=True),
     Scenario("update", "one", "update", "update-again", "1.0.0", "2.0.0"),
     Scenario("failed", "one", "failed", "failed-again", "1.0.0", "1.0.0", fails="3.0.0"),
     Scenario("back", "two", "back", "back-again", "2.0.0", "1.0.0"),
@@ -41,6 +42,8 @@ def prepare(stand):
         stand.sign_target(name, version)
     stand.plan_nothing()
     stand.save("empty")
+    if stand.launch:
+        stand.upload()
     for name, target, version in (("one", "first", "1.0.0"), ("two", "update", "2.0.0")):
         stand.use_target(target)
         stand.start()

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import release
+from launch import Launch
 from rig.host import wait_for
 from rig.site import Site
 
@@ -22,13 +23,17 @@ TRACER = "/usr/lib/muster/crash-tracer"  # in /usr, which the unpacker's sandbox
 CONVERGED = 30
 
 CONFIGURATION = """[agent]
-depot = file:///srv/depot
+depot = {depot}
 group = site
 instance_id = {instance}
 poll_interval = 200ms
 settle_time = 100ms
 
 [app api]
+"""
+LAUNCH = """
+[launch]
+hook = muster
 """
 # musterd's filter of system calls knows no ptrace; and systemd is not to start it again by itself.
 MUSTERD_DROP_IN = f"""[Service]
@@ -55,11 +60,13 @@ LOGS = {"musterd": f"{FOLDER}/musterd.log", "muster-unpack": "/crash/muster-unpa
 
 
 class Stand:
-    """folder: of the host, for app folders and snapshots."""
+    """folder: of the host, for app folders and snapshots. cloud: for the story of an instance that is launched."""
 
-    def __init__(self, lab, folder):
+    def __init__(self, lab, folder, cloud=None):
         self.folder = Path(folder)
         self.instance = lab.instance()
+        self.launch = Launch(cloud, self.instance) if cloud else None
+        self.launching = False
         self.root = self.instance.root
         self.versions = {}  # version -> its app folder
         self.target = None  # the name of the one that lies in the depot
@@ -94,8 +101,12 @@ class Stand:
         self.instance.put("/run/systemd/system/muster-unpack-.service.d/crash.conf", UNPACK_DROP_IN)
         self.instance.run("systemctl", "daemon-reload")
 
-    def configure(self):
-        self.instance.put("/etc/muster/muster.conf", CONFIGURATION.format(instance=self.instance.id))
+    def configure(self, launching=False):
+        """launching: as an instance that an Auto Scaling group holds until it is deployed, with its depot in S3."""
+        self.launching = launching
+        depot = self.launch.depot if launching else "file:///srv/depot"
+        text = CONFIGURATION.format(depot=depot, instance=self.instance.id) + (LAUNCH if launching else "")
+        self.instance.put("/etc/muster/muster.conf", text)
 
     def publish(self, version, **how):
         self.versions[version] = top = release.build(self.folder, version, **how)
@@ -118,15 +129,29 @@ class Stand:
         new = self._target.with_suffix(".new")
         shutil.copy(self.folder / f"{name}.json", new)
         new.rename(self._target)
+        if self.launching:
+            self.launch.put(self._target, self._depot)
+
+    @property
+    def _depot(self):
+        return self.path("/srv/depot")
 
     @property
     def _reports(self):
-        return self.path("/srv/depot/apps/api/groups/site/instances")
+        return self._depot / "apps/api/groups/site/instances"
 
     def report(self):
         """What the instance says of itself in the depot; {} when nothing."""
+        if self.launching:
+            return self.launch.report()
         path = self._reports / f"{self.instance.id}.json"
         return json.loads(path.read_text()) if path.exists() else {}
+
+    def upload(self):
+        """Puts what lies in the depot on the instance into the one in S3."""
+        for path in self._depot.rglob("*.*"):
+            if path.is_file() and not path.name.startswith("."):
+                self.launch.put(path, self._depot)
 
     def history(self):
         """Every deployment that was kept, oldest first."""
@@ -134,7 +159,7 @@ class Stand:
 
     @property
     def _target(self):
-        return self.path("/srv/depot/apps/api/groups/site/target.json")
+        return self._depot / "apps/api/groups/site/target.json"
 
     # What is on the disk
 
@@ -148,6 +173,15 @@ class Stand:
 
     def _entries(self, folder):
         return [entry for entry in self.path(folder).iterdir() if entry.name not in OF_THE_DISK]
+
+    def begin(self, scenario):
+        """Where the scenario begins, with musterd not yet started."""
+        self.restore(scenario.before)
+        if scenario.launching or self.launching:
+            self.configure(scenario.launching)
+        if scenario.launching:
+            self.launch.begin()
+        self.use_target(scenario.target)
 
     def restore(self, name):
         self.stop()

@@ -135,3 +135,22 @@ def check_history(stand):
     last = stand.last_deployment()
     kept = [deployment["outcome"] for deployment in stand.history() if deployment["id"] == last["id"]]
     return [] if kept == [last["outcome"]] else [f"deployment {last['id']} is not in the history"]
+
+
+def check_launch_between(stand, version):
+    """The group was told nothing before the version was good, by the record on the disk; and nothing else."""
+    results = stand.launch.results
+    if results and stand.good_version() != version:
+        return [f"the lifecycle action was completed ({', '.join(results)}) while {stand.good_version()} was good"]
+    return [] if set(results) <= {"CONTINUE"} else [f"the lifecycle action was completed with {', '.join(results)}"]
+
+
+def check_launch(stand):
+    """The lifecycle action was completed once, the instance is in service, and musterd knows that it is settled."""
+    results, state = stand.launch.results, stand.launch.state
+    problems = [] if results == ["CONTINUE"] else [f"the lifecycle action's results are {results}"]
+    if state != "InService":
+        problems.append(f"the instance is {state}")
+    path = stand.path(f"{STATE}/launch.json")
+    known = json.loads(path.read_text())["state"] if path.exists() else "nothing"
+    return problems if known == "continued" else [*problems, f"launch.json says {known}"]

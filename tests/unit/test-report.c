@@ -46,7 +46,8 @@ static int setup(void **state) {
         (void) snprintf(uri, sizeof(uri), "file://%s", f->folder->path);
         assert_int_equal(depot_open(uri, &options, &f->depot, NULL), 0);
         assert_int_equal(report_new(f->event, f->depot, KEY, 3600 * USEC_PER_SEC, &f->report, NULL), 0);
-        assert_true(sd_event_add_time_relative(f->event, &f->look, CLOCK_BOOTTIME, 0, 0, on_look, f) >= 0);
+        assert_true(sd_event_add_time_relative(f->event, &f->look, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+                                               on_look, f) >= 0);
         *state = f;
         return 0;
 }

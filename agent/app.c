@@ -395,7 +395,8 @@ static int open_record(App *app, Error *error) {
         const AppContext *context = &app->context;
         _cleanup_(machine_deinit) Machine machine = {};
         const RecordOwner owner = { .app = app->config->name,
-                                    .instance = context->identity->instance,
+                                    .instance = context->depot ? context->identity->instance : NULL,
+                                    .configured = context->config->instance_id,
                                     .machine = &machine };
         char note[RECORD_NOTE_MAX];
         int r;

@@ -80,7 +80,8 @@ static int start_over(const ReleaseStore *store, uint64_t now, Record *record) {
 }
 
 static int own(Record *record, const RecordOwner *owner) {
-        if (string_set(&record->app, owner->app) < 0 || string_set(&record->instance, owner->instance) < 0)
+        if (string_set(&record->app, owner->app) < 0 ||
+            (owner->instance && string_set(&record->instance, owner->instance) < 0))
                 return -ENOMEM;
         return owner->machine ? string_set(&record->machine, owner->machine->fingerprint) : 0;
 }

@@ -73,8 +73,13 @@ static void test_too_long(_unused_ void **state) {
 }
 
 static void test_fault_of(_unused_ void **state) {
-        assert_int_equal(error_fault_of(-ENOMEM), FAULT_HOST);
-        assert_int_equal(error_fault_of(-ETIMEDOUT), FAULT_HOST);
+        static const int of_the_host[] = { ENOSPC,      EDQUOT,       EROFS,        EIO,        ENOMEM,
+                                           EMFILE,      ENFILE,       EACCES,       EPERM,      ENETDOWN,
+                                           ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, ECONNRESET, ETIMEDOUT };
+
+        for (size_t i = 0; i < ELEMENTSOF(of_the_host); i++)
+                assert_int_equal(error_fault_of(-of_the_host[i]), FAULT_HOST);
+        assert_int_equal(error_fault_of(-ENOENT), FAULT_UNKNOWN);
         assert_int_equal(error_fault_of(-EINVAL), FAULT_UNKNOWN);
         assert_int_equal(error_fault_of(ENOMEM), FAULT_UNKNOWN);
         assert_int_equal(error_fault_of(0), FAULT_UNKNOWN);

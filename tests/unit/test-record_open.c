@@ -263,6 +263,23 @@ static void test_another_machine(void **state) {
         assert_int_equal(faccessat(f->store->app_fd, "history", F_OK, 0), -1);
 }
 
+/* A musterd without a configuration knows no instance id worth the name, and takes nothing for another machine's. */
+static void test_not_configured(void **state) {
+        static const RecordOwner nobody = { .app = "api" };
+        Fixture *f = *state;
+        _cleanup_(record_deinit) Record record = {}, after = {};
+        char note[RECORD_NOTE_MAX];
+
+        deployed(f, &record, &f->v1, 5, OUTCOME_SUCCEEDED);
+        assert_int_equal(string_set(&record.instance, "i-0"), 0);
+        assert_int_equal(record_save(f->store->app_fd, &record, NULL), 0);
+        make_current(f, &f->v1);
+        assert_int_equal(record_open(f->store, &nobody, NOW, &after, note, NULL), 0);
+        assert_string_equal(note, "");
+        assert_string_equal(after.good.version, "1.0");
+        assert_string_equal(after.instance, "i-0");
+}
+
 static void test_foreign(_unused_ void **state) {
         char i_1[] = "i-1", print_1[] = "ec2-1";
         Machine machine = { .fingerprint = print_1 }, nitro = { .instance = i_1, .fingerprint = print_1 };
@@ -336,6 +353,7 @@ int main(void) {
                 ON_A_STORE(test_newer_schema),
                 ON_A_STORE(test_torn),
                 ON_A_STORE(test_another_machine),
+                ON_A_STORE(test_not_configured),
                 cmocka_unit_test(test_foreign),
                 ON_A_STORE(test_machine),
         };

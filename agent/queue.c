@@ -5,6 +5,7 @@
 #include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/messages.h"
+#include "agent/net/aws_error.h"
 #include "agent/net/sqs.h"
 #include "agent/queue.h"
 #include "agent/queue_seen.h"
@@ -64,7 +65,7 @@ static void receive_after(Queue *queue, uint64_t usec) {
 
 static void set_state(Queue *queue, QueueState state, const char *reason) {
         const LogFields fields = { .instance = queue->context.self.instance };
-        bool news = state != queue->state || strcmp(reason, queue->reason) != 0;
+        bool news = state != queue->state || !aws_error_is_same(queue->reason, reason);
 
         if (!news)
                 return;
@@ -111,7 +112,7 @@ static int on_looker(_unused_ sd_event_source *source, _unused_ uint64_t usec, v
 static void note_returned(Queue *queue, const char *problem) {
         const LogFields fields = { .instance = queue->context.self.instance };
 
-        if (strcmp(queue->return_problem, problem) == 0)
+        if (aws_error_is_same(queue->return_problem, problem))
                 return;
         snprintf(queue->return_problem, sizeof(queue->return_problem), "%s", problem);
         if (*problem)

@@ -105,8 +105,11 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
         json_auto_t *input = json_loadb(request->body, request->body_size, 0, NULL);
         Fixture *f = userdata;
 
+        char headers[64];
+
+        snprintf(headers, sizeof(headers), "x-amzn-RequestId: %u\r\n", request->number);
         if (f->status > 0)
-                test_reply(reply, f->status, "", "{\"__type\":\"x#AccessDenied\",\"message\":\"no\"}");
+                test_reply(reply, f->status, headers, "{\"__type\":\"x#AccessDenied\",\"message\":\"no\"}");
         else if (strcmp(target, "AmazonSQS.GetQueueUrl") == 0)
                 test_reply(reply, 200, "", "{\"QueueUrl\":\"http://127.0.0.1/1/prod\"}");
         else if (strcmp(target, "AmazonSQS.ReceiveMessage") == 0)

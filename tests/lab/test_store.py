@@ -303,6 +303,6 @@ def test_state_must_be_one_file_system(instance, tmp_path):
     site.set_target("1.0.0")
     instance.sh("mkdir -p /var/lib/muster/apps/api/staging; mount -t tmpfs tmpfs /var/lib/muster/apps/api/staging")
     site.configure()
-    wait_for(lambda: "must lie on one file system" in site.status()["reason"], 30, "the mount to be refused")
+    wait_for(lambda: "must lie on one file system" in json.dumps(site.status()), 30, "the mount to be refused")
     instance.run("umount", "/var/lib/muster/apps/api/staging")
     site.wait_app(state="good", version="1.0.0")

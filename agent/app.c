@@ -506,6 +506,12 @@ static void open_app(App *app) {
         app->changed(app, app->userdata);
 }
 
+/* Who asks as soon as musterd runs, or is the first to name this app, need not ask again. */
+static void open_now(App *app) {
+        (void) sd_event_source_set_enabled(app->retry, SD_EVENT_OFF);
+        open_app(app);
+}
+
 int app_new(const AppContext *context, const AppConfig *config, AppChanged changed, void *userdata, App **ret,
             Error *error) {
         _cleanup_(app_freep) App *app = NULL;
@@ -555,13 +561,16 @@ void app_set_poll_interval(App *app, uint64_t interval) {
 
 /* The app's name and version come from the release itself. */
 int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error) {
-        const EngineContext context = engine_context(app);
         _cleanup_release_ Release *release = NULL;
+        EngineContext context;
         EngineOrder order;
         int r;
 
         if (!is_open(app))
+                open_now(app);
+        if (!is_open(app))
                 return not_open(app, error);
+        context = engine_context(app);
         if (app->engine)
                 return error_set(error, -EBUSY, "deployment %s of %s is running", app->record.deployment.id,
                                  app->config->name);

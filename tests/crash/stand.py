@@ -20,7 +20,7 @@ OF_THE_DISK = ("lost+found", "units")  # in STATE, where that is a disk of its o
 UNIT_NAMES = ("api.service", "extra.service")
 FOLDER = "/srv/crash"  # on the instance: the tracer, its plans and logs
 TRACER = "/usr/lib/muster/crash-tracer"  # in /usr, which the unpacker's sandbox shows
-CONVERGED = 30
+CONVERGED = 60  # an app whose folder cannot be opened is tried again after half a minute
 
 CONFIGURATION = """[agent]
 depot = {depot}

@@ -80,6 +80,7 @@ UNIT_TESTS += \
         test-retention \
         test-siphash \
         test-store \
+        test-store_staging \
         test-tree_check \
         test-tree_manifest \
         test-unpack_decoder \
@@ -91,6 +92,7 @@ UNIT_TESTS += \
         test-zstd_writer
 test-unpack_flush_LDFLAGS := -Wl,--wrap=syncfs
 test-store_LDFLAGS := -Wl,--wrap=syncfs -Wl,--wrap=renameat2
+test-store_staging_LDFLAGS := -Wl,--wrap=syncfs -Wl,--wrap=fchown
 FUZZERS += \
         fuzz-entry_name \
         fuzz-tree_manifest \

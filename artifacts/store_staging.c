@@ -8,6 +8,7 @@
 #include "artifacts/seal.h"
 #include "artifacts/store_staging.h"
 #include "artifacts/store_tree.h"
+#include "artifacts/unpack_flush.h"
 
 #define STAGING_RANDOM_BYTES 8
 #define STAGING_MODE 0700
@@ -126,6 +127,21 @@ static int describe(const ReleaseStore *store, const StoreStaging *staging, cons
         return release->tree_sha256 ? store_tree_fork(store, name, staging->fd, &tree, ret, error) : 0;
 }
 
+/* While a large tree is looked at, what the unpacker has written goes to the disk. */
+static int seal_and_flush(const StoreStaging *staging, const SealRules *rules, Error *error) {
+        _cleanup_(unpack_flush_freep) UnpackFlush *flush = NULL;
+        int r;
+
+        if (rules->bytes < UNPACK_FLUSH_STEP)
+                return seal_tree(staging->fd, rules, error);
+        r = unpack_flush_start(staging->fd, rules->bytes, &flush, error);
+        if (r < 0)
+                return r;
+        unpack_flush_now(flush);
+        r = seal_tree(staging->fd, rules, error);
+        return r < 0 ? r : unpack_flush_finish(flush, error);
+}
+
 int store_commit(const ReleaseStore *store, const StoreStaging *staging, const StoreRelease *release,
                  Error *error) {
         const SealRules rules = {
@@ -149,7 +165,7 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
                 return r;
         r = describe(store, staging, name, release, &making, error);
         if (r >= 0)
-                r = seal_tree(staging->fd, &rules, error);
+                r = seal_and_flush(staging, &rules, error);
         if (r >= 0)
                 r = write_envelope(store, name, release, error);
         if (r < 0)

@@ -80,11 +80,15 @@ int unpack_flush_start(int fd, uint64_t total, UnpackFlush **ret, Error *error) 
         return 0;
 }
 
+void unpack_flush_now(UnpackFlush *flush) {
+        tell(flush, &flush->wanted);
+}
+
 void unpack_flush_written(UnpackFlush *flush, uint64_t bytes) {
         if (bytes < flush->next || flush->total - bytes < UNPACK_FLUSH_STEP)
                 return;
         flush->next = bytes + UNPACK_FLUSH_STEP;
-        tell(flush, &flush->wanted);
+        unpack_flush_now(flush);
 }
 
 static void end(UnpackFlush *flush) {

@@ -71,6 +71,18 @@ static void test_end(_unused_ void **state) {
         assert_int_equal(disk.calls, 0);
 }
 
+static void test_now(_unused_ void **state) {
+        _cleanup_(unpack_flush_freep) UnpackFlush *flush = NULL;
+
+        assert_int_equal(unpack_flush_start(77, 1, &flush, NULL), 0);
+        unpack_flush_now(flush);
+        assert_int_equal(calls_until(1), 1);
+        disk.fail_at = 2;
+        unpack_flush_now(flush);
+        assert_int_equal(calls_until(2), 2);
+        assert_int_equal(unpack_flush_finish(flush, NULL), -EIO);
+}
+
 /* A slow disk holds nobody up, and does not get a queue. */
 static void test_slow(_unused_ void **state) {
         _cleanup_(unpack_flush_freep) UnpackFlush *flush = NULL;
@@ -100,9 +112,8 @@ static void test_failure(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(test_steps, setup),
-                cmocka_unit_test_setup(test_end, setup),
-                cmocka_unit_test_setup(test_slow, setup),
+                cmocka_unit_test_setup(test_steps, setup),   cmocka_unit_test_setup(test_end, setup),
+                cmocka_unit_test_setup(test_now, setup),     cmocka_unit_test_setup(test_slow, setup),
                 cmocka_unit_test_setup(test_failure, setup),
         };
 

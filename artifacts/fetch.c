@@ -86,10 +86,12 @@ static void fail_with(Fetch *fetch, int r, const Error *error) {
         arm(fetch);
 }
 
-static void fail_release(Fetch *fetch, int r, const char *what) {
+/* What lies in the depot is not what was signed. That is put right there, and not with another release: nothing is held
+ * against this one. */
+static void fail_depot(Fetch *fetch, int r, const char *what) {
         Error error;
 
-        error_set_fault(&error, r, FAULT_RELEASE, "%s: %s", fetch->uri, what);
+        error_set_fault(&error, r, FAULT_HOST, "%s: %s", fetch->uri, what);
         fail_with(fetch, r, &error);
 }
 
@@ -137,7 +139,7 @@ static int check_reply(Fetch *fetch, const DepotReply *reply) {
 
                 (void) snprintf(what, sizeof(what), "it has %ju bytes, but %ju in the release",
                                 (uintmax_t) reply->size, (uintmax_t) fetch->size);
-                fail_release(fetch, -EBADMSG, what);
+                fail_depot(fetch, -EBADMSG, what);
                 return -EBADMSG;
         }
         return 0;
@@ -201,7 +203,7 @@ static void note_wrong_chunk(Fetch *fetch, size_t chunk) {
         (void) snprintf(what, sizeof(what),
                         "chunk %zu (at byte %ju) is not what the release says: its SHA-256 differs", chunk,
                         (uintmax_t) chunk_range_offset(fetch->window, &(ChunkRange){ .next = chunk }));
-        fail_release(fetch, -EBADMSG, what);
+        fail_depot(fetch, -EBADMSG, what);
 }
 
 /* The answer was complete, but was it the bytes that were asked for? */
@@ -213,18 +215,18 @@ static void take_outcome(Stream *stream, const DepotReply *reply) {
         case DEPOT_OK:
                 return;
         case DEPOT_NOT_FOUND:
-                fail_release(fetch, -ENOENT, "the depot does not have this artifact");
+                fail_depot(fetch, -ENOENT, "the depot does not have this artifact");
                 return;
         case DEPOT_PRECONDITION_FAILED: /* replaced meanwhile, perhaps by the same content */
                 free(TAKE_PTR(fetch->etag));
-                error_set_fault(&error, -EBUSY, FAULT_RELEASE, "%s: it is being replaced again and again",
+                error_set_fault(&error, -EBUSY, FAULT_HOST, "%s: it is being replaced again and again",
                                 fetch->uri);
                 note_failure(fetch, -EBUSY, &error);
                 return;
         case DEPOT_NOT_MODIFIED:
                 break;
         }
-        fail_release(fetch, -EBADMSG, "the depot gave a strange answer");
+        fail_depot(fetch, -EBADMSG, "the depot gave a strange answer");
 }
 
 static void on_range_done(DepotOp *op, int result, const Error *error, void *userdata) {
@@ -234,7 +236,7 @@ static void on_range_done(DepotOp *op, int result, const Error *error, void *use
         if (stream->is_wrong)
                 note_wrong_chunk(fetch, stream->range.next);
         else if (result == -ERANGE)
-                fail_release(fetch, -EBADMSG, "it is shorter than the release says");
+                fail_depot(fetch, -EBADMSG, "it is shorter than the release says");
         else if (result < 0)
                 note_failure(fetch, result, error);
         else

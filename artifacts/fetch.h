@@ -6,7 +6,7 @@
  *
  * A transfer that breaks, stalls or ends early is taken up again at the chunk it was in, after a pause that
  * grows, until FETCH_FAILURES_MAX failures in a row brought nothing new. A chunk with another digest is asked
- * for once more; if it is wrong again, what was published is wrong, and the fetch fails with FAULT_RELEASE,
+ * for once more; if it is wrong again, what lies in the depot is wrong, and the fetch fails with FAULT_HOST,
  * naming chunk and key.
  *
  * The chunks' digests alone decide: they stand in the signed release, they cover the artifact from its first
@@ -49,8 +49,9 @@ typedef struct FetchArtifact {
 
 /* RESULT is 0 once every byte has been written and every digest was right; or a negative errno:
  *
- *      -EBADMSG    a chunk, the size or the whole is not what the release says (FAULT_RELEASE)
- *      -ENOENT     the depot does not have the key (FAULT_RELEASE), or is not there itself (FAULT_HOST)
+ *      -EBADMSG    a chunk or the size is not what the release says (FAULT_HOST, since it is put right in the depot and
+ *                  not by another release); the chunks are, and the whole is not (FAULT_RELEASE)
+ *      -ENOENT     the depot does not have the key, or is not there itself (FAULT_HOST)
  *      -EPIPE      the reader of the descriptor has closed it
  *      others      of the depot, the last one after retries; of write(2)
  */

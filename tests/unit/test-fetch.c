@@ -259,7 +259,7 @@ static void test_wrong_chunk(void **state) {
         replace_artifact(f, f->content, SIZE);
         fetch_file(f, f->depot, 100 * CHUNK);
         assert_int_equal(f->result, -EBADMSG);
-        assert_int_equal(f->error.fault, FAULT_RELEASE);
+        assert_int_equal(f->error.fault, FAULT_HOST);
         assert_non_null(strstr(f->error.message,
                                "/artifact: chunk 100 (at byte 3276800) is not what the release says"));
         assert_int_equal(f->statistics.failures, 2);
@@ -284,7 +284,7 @@ static void test_wrong_size(void **state) {
                 replace_artifact(f, larger, sizes[i]);
                 fetch_file(f, f->depot, 0);
                 assert_int_equal(f->result, -EBADMSG);
-                assert_int_equal(f->error.fault, FAULT_RELEASE);
+                assert_int_equal(f->error.fault, FAULT_HOST);
         }
         assert_non_null(strstr(f->error.message, "it has 6631482 bytes, but 6631481 in the release"));
 }
@@ -295,7 +295,7 @@ static void test_missing(void **state) {
         assert_int_equal(file_remove_at(f->folder->fd, "artifact"), 0);
         fetch_file(f, f->depot, 0);
         assert_int_equal(f->result, -ENOENT);
-        assert_int_equal(f->error.fault, FAULT_RELEASE);
+        assert_int_equal(f->error.fault, FAULT_HOST);
         assert_non_null(strstr(f->error.message, "/artifact: the depot does not have this artifact"));
         assert_int_equal(f->statistics.requests, 1);
 }
@@ -319,7 +319,7 @@ static void test_chunks_alone(void **state) {
         f->digests[f->artifact.n_chunks - 1][0] ^= 1;
         fetch_file(f, f->depot, (f->artifact.n_chunks - 1) * CHUNK);
         assert_int_equal(f->result, -EBADMSG);
-        assert_int_equal(f->error.fault, FAULT_RELEASE);
+        assert_int_equal(f->error.fault, FAULT_HOST);
 }
 
 static void test_bad_artifacts(void **state) {

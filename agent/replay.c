@@ -69,17 +69,17 @@ static int begin_again(const Deployment *recorded, Deployment *ret) {
 }
 
 static int replay_event(Deployment *d, const EventLog *log, Replay *replay) {
-        const DeploymentEvent event = {
-                .kind = log->kind,
-                .at = log->at,
-                .boot_id = log->boot_id ? log->boot_id : d->boot_id,
-                .reason = log->reason,
-                .fault = log->fault,
+        DeploymentEvent event = {
+                .kind = log->kind, .at = log->at, .reason = log->reason, .fault = log->fault
         };
+        _cleanup_free_ char *boot_id = NULL; /* D's own would change while it is applied */
         Step before = d->step;
         char at[TIME_TEXT_MAX];
         int r;
 
+        if (string_set(&boot_id, log->boot_id ? log->boot_id : d->boot_id) < 0)
+                return -ENOMEM;
+        event.boot_id = boot_id;
         format_time(log->at, at);
         r = deployment_apply(d, &event);
         if (r == -ENOMEM)

@@ -145,7 +145,8 @@ int release_ref_copy(ReleaseRef *to, const ReleaseRef *from);
 bool release_ref_equal(const ReleaseRef *a, const ReleaseRef *b);
 
 /* Takes the event in, whose strings must not be the deployment's own. -ENOMEM, with the deployment as it was but perhaps
- * without the reason's or tail's text; -EINVAL for an event that the state does not allow (an end of a step that was not begun, anything after the end). */
+ * without the reason's or tail's text; -EINVAL for an event that the state does not allow (an end of a step that was not
+ * begun, anything after the end). */
 int deployment_apply(Deployment *deployment, const DeploymentEvent *event);
 
 /* Whether it runs, and whether it has begun to change what serves: ApplicationStop comes first. */

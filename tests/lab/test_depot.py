@@ -179,7 +179,7 @@ def test_fetch_of_wrong_content(depot, artifact):
     expected = bytearray(artifact)
     expected[5 * MIB + 3] ^= 1
     said = depot.fetch("artifact", bytes(expected))
-    assert said["result"] < 0 and said["fault"] == "release"
+    assert said["result"] < 0 and said["fault"] == "host"
     assert said["error"] == f"{depot.uri}/artifact: chunk 5 (at byte {5 * MIB}) is not what the release says: " \
                             "its SHA-256 differs"
     assert artifact.startswith(said["written_bytes"]) and len(said["written_bytes"]) <= 5 * MIB
@@ -187,14 +187,14 @@ def test_fetch_of_wrong_content(depot, artifact):
 
 def test_fetch_of_another_size(depot, artifact):
     said = depot.fetch("artifact", artifact[:-1])
-    assert said["result"] < 0 and said["fault"] == "release" and f"it has {len(artifact)} bytes" in said["error"]
+    assert said["result"] < 0 and said["fault"] == "host" and f"it has {len(artifact)} bytes" in said["error"]
     said = depot.fetch("artifact", artifact + b"x")
-    assert said["result"] < 0 and said["fault"] == "release" and said["written_bytes"] == b""
+    assert said["result"] < 0 and said["fault"] == "host" and said["written_bytes"] == b""
 
 
 def test_fetch_of_nothing(depot):
     said = depot.fetch("missing", b"content")
-    assert said["result"] < 0 and said["fault"] == "release" and said["requests"] == "1"
+    assert said["result"] < 0 and said["fault"] == "host" and said["requests"] == "1"
     assert said["error"] == f"{depot.uri}/missing: the depot does not have this artifact"
 
 
@@ -208,7 +208,7 @@ def test_fetch_asks_for_one_version(depot, cloud, bucket, artifact):
     with cloud.fault(faults.truncated(2 * MIB), times=1, path="artifact"), \
             cloud.fault(replace, times=1, path="artifact"):
         said = depot.fetch("artifact", artifact)
-    assert said["result"] < 0 and said["fault"] == "release"
+    assert said["result"] < 0 and said["fault"] == "host"
     assert artifact.startswith(said["written_bytes"])
 
 

@@ -22,13 +22,14 @@ AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK = 1, 2, 10, 16, 17, 
 
 @pytest.fixture(scope="module")
 def sandbox(lab):
-    """An instance with the probe, secrets of root to look for, and a staging folder."""
+    """An instance with the probe, secrets of root to look for, and a staging folder, which no musterd tidies."""
     subprocess.run(["make", "--no-print-directory", "-s", "test-programs"], cwd=TOP, check=True)
     instance = lab.instance()
     instance.boot()
     for program in (DRIVER, PROBE):
         instance.put(program, TOP / "build/gcc" / Path(program).name, mode=0o755)
     instance.sh(f"""
+        systemctl stop musterd
         mkdir -p {STATE}/releases /etc/muster
         mkdir -m 700 {STATE}/staging {STAGING} {STATE}/staging/other
         chown muster-unpack: {STAGING} {STATE}/staging/other

@@ -127,12 +127,13 @@ static int describe(const ReleaseStore *store, const StoreStaging *staging, cons
         return release->tree_sha256 ? store_tree_fork(store, name, staging->fd, &tree, ret, error) : 0;
 }
 
-/* While a large tree is looked at, what the unpacker has written goes to the disk. */
+/* While a tree of many entries is looked at, what the unpacker has written goes to the disk. To look at few takes no
+ * time, and then this would only be a second sync. */
 static int seal_and_flush(const StoreStaging *staging, const SealRules *rules, Error *error) {
         _cleanup_(unpack_flush_freep) UnpackFlush *flush = NULL;
         int r;
 
-        if (rules->bytes < UNPACK_FLUSH_STEP)
+        if (rules->entries < STORE_FLUSH_ENTRIES)
                 return seal_tree(staging->fd, rules, error);
         r = unpack_flush_start(staging->fd, rules->bytes, &flush, error);
         if (r < 0)

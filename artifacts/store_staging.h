@@ -13,6 +13,8 @@
 
 #include "artifacts/store.h"
 
+#define STORE_FLUSH_ENTRIES 1000U /* a tree of that many is sent to the disk while it is looked at */
+
 typedef struct StoreStaging {
         char *name;
         char *path; /* absolute */

@@ -5,7 +5,6 @@
 
 #include "agent/base/file.h"
 #include "artifacts/store_staging.h"
-#include "artifacts/unpack_flush.h"
 
 #define SHA "1111111111111111111111111111111111111111111111111111111111111111"
 
@@ -29,7 +28,7 @@ int __wrap_fchown(int fd, uid_t uid, gid_t gid) {
         return __real_fchown(fd, uid, gid);
 }
 
-/* A large tree is sent to the disk ahead; what fails there is told only once, and must count. */
+/* A tree of many entries is sent to the disk ahead; what fails there is told only once, and must count. */
 static void test_large_tree_on_a_bad_disk(void **state) {
         TestFolder *folder = *state;
         _cleanup_(store_freep) ReleaseStore *store = NULL;
@@ -39,20 +38,24 @@ static void test_large_tree_on_a_bad_disk(void **state) {
                 .sha256 = SHA,
                 .envelope = "{}",
                 .envelope_size = 2,
-                .entries = 1,
-                .unpacked_size = UNPACK_FLUSH_STEP,
+                .entries = STORE_FLUSH_ENTRIES,
                 .unpacker = getuid(),
                 .owner = getuid(),
                 .group = getgid(),
         };
-        _cleanup_close_ int fd = -1;
         Error error = {};
 
         assert_int_equal(store_open(folder->path, "api", &store, NULL), 0);
         assert_int_equal(store_stage(store, getuid(), getgid(), &staging, NULL), 0);
-        fd = file_open_at(staging->fd, "app", O_WRONLY | O_CREAT | O_EXCL, 0644);
-        assert_true(fd >= 0);
-        assert_int_equal(ftruncate(fd, UNPACK_FLUSH_STEP), 0);
+        for (unsigned i = 0; i < STORE_FLUSH_ENTRIES; i++) {
+                char name[16];
+                int fd;
+
+                (void) snprintf(name, sizeof(name), "%u", i);
+                fd = file_open_at(staging->fd, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+                assert_true(fd >= 0);
+                close_fd(fd);
+        }
         atomic_store(&disk_fails_once, true);
         assert_int_equal(store_commit(store, staging, &release, &error), -EIO);
         assert_int_equal(error.fault, FAULT_HOST);

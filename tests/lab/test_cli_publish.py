@@ -269,7 +269,7 @@ def test_secrets_stay_secret(shop):
 
 
 def test_progress_on_a_terminal(shop):
-    (shop.folder / "app/bin/blob").write_bytes(os.urandom(40_000_000))
+    (shop.folder / "app/bin/blob").write_bytes(os.urandom(200_000_000))
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 72, 0, 0))
     text = []

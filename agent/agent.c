@@ -4,61 +4,21 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-#include "agent/agent.h"
-#include "agent/app.h"
+#include "agent/agent_parts.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
 #include "agent/boot_id.h"
-#include "agent/bus.h"
 #include "agent/config_aws.h"
-#include "agent/launch.h"
 #include "agent/local.h"
 #include "agent/messages.h"
 #include "agent/net/aws_error.h"
-#include "agent/root_update.h"
 #include "agent/state_lock.h"
-#include "agent/undelivered.h"
-#include "agent/wakeup.h"
-#include "artifacts/release.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
 #define RETRY_MAX (30 * USEC_PER_SEC)
 #define CONFIG_SETTLE (200 * USEC_PER_MSEC) /* after a write, for the one that follows it */
 #define STATE_DIR_MODE 0755
-
-/* What the agent is made of once it is configured; all of it is taken down and built again when the configuration
- * changes. */
-typedef struct Setup {
-        Config *config;
-        TrustRoot *root;
-        AwsContext *aws;
-        Identify *identify;
-        Identity identity;
-        Depot *depot;
-        RootUpdate *root_update;
-        int state_fd;
-        int lock_fd;
-        Launch *launch;
-        App *apps[CONFIG_APPS_MAX];
-        size_t n_apps;
-        Wakeup *wakeup; /* NULL: there is no queue */
-} Setup;
-
-struct Agent {
-        sd_event *event;
-        char *config_path;
-        char boot_id[SD_ID128_STRING_MAX];
-        Manager *manager;
-        BusService *bus;
-        int inotify_fd;
-        sd_event_source *inotify;
-        sd_event_source *timer; /* builds the setup */
-        uint64_t retry_delay;
-        bool reload;                     /* once no deployment runs */
-        char waiting[ERROR_MESSAGE_MAX]; /* what it lacks, "" while it runs */
-        Setup setup;
-};
 
 static void setup_deinit(Setup *setup) {
         wakeup_free(setup->wakeup);
@@ -77,12 +37,7 @@ static void setup_deinit(Setup *setup) {
         *setup = (Setup){ .state_fd = -1, .lock_fd = -1 };
 }
 
-/* It has no depot, and is up for what root deploys by hand. */
-static bool is_local(const Setup *setup) {
-        return setup->config && !config_is_configured(setup->config) && setup->identity.instance;
-}
-
-static bool is_deploying(const Agent *agent) {
+bool agent_is_deploying(const Agent *agent) {
         for (size_t i = 0; i < agent->setup.n_apps; i++)
                 if (app_deployment(agent->setup.apps[i]))
                         return true;
@@ -145,7 +100,7 @@ static void update_launch(Agent *agent) {
         }
         /* Not before every app of the configuration is there: none missing is not none required. */
         if (setup->n_apps == setup->config->n_apps)
-                launch_update(setup->launch, required, n, is_deploying(agent), reason);
+                launch_update(setup->launch, required, n, agent_is_deploying(agent), reason);
 }
 
 static void tell_progress(Agent *agent, App *app) {
@@ -169,7 +124,7 @@ static void on_app(App *app, void *userdata) {
         update_launch(agent);
         if (agent->setup.wakeup)
                 wakeup_looked(agent->setup.wakeup);
-        if (agent->reload && !is_deploying(agent))
+        if (agent->reload && !agent_is_deploying(agent))
                 build_after(agent, 0);
 }
 
@@ -179,7 +134,7 @@ static void on_news(void *userdata) {
         bus_service_changed(agent->bus);
 }
 
-static int start_app(Agent *agent, const AppConfig *config, Error *error) {
+int agent_start_app(Agent *agent, const AppConfig *config, Error *error) {
         Setup *setup = &agent->setup;
         const AppContext context = {
                 .event = agent->event,
@@ -207,7 +162,7 @@ static int start_apps(Agent *agent, Error *error) {
         int r = 0;
 
         for (size_t i = 0; i < config->n_apps && r >= 0; i++)
-                r = start_app(agent, &config->apps[i], error);
+                r = agent_start_app(agent, &config->apps[i], error);
         return r;
 }
 
@@ -348,7 +303,7 @@ static int on_build(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         Error error = {};
         int r;
 
-        if (is_deploying(agent)) /* one that was begun meanwhile; on_app() comes back to it */
+        if (agent_is_deploying(agent)) /* one that was begun meanwhile; on_app() comes back to it */
                 return 0;
         agent->reload = false;
         r = config_load(agent->config_path, &config, &error);
@@ -367,7 +322,7 @@ static int on_build(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 
 static void reload_after(Agent *agent, uint64_t usec) {
         agent->reload = true;
-        if (!is_deploying(agent))
+        if (!agent_is_deploying(agent))
                 build_after(agent, usec);
 }
 
@@ -413,233 +368,6 @@ static int watch_config(Agent *agent, Error *error) {
         return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
 }
 
-static App *find_app(const Agent *agent, const char *name) {
-        for (size_t i = 0; i < agent->setup.n_apps; i++)
-                if (strcmp(app_name(agent->setup.apps[i]), name) == 0)
-                        return agent->setup.apps[i];
-        return NULL;
-}
-
-static const char *state_of(const Agent *agent) {
-        const Setup *setup = &agent->setup;
-        bool failed = false;
-
-        if (is_local(setup) && setup->n_apps == 0)
-                return "unconfigured";
-        if (setup->n_apps == 0)
-                return "waiting";
-        if (is_deploying(agent))
-                return "deploying";
-        for (size_t i = 0; i < setup->n_apps; i++) {
-                AppReadiness readiness = app_readiness(setup->apps[i]);
-
-                if (app_is_required(setup->apps[i]) && readiness == APP_ON_ITS_WAY)
-                        return "waiting";
-                failed |= app_is_required(setup->apps[i]) && readiness == APP_FAILED;
-        }
-        return failed ? "failed" : "ready";
-}
-
-static int apps_status(const Agent *agent, json_t **ret) {
-        json_auto_t *apps = json_array();
-
-        for (size_t i = 0; i < agent->setup.n_apps; i++) {
-                json_t *status;
-                int r = app_status(agent->setup.apps[i], &status);
-
-                if (r < 0)
-                        return r;
-                if (json_array_append_new(apps, status) < 0)
-                        return -ENOMEM;
-        }
-        *ret = TAKE_PTR(apps);
-        return *ret ? 0 : -ENOMEM;
-}
-
-static json_t *launch_status(const Setup *setup) {
-        LaunchState state = setup->launch ? launch_state(setup->launch) : LAUNCH_NONE;
-
-        return json_pack("{s:s?, s:s, s:s}", "hook", setup->config ? setup->config->launch_hook : NULL,
-                         "state", launch_state_to_string(state), "reason",
-                         setup->launch ? launch_reason(setup->launch) : "");
-}
-
-/* NULL in JSON where there is no queue. */
-static json_t *wakeup_status_or_null(const Setup *setup) {
-        json_t *status;
-
-        return setup->wakeup && wakeup_status(setup->wakeup, &status) >= 0 ? status : json_null();
-}
-
-static int on_status(void *userdata, char **ret_json, Error *error) {
-        const Agent *agent = userdata;
-        const Setup *setup = &agent->setup;
-        json_auto_t *json = NULL;
-        json_t *apps;
-
-        if (apps_status(agent, &apps) < 0)
-                return error_oom(error);
-        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o, s:o}", "agent_version",
-                         MUSTER_VERSION, "instance", setup->identity.instance, "group", setup->identity.group,
-                         "depot", setup->config ? setup->config->depot : NULL, "state", state_of(agent),
-                         "reason", agent->waiting, "apps", apps, "launch", launch_status(setup), "queue",
-                         wakeup_status_or_null(setup), "undelivered",
-                         undelivered_to_json(setup->launch, setup->apps, setup->n_apps));
-        *ret_json = json ? json_dumps(json, JSON_COMPACT) : NULL;
-        return *ret_json ? 0 : error_oom(error);
-}
-
-static int not_ready(const Agent *agent, Error *error) {
-        return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
-}
-
-static int no_such_app(const Agent *agent, const char *name, Error *error) {
-        if (is_local(&agent->setup))
-                return error_set(error, -ENOENT,
-                                 "this instance has no app '%s': none was deployed by hand, and %s", name,
-                                 agent->waiting);
-        if (agent->waiting[0])
-                return not_ready(agent, error);
-        return error_set(error, -ENOENT,
-                         "this instance has no app '%s': its configuration has no section [app %s]", name,
-                         name);
-}
-
-static int add_history(json_t *all, const App *app, size_t limit, Error *error) {
-        json_auto_t *history = NULL;
-        int r;
-
-        r = app_history(app, limit, &history, error);
-        if (r < 0)
-                return r;
-        return json_array_extend(all, history) < 0 ? error_oom(error) : 0;
-}
-
-/* What hooks printed may be anything: it is root's, as the files are that it comes from. */
-static void hide_output(json_t *deployments) {
-        json_t *deployment, *step;
-        size_t i, k;
-
-        json_array_foreach(deployments, i, deployment)
-                json_array_foreach(json_object_get(deployment, "steps"), k, step)
-                        (void) json_object_del(step, "output_tail");
-}
-
-/* APP "" is all of them. */
-static int on_history(void *userdata, const char *name, size_t limit, bool with_output, char **ret_json,
-                      Error *error) {
-        const Agent *agent = userdata;
-        json_auto_t *json = NULL;
-        json_t *all = json_array();
-        int r = 0;
-
-        json = json_pack("{s:o}", "deployments", all);
-        if (!json)
-                return error_oom(error);
-        if (*name && !find_app(agent, name))
-                return no_such_app(agent, name, error);
-        for (size_t i = 0; i < agent->setup.n_apps && r >= 0; i++)
-                if (!*name || strcmp(app_name(agent->setup.apps[i]), name) == 0)
-                        r = add_history(all, agent->setup.apps[i], limit, error);
-        if (r < 0)
-                return r;
-        if (!with_output)
-                hide_output(all);
-        *ret_json = json_dumps(json, JSON_COMPACT);
-        return *ret_json ? 0 : error_oom(error);
-}
-
-static int check_archive(int fd, Error *error) {
-        int flags = fcntl(fd, F_GETFL);
-        struct stat st;
-
-        if (flags < 0 || fstat(fd, &st) < 0)
-                return error_set_errno(error, -errno, "cannot look at the archive");
-        if (!S_ISREG(st.st_mode) || (flags & O_ACCMODE) == O_WRONLY || flags & O_PATH)
-                return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "the archive: expected the descriptor of a file that can be read");
-        return 0;
-}
-
-/* An app of a machine without a depot that is deployed for the first time. */
-static int add_local_app(Agent *agent, const char *name, App **ret, Error *error) {
-        AppConfig *config;
-        int r;
-
-        r = config_add_app(agent->setup.config, name, &config, error);
-        if (r < 0)
-                return r;
-        config->required = false;
-        r = start_app(agent, config, error);
-        if (r >= 0)
-                *ret = agent->setup.apps[agent->setup.n_apps - 1];
-        return r;
-}
-
-static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
-                           Error *error) {
-        Agent *agent = userdata;
-        _cleanup_release_ Release *release = NULL;
-        App *app;
-        int r;
-
-        if (release_parse(release_json, strlen(release_json), &release, error) < 0)
-                return -EINVAL;
-        app = find_app(agent, release->app);
-        if (!app && is_local(&agent->setup) && add_local_app(agent, release->app, &app, error) < 0)
-                return -EAGAIN;
-        if (!app)
-                return no_such_app(agent, release->app, error);
-        r = check_archive(archive_fd, error);
-        return r < 0 ? r : app_deploy_local(app, release_json, archive_fd, ret_id, error);
-}
-
-static int on_poll(void *userdata, Error *error) {
-        const Agent *agent = userdata;
-
-        if (!agent->setup.depot)
-                return not_ready(agent, error);
-        for (size_t i = 0; i < agent->setup.n_apps; i++)
-                (void) app_poll(agent->setup.apps[i]);
-        return 0;
-}
-
-static int on_check_installed(void *userdata, Error *error) {
-        const Agent *agent = userdata;
-
-        if (agent->setup.n_apps == 0)
-                return error_set(error, -EAGAIN, "musterd is not ready: %s", agent->waiting);
-        for (size_t i = 0; i < agent->setup.n_apps; i++)
-                app_check_installed(agent->setup.apps[i]);
-        return 0;
-}
-
-static int on_pin_local(void *userdata, const char *name, const char *version, const char *reason,
-                        bool *ret_changed, char **ret_id, Error *error) {
-        const Agent *agent = userdata;
-        App *app = find_app(agent, name);
-
-        return app ? app_pin(app, version, reason, ret_changed, ret_id, error)
-                   : no_such_app(agent, name, error);
-}
-
-static int on_unpin_local(void *userdata, const char *name, bool *ret_changed, Error *error) {
-        const Agent *agent = userdata;
-        App *app = find_app(agent, name);
-
-        return app ? app_unpin(app, ret_changed, error) : no_such_app(agent, name, error);
-}
-
-static const BusHandlers bus_handlers = {
-        .status = on_status,
-        .history = on_history,
-        .deploy_local = on_deploy_local,
-        .poll = on_poll,
-        .check_installed = on_check_installed,
-        .pin_local = on_pin_local,
-        .unpin_local = on_unpin_local,
-};
-
 static int open_agent(Agent *agent, Error *error) {
         int r;
 
@@ -652,7 +380,7 @@ static int open_agent(Agent *agent, Error *error) {
                 return error_set_errno(error, r, "cannot use the event loop");
         r = manager_new(agent->event, &agent->manager, error);
         if (r >= 0)
-                r = bus_service_new(agent->event, &bus_handlers, agent, &agent->bus, error);
+                r = bus_service_new(agent->event, &agent_bus_handlers, agent, &agent->bus, error);
         return r < 0 ? r : watch_config(agent, error);
 }
 

@@ -3,10 +3,13 @@ musterd_MAIN := agent/musterd-main.c
 
 LIB_SRC += \
         agent/agent.c \
+        agent/agent_bus.c \
         agent/app.c \
         agent/app_audit.c \
         agent/app_clean.c \
         agent/app_history.c \
+        agent/app_local.c \
+        agent/app_open.c \
         agent/app_status.c \
         agent/boot_id.c \
         agent/bus.c \

@@ -1,8 +1,8 @@
 #pragma once
 
 /* What an app should do next, as a pure function of what is known. A pin of this instance (record->pin) goes over the
- * target. It names the action and why in one sentence, which
- * is also what `muster status` shows; doing it is the engine's business. */
+ * target. It names the action and why in one sentence, which is also what `muster status` shows; doing it is the engine's
+ * business. */
 
 #include "agent/record.h"
 
@@ -13,10 +13,9 @@
 
 /* The breakers: after so many failures none of these is tried again by itself. As long as nothing was changed, trying again
  * harms nobody and goes on. */
-#define DECISION_DISTURBING_MAX                                                                              \
-        3U /* deployments in a row that changed something and met a fault of the host */
-#define DECISION_ROLLBACKS_MAX 6U /* repeats of a way back that met a fault of the host, or a reboot */
-#define DECISION_CHECKS_MAX 3U    /* checks of the good release after a reboot */
+#define DECISION_DISTURBING_MAX 3U /* deployments in a row that changed something, by a fault of the host */
+#define DECISION_ROLLBACKS_MAX 6U  /* repeats of a way back that met a fault of the host, or a reboot */
+#define DECISION_CHECKS_MAX 3U     /* checks of the good release after a reboot */
 
 #define DECISION_REASON_MAX 1024U
 

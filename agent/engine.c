@@ -346,10 +346,13 @@ static void run_step(Engine *engine) {
 
 static int run_next(_unused_ sd_event_source *source, void *userdata) {
         Engine *engine = userdata;
+        bool running = deployment_is_running(engine_deployment(engine));
 
         clear_work(&engine->work);
-        if (!deployment_is_running(engine_deployment(engine)))
-                engine->saved ? finish(engine) : save_end(engine);
+        if (!running && engine->saved)
+                finish(engine);
+        else if (!running)
+                save_end(engine);
         else if (must_look(engine))
                 look(engine);
         else

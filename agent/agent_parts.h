@@ -1,0 +1,52 @@
+#pragma once
+
+/* Private to the agent: what it is made of, shared by agent.c, which builds it and keeps it alive, and agent_bus.c, which
+ * answers for it on the bus. */
+
+#include "agent/agent.h"
+#include "agent/app.h"
+#include "agent/bus.h"
+#include "agent/launch.h"
+#include "agent/root_update.h"
+#include "agent/wakeup.h"
+
+/* What the agent is made of once it is configured; all of it is taken down and built again when the configuration
+ * changes. */
+typedef struct Setup {
+        Config *config;
+        TrustRoot *root;
+        AwsContext *aws;
+        Identify *identify;
+        Identity identity;
+        Depot *depot;
+        RootUpdate *root_update;
+        int state_fd;
+        int lock_fd;
+        Launch *launch;
+        App *apps[CONFIG_APPS_MAX];
+        size_t n_apps;
+        Wakeup *wakeup; /* NULL: there is no queue */
+} Setup;
+
+struct Agent {
+        sd_event *event;
+        char *config_path;
+        char boot_id[SD_ID128_STRING_MAX];
+        Manager *manager;
+        BusService *bus;
+        int inotify_fd;
+        sd_event_source *inotify;
+        sd_event_source *timer; /* builds the setup */
+        uint64_t retry_delay;
+        bool reload;                     /* once no deployment runs */
+        char waiting[ERROR_MESSAGE_MAX]; /* what it lacks, "" while it runs */
+        Setup setup;
+};
+
+bool agent_is_deploying(const Agent *agent);
+
+/* Adds an app that the configuration has. */
+int agent_start_app(Agent *agent, const AppConfig *config, Error *error);
+
+/* Their userdata is the Agent. */
+extern const BusHandlers agent_bus_handlers;

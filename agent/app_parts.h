@@ -1,0 +1,70 @@
+#pragma once
+
+/* Private to the app: app.c decides and has the engine act, app_open.c opens and closes what an app is made of, app_local.c
+ * does what root orders by hand. */
+
+#include "agent/app.h"
+#include "agent/app_audit.h"
+#include "agent/app_clean.h"
+#include "agent/base/log.h"
+#include "agent/decision.h"
+#include "agent/engine.h"
+#include "agent/hook_logs.h"
+#include "agent/recheck.h"
+#include "agent/report.h"
+#include "agent/target_watch.h"
+#include "agent/unpack_stop.h"
+
+struct App {
+        AppContext context;
+        const AppConfig *config;
+        AppChanged changed;
+        void *userdata;
+        const char *group;
+        ReleaseStore *store;
+        Record record;
+        TargetWatch *watch;
+        char **environment; /* the group's values, of the target in force */
+        char env_sha256[DIGEST_HEX_SIZE];
+        Engine *engine;
+        AppClean *clean;
+        AppAudit *audit;
+        HookLogs *logs;
+        Report *report;
+        sd_event_source *retry;
+        Recheck *recheck;
+        UnpackStop *stopping; /* what a musterd that is no more was unpacking */
+        FailedChecks checks;  /* of the good release, in this boot */
+        Decision decision;
+};
+
+/* Opens what the app is made of and takes up a deployment that was interrupted; what cannot be opened is tried again. */
+void app_open(App *app);
+void app_close(App *app);
+
+/* Its state has been read; until then it has none of its parts. */
+bool app_is_open(const App *app);
+int app_not_open(const App *app, Error *error);
+
+LogFields app_fields(const App *app);
+EngineContext app_engine_context(App *app);
+
+/* Decides anew and acts on it, unless a deployment runs. */
+void app_evaluate(App *app);
+void app_retry_at(App *app, uint64_t at);
+
+/* Reports how the app stands, and tells the agent. */
+void app_tell(App *app);
+
+/* The record had its end, but musterd was killed, or the disk was full, before its history did: it has it now. */
+void app_keep_history(App *app);
+
+/* Before a deployment: whatever else goes on in the store ends. */
+void app_make_way(App *app);
+
+/* A deployment that has not changed anything yet, or is but checked, is given up for another release. */
+void app_go_for_another(App *app, const char *why);
+
+void app_on_target(TargetWatch *watch, void *userdata);
+void app_on_deployed(Engine *engine, void *userdata);
+void app_on_progress(Engine *engine, void *userdata);

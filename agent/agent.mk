@@ -15,6 +15,7 @@ LIB_SRC += \
         agent/bus.c \
         agent/config.c \
         agent/config_aws.c \
+        agent/config_keys.c \
         agent/decision.c \
         agent/decision_json.c \
         agent/deployment.c \

@@ -1,7 +1,7 @@
 #pragma once
 
-/* /etc/muster/muster.conf and the .conf files of muster.conf.d: INI, read through inih. Every key stands in one table with its
- * type, default and help; an unknown section or key, a value of the wrong type and a key given twice in one file are
+/* /etc/muster/muster.conf and the .conf files of muster.conf.d: INI, read through inih. Every key stands in the table of
+ * config_keys.c with its type, default and help; an unknown section or key, a value of the wrong type and a key given twice in one file are
  * errors that name file and line. Files of muster.conf.d are read after muster.conf in the order of their names, and
  * what they set wins.
  *
@@ -65,18 +65,6 @@ typedef struct Config {
         AppConfig apps[CONFIG_APPS_MAX]; /* they stay where they are when more are added */
         size_t n_apps;
 } Config;
-
-/* One row for each key, in the order in which the manual lists them. */
-typedef struct ConfigKey {
-        const char *section; /* "app" stands for every [app NAME] */
-        const char *name;
-        const char *default_text; /* NULL: unset */
-        const char *expected;     /* for messages: "a duration such as 60s" */
-        const char *help;
-} ConfigKey;
-
-size_t config_key_count(void);
-const ConfigKey *config_key(size_t i);
 
 /* Defaults only. -ENOMEM. */
 int config_new(Config **ret);

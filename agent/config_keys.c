@@ -1,0 +1,177 @@
+#include <stddef.h>
+#include <string.h>
+
+#include "agent/base/parse.h"
+#include "agent/base/strv.h"
+#include "agent/config_keys.h"
+
+static const char *const failure_choices[] = { "abandon", "continue", "wait", NULL };
+static const char *const addressing_choices[] = { "auto", "path", "virtual", NULL };
+
+static const char *const unlimited_word[] = { "unlimited", NULL };
+static const char *const auto_word[] = { "auto", NULL };
+
+#define A_DURATION "a duration such as 60s or 5m"
+#define A_PATH "an absolute path"
+#define A_URL "a URL such as https://host:port"
+#define A_BOOLEAN "yes or no"
+
+#define AGENT(name, type, text, expected, help)                                                              \
+        { "agent", #name, text, expected, help, type, offsetof(Config, name), NULL }
+#define AMOUNT(name, type, word, text, expected, help)                                                       \
+        { "agent", #name, text, expected, help, type, offsetof(Config, name), word }
+#define AWS(name, type, text, expected, help)                                                                \
+        { "aws", #name, text, expected, help, type, offsetof(Config, name), NULL }
+
+static const ConfigKey keys[] = {
+        AGENT(depot, CONFIG_STRING, NULL, "s3://BUCKET[/PREFIX] or file:///FOLDER",
+              "where releases and targets are kept; without it musterd waits"),
+        AGENT(group, CONFIG_STRING, "auto-scaling-group", "a name, tag:KEY or auto-scaling-group",
+              "the deployment group: a name, the value of an instance tag, or the name of the Auto Scaling group"),
+        AGENT(state_dir, CONFIG_FILE, "/var/lib/muster", A_PATH,
+              "where releases and the deploy record are kept"),
+        AGENT(trust_root, CONFIG_FILE, "/etc/muster/root.json", A_PATH,
+              "the trust root: whose signatures count"),
+        AGENT(instance_id, CONFIG_NAME, NULL, "a name of letters, digits, '.', '_' and '-'",
+              "the instance's name; from the instance metadata, else the machine id, where it is not given"),
+        AGENT(unit_dir, CONFIG_FILE, "/etc/systemd/system", A_PATH,
+              "where unit files of releases are installed"),
+        AGENT(poll_interval, CONFIG_DURATION, "30s", A_DURATION,
+              "time between two looks at the depot, less a jitter"),
+        AGENT(report_interval, CONFIG_DURATION, "5m", A_DURATION,
+              "time between two instance reports without news"),
+        AGENT(settle_time, CONFIG_DURATION, "2s", A_DURATION,
+              "how long a unit is watched after its job before it counts as running"),
+        AGENT(keep_releases, CONFIG_NUMBER, "5", "a number, at least 1",
+              "how many releases of each app stay on the disk"),
+        AMOUNT(keep_bytes, CONFIG_SIZE, unlimited_word, "unlimited", "a size such as 10G, or unlimited",
+               "how much disk the releases of each app may take together"),
+        AMOUNT(reserve_bytes, CONFIG_SIZE, auto_word, "auto", "a size such as 500M, or auto",
+               "how much space a deployment leaves free; auto: 5 % of the file system, at most 256M"),
+        AMOUNT(reserve_inodes, CONFIG_NUMBER, auto_word, "auto", "a number, or auto",
+               "how many inodes a deployment leaves free; auto: 5 % of the file system's, at most 10,000"),
+        AGENT(queue, CONFIG_STRING, NULL, "the name or the URL of an SQS queue",
+              "messages in it say when to look at the depot"),
+        AGENT(queue_shared, CONFIG_BOOLEAN, "yes", A_BOOLEAN,
+              "whether others look at the queue too; no: the depot is polled less often while the queue works"),
+        AWS(region, CONFIG_NAME, NULL, "a region such as eu-central-1",
+            "from AWS_REGION, AWS_DEFAULT_REGION or the instance metadata where it is not given"),
+        AWS(endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of every service that has none of its own here"),
+        AWS(s3_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of S3"),
+        AWS(autoscaling_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of Auto Scaling"),
+        AWS(sts_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of STS"),
+        AWS(sqs_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of SQS"),
+        AWS(ca_bundle, CONFIG_FILE, NULL, A_PATH, "certificates to trust in place of the system's"),
+        { "aws", "s3_addressing", "auto", "auto, path or virtual",
+          "auto: the bucket in the host name, but path style with an endpoint of your own", CONFIG_CHOICE,
+          offsetof(Config, s3_addressing), addressing_choices },
+        { "launch", "hook", NULL, "the name of a launch lifecycle hook",
+          "the hook that holds a new instance until its required apps are healthy", CONFIG_STRING,
+          offsetof(Config, launch_hook), NULL },
+        { "launch", "auto_scaling_group", NULL, "the name of an Auto Scaling group",
+          "from the tag aws:autoscaling:groupName or Auto Scaling where it is not given", CONFIG_STRING,
+          offsetof(Config, launch_group), NULL },
+        { "launch", "heartbeat_interval", "0", A_DURATION,
+          "time between two heartbeats while a deployment runs; 0: a third of the hook's time-out",
+          CONFIG_DURATION, offsetof(Config, heartbeat_interval), NULL },
+        { "launch", "on_failure", "abandon", "abandon, continue or wait",
+          "what the group is told when the first deployment of a required app fails for good", CONFIG_CHOICE,
+          offsetof(Config, launch_failure), failure_choices },
+        { "app", "required", "yes", A_BOOLEAN,
+          "whether the instance enters service only with this app healthy", CONFIG_BOOLEAN,
+          offsetof(AppConfig, required), NULL },
+        { "app", "group", NULL, "a name",
+          "the deployment group of this app, where it differs from the agent's", CONFIG_NAME,
+          offsetof(AppConfig, group), NULL },
+};
+
+static bool is_string(ConfigType type) {
+        return type == CONFIG_STRING || type == CONFIG_FILE || type == CONFIG_URL || type == CONFIG_NAME;
+}
+
+static bool string_is_valid(ConfigType type, const char *value) {
+        switch (type) {
+        case CONFIG_FILE:
+                return value[0] == '/';
+        case CONFIG_URL:
+                return string_starts_with(value, "https://") || string_starts_with(value, "http://");
+        case CONFIG_NAME:
+                return name_is_valid(value);
+        default:
+                return true;
+        }
+}
+
+/* Numbers and sizes. */
+static int parse_amount(const ConfigKey *key, const char *value, uint64_t *ret) {
+        if (key->choices && strcmp(value, key->choices[0]) == 0) {
+                *ret = UINT64_MAX;
+                return 0;
+        }
+        return key->type == CONFIG_SIZE ? parse_size(value, ret) : parse_u64(value, ret);
+}
+
+static int find_choice(const char *const *choices, const char *value) {
+        for (int i = 0; choices[i]; i++)
+                if (strcmp(choices[i], value) == 0)
+                        return i;
+        return -EINVAL;
+}
+
+int config_key_set(const ConfigKey *key, void *object, const char *value) {
+        void *field = (char *) object + key->offset;
+        int r;
+
+        if (is_string(key->type)) {
+                if (*value && !string_is_valid(key->type, value))
+                        return -EINVAL;
+                return string_set(field, *value ? value : NULL);
+        }
+        switch (key->type) {
+        case CONFIG_DURATION:
+                return parse_duration(value, field);
+        case CONFIG_BOOLEAN:
+                return parse_boolean(value, field);
+        case CONFIG_NUMBER:
+        case CONFIG_SIZE:
+                return parse_amount(key, value, field);
+        default:
+                r = find_choice(key->choices, value);
+                if (r >= 0)
+                        *(int *) field = r;
+                return r < 0 ? r : 0;
+        }
+}
+
+int config_keys_set_defaults(void *object, bool app) {
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                int r;
+
+                if ((strcmp(keys[i].section, "app") == 0) != app || !keys[i].default_text)
+                        continue;
+                r = config_key_set(&keys[i], object, keys[i].default_text);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+void config_keys_free_strings(void *object, bool app) {
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if ((strcmp(keys[i].section, "app") == 0) == app && is_string(keys[i].type))
+                        free(*(char **) ((char *) object + keys[i].offset));
+}
+
+bool config_section_exists(const char *section) {
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (strcmp(keys[i].section, section) == 0)
+                        return true;
+        return false;
+}
+
+const ConfigKey *config_key_find(const char *section, const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+                        return &keys[i];
+        return NULL;
+}

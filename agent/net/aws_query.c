@@ -13,8 +13,9 @@ static int make_form(const char *version, const char *action, const Buffer *para
         return r;
 }
 
-int aws_query_start(AwsContext *aws, AwsService service, const char *version, const char *action,
-                    const Buffer *parameters, AwsDone done, void *userdata, AwsCall **ret, Error *error) {
+int aws_query_start_in(AwsContext *aws, AwsService service, const char *region, const char *version,
+                       const char *action, const Buffer *parameters, AwsDone done, void *userdata,
+                       AwsCall **ret, Error *error) {
         static char content_type[] = "Content-Type: application/x-www-form-urlencoded; charset=utf-8";
         static char *const headers[] = { content_type, NULL };
         _cleanup_buffer_ Buffer form = {};
@@ -22,6 +23,7 @@ int aws_query_start(AwsContext *aws, AwsService service, const char *version, co
                 .service = service,
                 .operation = action,
                 .method = "POST",
+                .region = region,
                 .path = "/",
                 .headers = headers,
                 .response_limit = XML_SIZE_MAX,
@@ -32,4 +34,10 @@ int aws_query_start(AwsContext *aws, AwsService service, const char *version, co
         request.body.data = form.data;
         request.body.size = form.size;
         return aws_call_start(aws, &request, done, userdata, ret, error);
+}
+
+int aws_query_start(AwsContext *aws, AwsService service, const char *version, const char *action,
+                    const Buffer *parameters, AwsDone done, void *userdata, AwsCall **ret, Error *error) {
+        return aws_query_start_in(aws, service, NULL, version, action, parameters, done, userdata, ret,
+                                  error);
 }

@@ -6,5 +6,10 @@
 #include "agent/net/aws_call.h"
 
 /* PARAMETERS as url_query_add() makes them; NULL: none. */
+int aws_query_start_in(AwsContext *aws, AwsService service, const char *region, const char *version,
+                       const char *action, const Buffer *parameters, AwsDone done, void *userdata,
+                       AwsCall **ret, Error *error);
+
+/* The same in the context's region. */
 int aws_query_start(AwsContext *aws, AwsService service, const char *version, const char *action,
                     const Buffer *parameters, AwsDone done, void *userdata, AwsCall **ret, Error *error);

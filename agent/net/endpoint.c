@@ -23,6 +23,7 @@ static const ServiceRow services[] = {
         [AWS_AUTO_SCALING] = { "Auto Scaling", "autoscaling", "AUTO_SCALING", false },
         [AWS_STS] = { "STS", "sts", "STS", false },
         [AWS_SQS] = { "SQS", "sqs", "SQS", false },
+        [AWS_SNS] = { "SNS", "sns", "SNS", false },
 };
 
 /* The last row is for every other region, AWS GovCloud among them. */

@@ -1,4 +1,5 @@
 LIB_SRC += \
+        agent/net/arn.c \
         agent/net/autoscaling.c \
         agent/net/aws.c \
         agent/net/aws_call.c \
@@ -27,6 +28,7 @@ LIB_SRC += \
         agent/net/s3.c \
         agent/net/s3_list.c \
         agent/net/sigv4.c \
+        agent/net/sns.c \
         agent/net/sqs.c \
         agent/net/sqs_message.c \
         agent/net/sts.c \
@@ -35,6 +37,7 @@ LIB_SRC += \
         agent/net/xml.c
 
 UNIT_TESTS += \
+        test-arn \
         test-autoscaling \
         test-aws_call \
         test-aws_error \
@@ -56,6 +59,7 @@ UNIT_TESTS += \
         test-s3 \
         test-s3_list \
         test-sigv4 \
+        test-sns \
         test-sqs \
         test-sqs_message \
         test-sts \

@@ -7,10 +7,11 @@
 struct SqsRequest {
         AwsCall *call;
         const char *operation;
-        int (*take)(SqsRequest *request, Error *error);
-        json_t *answer; /* what the rest points into */
+        int (*take)(SqsRequest *request, Error *error); /* NULL: the answer says nothing */
+        json_t *answer;                                 /* what the rest points into */
         SqsMessages messages;
         const char *queue_url;
+        const json_t *values;
         SqsDone done;
         void *userdata;
 };
@@ -24,13 +25,33 @@ SqsRequest *sqs_request_free(SqsRequest *request) {
         return NULL;
 }
 
+/* Refusals that ask for something else to be done, by their names in either protocol. */
+static int result_of(const AwsError *refusal, int result) {
+        static const struct {
+                const char *code;
+                int result;
+        } rows[] = {
+                { "QueueNameExists", -EEXIST },
+                { "QueueAlreadyExists", -EEXIST },
+                { "QueueDeletedRecently", -EBUSY },
+                { "AWS.SimpleQueueService.QueueDeletedRecently", -EBUSY },
+        };
+
+        for (size_t i = 0; refusal && i < ELEMENTSOF(rows); i++)
+                if (string_equal(refusal->code, rows[i].code))
+                        return rows[i].result;
+        return result;
+}
+
 static void on_answer(AwsCall *call, int result, const Error *call_error, void *userdata) {
         SqsRequest *request = userdata;
         Error error = *call_error;
 
-        if (result == 0) {
+        if (result < 0) {
+                result = result_of(aws_call_error(call), result);
+        } else {
                 result = aws_json_answer(call, &request->answer, &error);
-                if (result == 0)
+                if (result == 0 && request->take)
                         result = request->take(request, &error);
                 if (result < 0)
                         error_prefix(&error, "SQS %s", request->operation);
@@ -148,4 +169,92 @@ int sqs_hide_start(AwsContext *aws, const char *queue_url, char *const *receipts
                    SqsDone done, void *userdata, SqsRequest **ret, Error *error) {
         return start(aws, (AwsJson){ .operation = "ChangeMessageVisibilityBatch" },
                      make_batch(queue_url, receipts, (int) seconds), take_batch, done, userdata, ret, error);
+}
+
+int sqs_create_queue_start(AwsContext *aws, const char *name, json_t *attributes, json_t *tags, SqsDone done,
+                           void *userdata, SqsRequest **ret, Error *error) {
+        return start(aws, (AwsJson){ .operation = "CreateQueue" },
+                     json_pack("{s:s, s:O, s:O}", "QueueName", name, "Attributes", attributes, "tags", tags),
+                     take_queue_url, done, userdata, ret, error);
+}
+
+int sqs_delete_queue_start(AwsContext *aws, const char *queue_url, SqsDone done, void *userdata,
+                           SqsRequest **ret, Error *error) {
+        return start(aws, (AwsJson){ .operation = "DeleteQueue" }, json_pack("{s:s}", "QueueUrl", queue_url),
+                     NULL, done, userdata, ret, error);
+}
+
+static int take_values(SqsRequest *request, const char *member, Error *error) {
+        json_t *values = json_object_get(request->answer, member);
+        const char *name;
+        json_t *value;
+
+        if (!values && json_object_set_new(request->answer, member, values = json_object()) < 0)
+                return error_oom(error);
+        json_object_foreach(values, name, value)
+                if (!json_is_string(value))
+                        return error_set_fault(error, -EBADMSG, FAULT_HOST, "%s.%.64s is no text", member,
+                                               name);
+        request->values = values;
+        return 0;
+}
+
+static int take_attributes(SqsRequest *request, Error *error) {
+        return take_values(request, "Attributes", error);
+}
+
+static int take_tags(SqsRequest *request, Error *error) {
+        return take_values(request, "Tags", error);
+}
+
+int sqs_get_attributes_start(AwsContext *aws, const char *queue_url, SqsDone done, void *userdata,
+                             SqsRequest **ret, Error *error) {
+        return start(aws, (AwsJson){ .operation = "GetQueueAttributes" },
+                     json_pack("{s:s, s:[s]}", "QueueUrl", queue_url, "AttributeNames", "All"),
+                     take_attributes, done, userdata, ret, error);
+}
+
+int sqs_set_attributes_start(AwsContext *aws, const char *queue_url, json_t *attributes, SqsDone done,
+                             void *userdata, SqsRequest **ret, Error *error) {
+        return start(aws, (AwsJson){ .operation = "SetQueueAttributes" },
+                     json_pack("{s:s, s:O}", "QueueUrl", queue_url, "Attributes", attributes), NULL, done,
+                     userdata, ret, error);
+}
+
+int sqs_list_tags_start(AwsContext *aws, const char *queue_url, SqsDone done, void *userdata,
+                        SqsRequest **ret, Error *error) {
+        return start(aws, (AwsJson){ .operation = "ListQueueTags" },
+                     json_pack("{s:s}", "QueueUrl", queue_url), take_tags, done, userdata, ret, error);
+}
+
+const json_t *sqs_request_values(const SqsRequest *request) {
+        return request->values;
+}
+
+#define LIST_MAX 1000 /* queues of one page */
+
+static int take_queues(SqsRequest *request, Error *error) {
+        const json_t *queues = json_object_get(request->answer, "QueueUrls"), *url;
+        size_t i;
+
+        json_array_foreach(queues, i, url)
+                if (!json_is_string(url))
+                        return error_set_fault(error, -EBADMSG, FAULT_HOST, "QueueUrls[%zu] is no text", i);
+        return 0;
+}
+
+int sqs_list_queues_start(AwsContext *aws, const char *prefix, const char *token, SqsDone done,
+                          void *userdata, SqsRequest **ret, Error *error) {
+        return start(aws, (AwsJson){ .operation = "ListQueues" },
+                     json_pack("{s:s, s:i, s:s*}", "QueueNamePrefix", prefix, "MaxResults", LIST_MAX,
+                               "NextToken", token),
+                     take_queues, done, userdata, ret, error);
+}
+
+const json_t *sqs_request_queues(const SqsRequest *request) {
+        return json_object_get(request->answer, "QueueUrls");
+}
+
+const char *sqs_request_token(const SqsRequest *request) {
+        return json_string_value(json_object_get(request->answer, "NextToken"));
 }

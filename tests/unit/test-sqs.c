@@ -211,6 +211,117 @@ static void test_batches(void **state) {
                             "with ReceiptHandleIsInvalid: bad");
 }
 
+static json_t *values(const char *name, const char *value) {
+        return json_pack("{s:s}", name, value);
+}
+
+static void test_create_queue(void **state) {
+        static const struct {
+                int status;
+                const char *answer;
+                int result;
+        } cases[] = {
+                { 200, "{\"QueueUrl\":\"" QUEUE "\"}", 0 },
+                { 200, "{}", -EBADMSG },
+                { 400, "{\"__type\":\"com.amazonaws.sqs#QueueNameExists\",\"message\":\"no\"}", -EEXIST },
+                { 400, "{\"__type\":\"com.amazonaws.sqs#QueueAlreadyExists\",\"message\":\"no\"}", -EEXIST },
+                { 400, "{\"__type\":\"com.amazonaws.sqs#QueueDeletedRecently\",\"message\":\"wait\"}",
+                  -EBUSY },
+                { 403, "{\"__type\":\"com.amazonaws.sqs#AccessDenied\",\"message\":\"no\"}", -EACCES },
+        };
+        json_auto_t *attributes = values("MessageRetentionPeriod", "3600"), *tags = values("a", "b");
+        Setup *setup = *state;
+
+        setup->expected_target = "AmazonSQS.CreateQueue";
+        setup->expected_scope = "/us-east-1/sqs/aws4_request";
+        setup->expected_body =
+                "{\"QueueName\":\"prod\",\"Attributes\":{\"MessageRetentionPeriod\":\"3600\"},\"tags\":{\"a\":\"b\"}}";
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
+                Outcome outcome = {};
+
+                setup->status = cases[i].status;
+                setup->answer = cases[i].answer;
+                assert_int_equal(sqs_create_queue_start(setup->aws, "prod", attributes, tags, on_done,
+                                                        &outcome, &request, NULL),
+                                 0);
+                test_wait(setup->event, &outcome.done);
+                assert_int_equal(outcome.result, cases[i].result);
+                if (outcome.result == 0)
+                        assert_string_equal(sqs_request_queue_url(request), QUEUE);
+        }
+}
+
+static void test_attributes_and_tags(void **state) {
+        _cleanup_(sqs_request_freep) SqsRequest *attributes = NULL, *tags = NULL, *bad = NULL, *set = NULL,
+                                                *deleted = NULL;
+        json_auto_t *policy = values("Policy", "{}");
+        Setup *setup = *state;
+        Outcome outcomes[5] = {};
+
+        setup->expected_target = "AmazonSQS.GetQueueAttributes";
+        setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\",\"AttributeNames\":[\"All\"]}";
+        setup->answer = "{\"Attributes\":{\"QueueArn\":\"arn\"}}";
+        assert_int_equal(
+                sqs_get_attributes_start(setup->aws, QUEUE, on_done, &outcomes[0], &attributes, NULL), 0);
+        test_wait(setup->event, &outcomes[0].done);
+        assert_int_equal(outcomes[0].result, 0);
+        assert_string_equal(json_string_value(json_object_get(sqs_request_values(attributes), "QueueArn")),
+                            "arn");
+
+        setup->answer = "{\"Attributes\":{\"QueueArn\":1}}";
+        assert_int_equal(sqs_get_attributes_start(setup->aws, QUEUE, on_done, &outcomes[1], &bad, NULL), 0);
+        test_wait(setup->event, &outcomes[1].done);
+        assert_int_equal(outcomes[1].result, -EBADMSG);
+
+        setup->expected_target = "AmazonSQS.ListQueueTags";
+        setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\"}";
+        setup->answer = "{}";
+        assert_int_equal(sqs_list_tags_start(setup->aws, QUEUE, on_done, &outcomes[2], &tags, NULL), 0);
+        test_wait(setup->event, &outcomes[2].done);
+        assert_int_equal(outcomes[2].result, 0);
+        assert_int_equal(json_object_size(sqs_request_values(tags)), 0);
+
+        setup->expected_target = "AmazonSQS.SetQueueAttributes";
+        setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\",\"Attributes\":{\"Policy\":\"{}\"}}";
+        setup->answer = "";
+        assert_int_equal(
+                sqs_set_attributes_start(setup->aws, QUEUE, policy, on_done, &outcomes[3], &set, NULL), 0);
+        test_wait(setup->event, &outcomes[3].done);
+        assert_int_equal(outcomes[3].result, 0);
+
+        setup->expected_target = "AmazonSQS.DeleteQueue";
+        setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\"}";
+        assert_int_equal(sqs_delete_queue_start(setup->aws, QUEUE, on_done, &outcomes[4], &deleted, NULL), 0);
+        test_wait(setup->event, &outcomes[4].done);
+        assert_int_equal(outcomes[4].result, 0);
+}
+
+static void test_list_queues(void **state) {
+        _cleanup_(sqs_request_freep) SqsRequest *first = NULL, *last = NULL;
+        Outcome outcomes[2] = {};
+        Setup *setup = *state;
+
+        setup->expected_target = "AmazonSQS.ListQueues";
+        setup->expected_scope = "/us-east-1/sqs/aws4_request";
+        setup->expected_body = "{\"QueueNamePrefix\":\"muster-\",\"MaxResults\":1000}";
+        setup->answer = "{\"QueueUrls\":[\"" QUEUE "\"],\"NextToken\":\"t\"}";
+        assert_int_equal(
+                sqs_list_queues_start(setup->aws, "muster-", NULL, on_done, &outcomes[0], &first, NULL), 0);
+        test_wait(setup->event, &outcomes[0].done);
+        assert_int_equal(outcomes[0].result, 0);
+        assert_int_equal(json_array_size(sqs_request_queues(first)), 1);
+        assert_string_equal(sqs_request_token(first), "t");
+
+        setup->expected_body = "{\"QueueNamePrefix\":\"muster-\",\"MaxResults\":1000,\"NextToken\":\"t\"}";
+        setup->answer = "{}";
+        assert_int_equal(
+                sqs_list_queues_start(setup->aws, "muster-", "t", on_done, &outcomes[1], &last, NULL), 0);
+        test_wait(setup->event, &outcomes[1].done);
+        assert_int_equal(json_array_size(sqs_request_queues(last)), 0);
+        assert_null(sqs_request_token(last));
+}
+
 /* Freeing a request that still runs calls nobody. */
 static void test_cancel(void **state) {
         const SqsReceive order = { QUEUE, 1, 0, 60 };
@@ -228,8 +339,10 @@ static void test_cancel(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_receive),   TEST(test_bad_answers), TEST(test_refusals), TEST(test_too_large),
-                TEST(test_queue_url), TEST(test_batches),     TEST(test_cancel),
+                TEST(test_receive),     TEST(test_bad_answers),  TEST(test_refusals),
+                TEST(test_too_large),   TEST(test_queue_url),    TEST(test_batches),
+                TEST(test_cancel),      TEST(test_create_queue), TEST(test_attributes_and_tags),
+                TEST(test_list_queues),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,226 @@
+#include <string.h>
+
+#include "agent/net/sns.h"
+#include "tests/unit/http-server.h"
+#include "tests/unit/test.h"
+
+#define TOPIC "arn:aws:sns:eu-west-1:123456789012:api-prod"
+#define SUBSCRIPTION TOPIC ":8a21d249-4329-4871-acc6-7be709c6ea7f"
+#define QUEUE "arn:aws:sqs:us-east-1:123456789012:muster-prod-i-1"
+
+typedef struct Setup {
+        sd_event *event;
+        AwsContext *aws;
+        TestServer *server;
+        const char *expected;
+        int status;
+        const char *answer;
+} Setup;
+
+typedef struct Outcome {
+        bool done;
+        int result;
+        Error error;
+} Outcome;
+
+static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
+        const Setup *setup = userdata;
+
+        assert_non_null(strstr(request->headers, "/eu-west-1/sns/aws4_request")); /* the topic's region */
+        assert_int_equal(request->body_size, strlen(setup->expected));
+        assert_memory_equal(request->body, setup->expected, request->body_size);
+        test_reply(reply, setup->status, "Content-Type: text/xml\r\n", setup->answer);
+}
+
+static int set_up(void **state) {
+        Setup *setup = calloc(1, sizeof(*setup));
+        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
+                                NULL };
+        AwsOptions options = { .environment = environment, .region = "us-east-1", .attempts_max = 1 };
+
+        assert_non_null(setup);
+        assert_true(sd_event_new(&setup->event) >= 0);
+        setup->server = test_server_new(setup->event, handle, setup);
+        options.service_urls[AWS_SNS] = test_server_url(setup->server);
+        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        setup->status = 200;
+        *state = setup;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Setup *setup = *state;
+
+        aws_context_free(setup->aws);
+        test_server_free(setup->server);
+        sd_event_unref(setup->event);
+        free(setup);
+        return 0;
+}
+
+static void on_done(_unused_ SnsRequest *request, int result, const Error *error, void *userdata) {
+        Outcome *outcome = userdata;
+
+        assert_false(outcome->done);
+        *outcome = (Outcome){ true, result, *error };
+}
+
+static SnsRequest *subscribe(Setup *setup, int status, const char *answer, Outcome *outcome) {
+        SnsRequest *request = NULL;
+
+        setup->expected =
+                "Action=Subscribe&Version=2010-03-31&TopicArn=arn%3Aaws%3Asns%3Aeu-west-1%3A123456789012%3Aapi-prod"
+                "&Protocol=sqs&Endpoint=arn%3Aaws%3Asqs%3Aus-east-1%3A123456789012%3Amuster-prod-i-1"
+                "&ReturnSubscriptionArn=true&Attributes.entry.1.key=RawMessageDelivery&Attributes.entry.1.value=true";
+        setup->status = status;
+        setup->answer = answer;
+        *outcome = (Outcome){};
+        assert_int_equal(sns_subscribe_start(setup->aws, TOPIC, QUEUE, on_done, outcome, &request, NULL), 0);
+        test_wait(setup->event, &outcome->done);
+        return request;
+}
+
+static void test_subscribe(void **state) {
+        _cleanup_(sns_request_freep) SnsRequest *request = NULL;
+        Outcome outcome;
+
+        request = subscribe(
+                *state, 200,
+                "<SubscribeResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><SubscribeResult>"
+                "<SubscriptionArn>" SUBSCRIPTION "</SubscriptionArn></SubscribeResult></SubscribeResponse>",
+                &outcome);
+        assert_int_equal(outcome.result, 0);
+        assert_string_equal(sns_request_subscription(request), SUBSCRIPTION);
+}
+
+#define REFUSAL(code, message)                                                                               \
+        "<ErrorResponse><Error><Type>Sender</Type><Code>" code "</Code><Message>" message                    \
+        "</Message></Error></ErrorResponse>"
+
+static void test_refusals(void **state) {
+        static const struct {
+                int status;
+                const char *answer;
+                int result;
+        } cases[] = {
+                { 404, REFUSAL("NotFound", "Topic does not exist"), -ENOENT },
+                { 403, REFUSAL("AuthorizationError", "not authorized to perform SNS:Subscribe"), -EACCES },
+                { 429, REFUSAL("Throttled", "slower"), -EAGAIN },
+                { 400,
+                  REFUSAL("InvalidParameter",
+                          "Invalid parameter: Attributes Reason: Subscription already exists with different attributes"),
+                  -EEXIST },
+                { 400, REFUSAL("InvalidParameter", "Invalid parameter: TopicArn"), -EREMOTEIO },
+                { 200, "<SubscribeResponse/>", -EBADMSG },
+                { 200, "no XML", -EBADMSG },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(sns_request_freep) SnsRequest *request = NULL;
+                Outcome outcome;
+
+                request = subscribe(*state, cases[i].status, cases[i].answer, &outcome);
+                assert_int_equal(outcome.result, cases[i].result);
+                assert_non_null(strstr(outcome.error.message, "SNS Subscribe: "));
+        }
+}
+
+static void test_unsubscribe(void **state) {
+        static const struct {
+                int status;
+                const char *answer;
+                int result;
+        } cases[] = {
+                { 200, "<UnsubscribeResponse/>", 0 },
+                { 404, REFUSAL("NotFound", "Subscription does not exist"), 0 },
+                { 403, REFUSAL("AuthorizationError", "no"), -EACCES },
+        };
+        Setup *setup = *state;
+
+        setup->expected =
+                "Action=Unsubscribe&Version=2010-03-31&SubscriptionArn=arn%3Aaws%3Asns%3Aeu-west-1%3A"
+                "123456789012%3Aapi-prod%3A8a21d249-4329-4871-acc6-7be709c6ea7f";
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(sns_request_freep) SnsRequest *request = NULL;
+                Outcome outcome = {};
+
+                setup->status = cases[i].status;
+                setup->answer = cases[i].answer;
+                assert_int_equal(
+                        sns_unsubscribe_start(setup->aws, SUBSCRIPTION, on_done, &outcome, &request, NULL),
+                        0);
+                test_wait(setup->event, &outcome.done);
+                assert_int_equal(outcome.result, cases[i].result);
+        }
+}
+
+#define MEMBER(arn)                                                                                          \
+        "<member><SubscriptionArn>" arn "</SubscriptionArn><Protocol>sqs</Protocol><Endpoint>" QUEUE         \
+        "</Endpoint><TopicArn>" TOPIC "</TopicArn></member>"
+#define LIST(members, token)                                                                                 \
+        "<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult><Subscriptions>" members          \
+        "</Subscriptions>" token "</ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>"
+
+static SnsRequest *list(Setup *setup, const char *token, const char *expected, const char *answer,
+                        int result) {
+        SnsRequest *request = NULL;
+        Outcome outcome = {};
+
+        setup->expected = expected;
+        setup->answer = answer;
+        assert_int_equal(sns_list_start(setup->aws, TOPIC, token, on_done, &outcome, &request, NULL), 0);
+        test_wait(setup->event, &outcome.done);
+        assert_int_equal(outcome.result, result);
+        return request;
+}
+
+#define LIST_FORM                                                                                            \
+        "Action=ListSubscriptionsByTopic&Version=2010-03-31&TopicArn=arn%3Aaws%3Asns%3Aeu-west-1%3A"         \
+        "123456789012%3Aapi-prod"
+
+static void test_list(void **state) {
+        _cleanup_(sns_request_freep) SnsRequest *first = NULL, *last = NULL, *bad = NULL;
+        const SnsSubscription *subscriptions;
+        size_t n;
+
+        first = list(*state, NULL, LIST_FORM,
+                     LIST(MEMBER(SUBSCRIPTION) MEMBER("PendingConfirmation"), "<NextToken>a b</NextToken>"),
+                     0);
+        subscriptions = sns_request_subscriptions(first, &n);
+        assert_int_equal(n, 2);
+        assert_string_equal(subscriptions[0].arn, SUBSCRIPTION);
+        assert_string_equal(subscriptions[0].protocol, "sqs");
+        assert_string_equal(subscriptions[1].endpoint, QUEUE);
+        assert_string_equal(sns_request_token(first), "a b");
+        last = list(*state, "a b", LIST_FORM "&NextToken=a%20b", LIST("", ""), 0);
+        (void) sns_request_subscriptions(last, &n);
+        assert_int_equal(n, 0);
+        assert_null(sns_request_token(last));
+        bad = list(*state, NULL, LIST_FORM, LIST("<member/>", ""), -EBADMSG);
+}
+
+static void test_no_arn(void **state) {
+        static const char *const topics[] = { "api-prod", "arn:aws:sns::1:api-prod" };
+        Setup *setup = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(topics); i++) {
+                SnsRequest *request = NULL;
+                Error error = {};
+
+                assert_int_equal(sns_list_start(setup->aws, topics[i], NULL, on_done, NULL, &request, &error),
+                                 -EINVAL);
+                assert_non_null(strstr(error.message, topics[i]));
+                assert_null(request);
+        }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_subscribe), TEST(test_refusals), TEST(test_unsubscribe),
+                TEST(test_list),      TEST(test_no_arn),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

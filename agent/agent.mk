@@ -26,6 +26,7 @@ LIB_SRC += \
         agent/hook_logs.c \
         agent/identity.c \
         agent/instance_pin.c \
+        agent/instance_life.c \
         agent/installed.c \
         agent/installed_check.c \
         agent/launch.c \
@@ -78,6 +79,7 @@ UNIT_TESTS += \
         test-environment \
         test-hook_logs \
         test-installed \
+        test-instance_life \
         test-instance_pin \
         test-launch \
         test-local \

@@ -54,6 +54,7 @@ typedef struct Config {
         char *autoscaling_endpoint_url;
         char *sts_endpoint_url;
         char *sqs_endpoint_url;
+        char *elb_endpoint_url;
         char *ca_bundle;
         int s3_addressing; /* S3Addressing */
 

@@ -61,6 +61,7 @@ static const ConfigKey keys[] = {
         AWS(autoscaling_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of Auto Scaling"),
         AWS(sts_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of STS"),
         AWS(sqs_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of SQS"),
+        AWS(elb_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of Elastic Load Balancing"),
         AWS(ca_bundle, CONFIG_FILE, NULL, A_PATH, "certificates to trust in place of the system's"),
         { "aws", "s3_addressing", "auto", "auto, path or virtual",
           "auto: the bucket in the host name, but path style with an endpoint of your own", CONFIG_CHOICE,

@@ -17,6 +17,7 @@ struct AutoScalingRequest {
         XmlElement *answer;                                     /* what the arrays point into */
         AutoScalingInstance *instances;
         AutoScalingHook *hooks;
+        AutoScalingGroup *group;
         size_t n;
         AutoScalingDone done;
         void *userdata;
@@ -29,6 +30,7 @@ AutoScalingRequest *autoscaling_request_free(AutoScalingRequest *request) {
         xml_free(request->answer);
         free(request->instances);
         free(request->hooks);
+        autoscaling_group_free(request->group);
         free(request);
         return NULL;
 }
@@ -149,19 +151,9 @@ InstanceState instance_state_from_string(const char *text) {
 static int parse_answer(AutoScalingRequest *request, const char *list, size_t element_size, void **ret_array,
                         const XmlElement **ret_first, Error *error) {
         const Buffer *body = aws_call_body(request->call);
-        const XmlElement *first, *e;
-        size_t n = 0;
-        int r;
 
-        r = xml_parse(buffer_string(body), body->size, &request->answer, error);
-        if (r < 0)
-                return r;
-        first = xml_find(request->answer, list);
-        for (e = first; e; e = xml_next(e))
-                n++;
-        *ret_array = calloc(MAX(n, (size_t) 1), element_size);
-        *ret_first = first;
-        return *ret_array ? 0 : error_oom(error);
+        return xml_parse_list(buffer_string(body), body->size, list, element_size, &request->answer,
+                              ret_array, ret_first, error);
 }
 
 static bool parse_instance(const XmlElement *member, AutoScalingInstance *ret) {
@@ -273,6 +265,36 @@ int autoscaling_describe_hooks_start(AwsContext *aws, const char *group, AutoSca
         if (url_query_add(&parameters, "AutoScalingGroupName", group) < 0)
                 return error_oom(error);
         return start(aws, "DescribeLifecycleHooks", &parameters, take_hooks, done, userdata, ret, error);
+}
+
+static int take_group(AutoScalingRequest *request, Error *error) {
+        const Buffer *body = aws_call_body(request->call);
+
+        return autoscaling_group_parse(buffer_string(body), body->size, &request->group, error);
+}
+
+int autoscaling_describe_group_start(AwsContext *aws, const char *group, AutoScalingDone done, void *userdata,
+                                     AutoScalingRequest **ret, Error *error) {
+        _cleanup_buffer_ Buffer parameters = {};
+
+        if (url_query_add(&parameters, "AutoScalingGroupNames.member.1", group) < 0)
+                return error_oom(error);
+        return start(aws, "DescribeAutoScalingGroups", &parameters, take_group, done, userdata, ret, error);
+}
+
+int autoscaling_set_unhealthy_start(AwsContext *aws, const char *instance_id, AutoScalingDone done,
+                                    void *userdata, AutoScalingRequest **ret, Error *error) {
+        _cleanup_buffer_ Buffer parameters = {};
+
+        if (url_query_add(&parameters, "InstanceId", instance_id) < 0 ||
+            url_query_add(&parameters, "HealthStatus", "Unhealthy") < 0 ||
+            url_query_add(&parameters, "ShouldRespectGracePeriod", "true") < 0)
+                return error_oom(error);
+        return start(aws, "SetInstanceHealth", &parameters, NULL, done, userdata, ret, error);
+}
+
+const AutoScalingGroup *autoscaling_request_group(const AutoScalingRequest *request) {
+        return request->group;
 }
 
 const AutoScalingInstance *autoscaling_request_instances(const AutoScalingRequest *request, size_t *ret_n) {

@@ -3,6 +3,7 @@
 /* EC2 Auto Scaling (Query API of 2011-01-01): what an instance says and asks about its own lifecycle. Lifecycle states and
  * hooks: "Amazon EC2 Auto Scaling lifecycle hooks" (User Guide) and the API reference of each action. */
 
+#include "agent/net/autoscaling_group.h"
 #include "agent/net/aws_call.h"
 
 #define AUTOSCALING_INSTANCES_MAX 50U /* that one request can ask about */
@@ -101,7 +102,16 @@ typedef struct AutoScalingHook {
 int autoscaling_describe_hooks_start(AwsContext *aws, const char *group, AutoScalingDone done, void *userdata,
                                      AutoScalingRequest **ret, Error *error);
 
-/* What came back; belongs to the request. */
+/* One group and its instances. */
+int autoscaling_describe_group_start(AwsContext *aws, const char *group, AutoScalingDone done, void *userdata,
+                                     AutoScalingRequest **ret, Error *error);
+
+/* Asks the group to replace the instance, but for the group's grace period after a launch. */
+int autoscaling_set_unhealthy_start(AwsContext *aws, const char *instance_id, AutoScalingDone done,
+                                    void *userdata, AutoScalingRequest **ret, Error *error);
+
+/* What came back; belongs to the request. A group that does not exist is NULL. */
+const AutoScalingGroup *autoscaling_request_group(const AutoScalingRequest *request);
 const AutoScalingInstance *autoscaling_request_instances(const AutoScalingRequest *request, size_t *ret_n);
 const AutoScalingHook *autoscaling_request_hooks(const AutoScalingRequest *request, size_t *ret_n);
 

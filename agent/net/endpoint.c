@@ -24,6 +24,7 @@ static const ServiceRow services[] = {
         [AWS_STS] = { "STS", "sts", "STS", false },
         [AWS_SQS] = { "SQS", "sqs", "SQS", false },
         [AWS_SNS] = { "SNS", "sns", "SNS", false },
+        [AWS_ELB] = { "Elastic Load Balancing", "elasticloadbalancing", "ELASTIC_LOAD_BALANCING_V2", false },
 };
 
 /* The last row is for every other region, AWS GovCloud among them. */

@@ -14,6 +14,7 @@ typedef enum AwsService {
         AWS_STS,
         AWS_SQS,
         AWS_SNS,
+        AWS_ELB, /* Elastic Load Balancing v2 */
         AWS_SERVICE_COUNT,
 } AwsService;
 
@@ -23,10 +24,10 @@ typedef enum S3Addressing {
         S3_ADDRESSING_VIRTUAL,
 } S3Addressing;
 
-/* "s3", "autoscaling", "sts", "sqs", "sns": as signatures name it. */
+/* "s3", "autoscaling", "sts", "sqs", "sns", "elasticloadbalancing": as signatures name it. */
 const char *aws_service_signing_name(AwsService service);
 
-/* "S3", "Auto Scaling", "STS", "SQS", "SNS": as people say it. */
+/* "S3", "Auto Scaling", "STS", "SQS", "SNS", "Elastic Load Balancing": as people say it. */
 const char *aws_service_title(AwsService service);
 
 typedef struct EndpointRules {

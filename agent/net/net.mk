@@ -1,6 +1,7 @@
 LIB_SRC += \
         agent/net/arn.c \
         agent/net/autoscaling.c \
+        agent/net/autoscaling_group.c \
         agent/net/aws.c \
         agent/net/aws_call.c \
         agent/net/aws_error.c \
@@ -16,6 +17,8 @@ LIB_SRC += \
         agent/net/credentials.c \
         agent/net/curl_loop.c \
         agent/net/digest.c \
+        agent/net/elb.c \
+        agent/net/elb_answer.c \
         agent/net/endpoint.c \
         agent/net/http.c \
         agent/net/http_answer.c \
@@ -49,6 +52,8 @@ UNIT_TESTS += \
         test-credential_process \
         test-credentials \
         test-digest \
+        test-elb \
+        test-elb_answer \
         test-endpoint \
         test-http \
         test-http-tls \
@@ -71,6 +76,7 @@ FUZZERS += \
         fuzz-aws_error \
         fuzz-aws_profile \
         fuzz-credentials \
+        fuzz-elb_answer \
         fuzz-http_answer \
         fuzz-http_date \
         fuzz-s3_list \

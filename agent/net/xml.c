@@ -177,3 +177,26 @@ const char *xml_text(const XmlElement *element, const char *path) {
 const XmlElement *xml_next(const XmlElement *element) {
         return find_named(element->next, element->name, strlen(element->name));
 }
+
+int xml_parse_list(const char *text, size_t size, const char *path, size_t element_size,
+                   XmlElement **ret_root, void **ret_array, const XmlElement **ret_first, Error *error) {
+        XmlElement *root;
+        const XmlElement *first;
+        size_t n = 0;
+        int r;
+
+        r = xml_parse(text, size, &root, error);
+        if (r < 0)
+                return r;
+        first = xml_find(root, path);
+        for (const XmlElement *e = first; e; e = xml_next(e))
+                n++;
+        *ret_array = calloc(MAX(n, (size_t) 1), element_size);
+        if (!*ret_array) {
+                xml_free(root);
+                return error_oom(error);
+        }
+        *ret_root = root;
+        *ret_first = first;
+        return 0;
+}

@@ -27,6 +27,12 @@ DEFINE_CLEANUP(XmlElement *, xml_free)
 /* PATH: names with "/" between them, below ELEMENT; the first match of each. NULL: there is none; ELEMENT may be NULL. */
 const XmlElement *xml_find(const XmlElement *element, const char *path);
 
+/* Parses an answer that is a list, the first of whose items is at PATH: RET_ARRAY has room for as many elements of
+ * ELEMENT_SIZE bytes as there are items, zeroed, and RET_FIRST is the first of them, NULL where there is none. The items' texts
+ * live as long as RET_ROOT. As xml_parse(). */
+int xml_parse_list(const char *text, size_t size, const char *path, size_t element_size,
+                   XmlElement **ret_root, void **ret_array, const XmlElement **ret_first, Error *error);
+
 /* The text of that; NULL: there is none. */
 const char *xml_text(const XmlElement *element, const char *path);
 

@@ -257,6 +257,39 @@ static void test_hooks(void **state) {
                     hooks[1].global_timeout == USEC_INFINITY);
 }
 
+static void test_group(void **state) {
+        Setup *setup = *state;
+        _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
+        Outcome outcome = {};
+
+        setup->answer =
+                "<R><DescribeAutoScalingGroupsResult><AutoScalingGroups><member><AutoScalingGroupName>g"
+                "</AutoScalingGroupName><DesiredCapacity>2</DesiredCapacity></member></AutoScalingGroups>"
+                "</DescribeAutoScalingGroupsResult></R>";
+        assert_int_equal(autoscaling_describe_group_start(setup->aws, "g", on_done, &outcome, &request, NULL),
+                         0);
+        test_wait(setup->event, &outcome.done);
+        assert_int_equal(outcome.result, 0);
+        assert_string_equal(
+                setup->form,
+                "Action=DescribeAutoScalingGroups&Version=2011-01-01&AutoScalingGroupNames.member.1=g");
+        assert_int_equal(autoscaling_request_group(request)->desired, 2);
+}
+
+static void test_set_unhealthy(void **state) {
+        Setup *setup = *state;
+        _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
+        Outcome outcome = {};
+
+        setup->answer = "<SetInstanceHealthResponse/>";
+        assert_int_equal(
+                autoscaling_set_unhealthy_start(setup->aws, "i-1", on_done, &outcome, &request, NULL), 0);
+        test_wait(setup->event, &outcome.done);
+        assert_int_equal(outcome.result, 0);
+        assert_string_equal(setup->form, "Action=SetInstanceHealth&Version=2011-01-01&InstanceId=i-1"
+                                         "&HealthStatus=Unhealthy&ShouldRespectGracePeriod=true");
+}
+
 static void test_states(_unused_ void **state) {
         assert_int_equal(instance_state_from_string("InService"), INSTANCE_IN_SERVICE);
         assert_int_equal(instance_state_from_string("Warmed:Pending:Wait"), INSTANCE_WARMED_PENDING_WAIT);
@@ -268,9 +301,16 @@ static void test_states(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_complete),  TEST(test_heartbeat),          TEST(test_refusals),
-                TEST(test_instances), TEST(test_bad_descriptions),   TEST(test_instance_count),
-                TEST(test_hooks),     cmocka_unit_test(test_states),
+                TEST(test_complete),
+                TEST(test_heartbeat),
+                TEST(test_refusals),
+                TEST(test_instances),
+                TEST(test_bad_descriptions),
+                TEST(test_instance_count),
+                TEST(test_group),
+                TEST(test_set_unhealthy),
+                TEST(test_hooks),
+                cmocka_unit_test(test_states),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

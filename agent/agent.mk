@@ -47,6 +47,7 @@ LIB_SRC += \
         agent/record_open.c \
         agent/record_rebuild.c \
         agent/recover.c \
+        agent/registration_find.c \
         agent/release_checks.c \
         agent/replay.c \
         agent/report.c \
@@ -61,6 +62,8 @@ LIB_SRC += \
         agent/step_switch.c \
         agent/step_units.c \
         agent/step_verify.c \
+        agent/target_group.c \
+        agent/target_registration.c \
         agent/target_watch.c \
         agent/undelivered.c \
         agent/unpack_stop.c \
@@ -93,6 +96,8 @@ UNIT_TESTS += \
         test-report \
         test-record_open \
         test-replay \
+        test-target_group \
+        test-target_registration \
         test-target_watch \
         test-target_watch-offers \
         test-unpack_watch

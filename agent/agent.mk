@@ -30,7 +30,10 @@ LIB_SRC += \
         agent/installed.c \
         agent/installed_check.c \
         agent/launch.c \
+        agent/launch_pace.c \
         agent/launch_state.c \
+        agent/launch_storm.c \
+        agent/lifecycle_hooks.c \
         agent/local.c \
         agent/local_pin.c \
         agent/machine.c \
@@ -85,6 +88,9 @@ UNIT_TESTS += \
         test-instance_life \
         test-instance_pin \
         test-launch \
+        test-launch_pace \
+        test-launch_storm \
+        test-lifecycle_hooks \
         test-local \
         test-local_pin \
         test-queue \

@@ -259,6 +259,11 @@ static int leave_chunk(Fetch *fetch, const uint8_t *data, size_t size) {
         return 0;
 }
 
+/* More has been taken than a pipe holds that nobody reads from: an unpacker that is only being started is not slow. */
+static bool has_begun_to_read(const Fetch *fetch) {
+        return fetch->statistics.written + fetch->head_written > FETCH_OUTPUT_PIPE_SIZE;
+}
+
 /* Writes what is verified and in order, as far as the reader takes it. */
 static int write_out(Fetch *fetch) {
         const uint8_t *data;
@@ -287,6 +292,8 @@ static int write_out(Fetch *fetch) {
                 }
                 budget -= (size_t) n;
         }
+        if (fetch_output_is_blocked(fetch->output) && has_begun_to_read(fetch))
+                fetch_pace_held_up(&fetch->pace);
         return 0;
 }
 

@@ -27,6 +27,10 @@ void fetch_pace_received(FetchPace *pace, uint64_t bytes) {
         pace->received += bytes;
 }
 
+void fetch_pace_held_up(FetchPace *pace) {
+        pace->is_held_up = true;
+}
+
 /* Another stream shows its effect after one latency; is enough left for that to matter? */
 static bool is_worth_it(const FetchPace *pace, uint64_t remaining) {
         uint64_t latency = pace->latency == USEC_INFINITY ? 0 : pace->latency;
@@ -79,7 +83,8 @@ void fetch_pace_update(FetchPace *pace, uint64_t now, uint64_t cpu, unsigned rec
         bytes = pace->received - pace->begin_bytes;
         if (time < MEASURE_TIME || (bytes < MEASURE_BYTES && time < MEASURE_TIME_MAX))
                 return;
-        pace->is_busy = (cpu - pace->begin_cpu) * 100 >= time * BUSY_PERCENT;
+        pace->is_busy = pace->is_held_up || (cpu - pace->begin_cpu) * 100 >= time * BUSY_PERCENT;
+        pace->is_held_up = false;
         pace->rate = bytes * USEC_PER_SEC / time;
         pace->stream_rate = pace->rate / pace->streams;
         pace->begin = USEC_INFINITY;

@@ -4,8 +4,8 @@
  * network and no clock.
  *
  * Where connections are not limited, one is best: more only cost CPU. Where each one is (as those to S3 are),
- * n of them are n times as fast. So one is measured; if what is left would take it long, many are tried, and
- * as many of them kept as bring something. A range is asked for before another one ends, so that its latency
+ * n of them are n times as fast. So one is measured; if what is left would take it long, and neither the processor nor the
+ * reader is what limits, many are tried, and as many of them kept as bring something. A range is asked for before another one ends, so that its latency
  * does not count. */
 
 #include <stdbool.h>
@@ -23,7 +23,8 @@ typedef struct FetchPace {
         uint64_t begin;    /* of the present measurement; USEC_INFINITY: none is under way */
         uint64_t begin_bytes; /* received at its begin */
         uint64_t begin_cpu;   /* used up at its begin */
-        bool is_busy;         /* in the last measurement the processor was what limited us */
+        bool is_held_up;      /* in this measurement the reader was slower */
+        bool is_busy;         /* in the last measurement the processor or the reader was what limited us */
         uint64_t rate;        /* bytes a second of the last measurement; 0: none yet */
         uint64_t stream_rate; /* of each stream in it */
         uint64_t single_rate; /* of a stream before more were tried */
@@ -39,6 +40,9 @@ void fetch_pace_first_byte(FetchPace *pace, uint64_t latency);
 
 /* Bytes have come. */
 void fetch_pace_received(FetchPace *pace, uint64_t bytes);
+
+/* The reader does not take what has come: more of it would only wait. */
+void fetch_pace_held_up(FetchPace *pace);
 
 /* Looks at NOW (boot time) and CPU (the time that the process has spent on a processor), with RECEIVING
  * streams that have had their first byte and REMAINING bytes still to come; may change pace->streams. To be

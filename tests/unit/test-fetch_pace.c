@@ -17,6 +17,7 @@ typedef struct Network {
         uint64_t shared_rate;     /* of all together */
         uint64_t latency;         /* from a request to its first byte */
         bool busy;                /* it is the processor that limits */
+        bool held_up;             /* it is the reader */
         unsigned receiving_max;   /* so many get bytes at the same time; 0: all */
 } Network;
 
@@ -100,6 +101,8 @@ static uint64_t tick(Run *run, const Network *network) {
                 }
                 remaining += c->left;
         }
+        if (network->held_up)
+                fetch_pace_held_up(&run->pace);
         fetch_pace_update(&run->pace, run->now, network->busy ? run->now : 0, count_receiving(run),
                           remaining);
         return remaining;
@@ -150,6 +153,36 @@ static void test_busy(_unused_ void **state) {
 
         (void) run_network(&network, 1000 * MB, &run);
         assert_in_range(run.streams_max, 1, 2);
+}
+
+/* Nor while what has come waits for its reader. */
+static void test_held_up(_unused_ void **state) {
+        const Network network = {
+                .connection_rate = 200 * MB, .shared_rate = 10000 * MB, .latency = 1000, .held_up = true
+        };
+        Run run;
+
+        (void) run_network(&network, 1000 * MB, &run);
+        assert_in_range(run.streams_max, 1, 2);
+}
+
+/* It was slow for a moment, as an unpacker is that has just been started: more are tried as soon as it is not. */
+static void test_held_up_once(_unused_ void **state) {
+        FetchPace pace;
+
+        fetch_pace_init(&pace);
+        fetch_pace_first_byte(&pace, USEC_PER_MSEC);
+        fetch_pace_held_up(&pace);
+        for (uint64_t now = 0; now <= 15; now++) {
+                fetch_pace_update(&pace, now * USEC_PER_MSEC, 0, 1, 1000 * MB);
+                fetch_pace_received(&pace, MB / 10);
+        }
+        assert_int_equal(pace.streams, 1);
+        for (uint64_t now = 16; now <= 40; now++) {
+                fetch_pace_update(&pace, now * USEC_PER_MSEC, 0, 1, 1000 * MB);
+                fetch_pace_received(&pace, MB / 10);
+        }
+        assert_int_equal(pace.streams, FETCH_PACE_STREAMS_MAX);
 }
 
 /* Even 16 MB are worth it where the connections are slow. */
@@ -292,6 +325,8 @@ int main(void) {
                 cmocka_unit_test(test_limited),
                 cmocka_unit_test(test_unlimited),
                 cmocka_unit_test(test_busy),
+                cmocka_unit_test(test_held_up),
+                cmocka_unit_test(test_held_up_once),
                 cmocka_unit_test(test_limited_little),
                 cmocka_unit_test(test_shared_link),
                 cmocka_unit_test(test_three_are_enough),

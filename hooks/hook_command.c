@@ -1,9 +1,8 @@
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
+#include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "hooks/hook_command.h"
 #include "hooks/script.h"
@@ -16,19 +15,14 @@ static int refuse(Error *error, const char *what) {
 
 /* Links within the release are followed, none leads out of it. */
 static int open_script(int release_dirfd, const char *location, struct stat *ret_stat, Error *error) {
-        struct open_how how = {
-                .flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-                .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-        };
-        _cleanup_close_ int fd = -1;
+        _cleanup_close_ int fd = file_open_beneath(release_dirfd, location, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 
-        fd = (int) syscall(SYS_openat2, release_dirfd, location, &how, sizeof(how));
-        if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        if (fd == -ENOENT || fd == -ENOTDIR)
                 return error_set_fault(error, -ENOENT, FAULT_RELEASE, "the release has no such file");
-        if (fd < 0 && errno == EXDEV)
+        if (fd == -EXDEV)
                 return refuse(error, "it leads out of the release");
         if (fd < 0)
-                return error_set_errno(error, -errno, "cannot open it");
+                return error_set_errno(error, fd, "cannot open it");
         if (fstat(fd, ret_stat) < 0)
                 return error_set_errno(error, -errno, "cannot look at it");
         if (!S_ISREG(ret_stat->st_mode))

@@ -9,20 +9,42 @@
 #define REMOVAL_PAUSE 10000 /* microseconds */
 #define LINK_TARGET_MAX 4096U
 #define READ_SIZE 4096U
+#define RESOLVE_TRIES_MAX 100U
+
+/* The kernel gives up on a path with ".." (-EAGAIN) when anybody on the machine renames something meanwhile, since it then
+ * cannot be sure that the path stayed beneath the folder. */
+static int open_resolved(int dirfd, const char *path, const struct open_how *how) {
+        long fd = -1;
+
+        for (unsigned i = 0; i < RESOLVE_TRIES_MAX; i++) {
+                fd = syscall(SYS_openat2, dirfd, path, how, sizeof(*how));
+                if (fd >= 0 || errno != EAGAIN)
+                        break;
+        }
+        return fd < 0 ? -errno : (int) fd;
+}
 
 int file_open_at(int dirfd, const char *path, int flags, mode_t mode) {
-        struct open_how how = {
+        const struct open_how how = {
                 .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
                 .mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? mode : 0,
                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
         };
-        long fd;
+        int fd;
 
-        if (dirfd == AT_FDCWD)
-                fd = open(path, flags | O_CLOEXEC, mode);
-        else
-                fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-        return fd < 0 ? -errno : (int) fd;
+        if (dirfd != AT_FDCWD)
+                return open_resolved(dirfd, path, &how);
+        fd = open(path, flags | O_CLOEXEC, mode);
+        return fd < 0 ? -errno : fd;
+}
+
+int file_open_beneath(int dirfd, const char *path, int flags) {
+        const struct open_how how = {
+                .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+        };
+
+        return open_resolved(dirfd, path, &how);
 }
 
 /* The folder that holds PATH, opened, and PATH's last component within it. That is a name: what is replaced or removed

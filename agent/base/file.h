@@ -19,6 +19,9 @@ DEFINE_CLEANUP(DIR *, closedir)
 /* A descriptor. FLAGS as for open(2). */
 int file_open_at(int dirfd, const char *path, int flags, mode_t mode);
 
+/* The same for what is there already, but links that stay beneath the folder are followed. -EXDEV if one leads out. */
+int file_open_beneath(int dirfd, const char *path, int flags);
+
 /* Opens a folder, creating it and its parents with MODE where they are missing. A descriptor. */
 int file_open_folder_at(int dirfd, const char *path, mode_t mode);
 

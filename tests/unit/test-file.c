@@ -1,7 +1,9 @@
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "tests/unit/test.h"
@@ -94,6 +96,38 @@ static void test_open_beneath(void **state) {
         assert_int_equal(file_open_at(dirfd, "sub/../../x", O_RDONLY, 0), -EXDEV);
         assert_int_equal(file_open_at(dirfd, "/etc/passwd", O_RDONLY, 0), -EXDEV);
         assert_int_equal(file_open_at(dirfd, "none", O_RDONLY, 0), -ENOENT);
+}
+
+/* Renames one file to and fro until it is killed. */
+static pid_t start_renaming(int dirfd) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        for (bool there = false; pid == 0; there = !there)
+                (void) syscall(SYS_renameat2, dirfd, there ? "b" : "a", dirfd, there ? "a" : "b", 0);
+        return pid;
+}
+
+/* Whatever is renamed meanwhile, by anybody: for a path with ".." the kernel then says EAGAIN. */
+static void test_open_while_others_rename(void **state) {
+        int dirfd = fd_of(state), r = 0;
+        pid_t pid;
+
+        assert_int_equal(mkdirat(dirfd, "sub", 0755), 0);
+        put(dirfd, "sub/file", "x");
+        put(dirfd, "a", "x");
+        assert_int_equal(symlinkat("../sub/file", dirfd, "sub/link"), 0);
+        assert_int_equal(symlinkat("../../file", dirfd, "sub/out"), 0);
+        pid = start_renaming(dirfd);
+        for (unsigned i = 0; i < 20000 && r >= 0; i++) {
+                r = file_open_beneath(dirfd, "sub/link", O_RDONLY);
+                close_fd(r);
+        }
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_true(r >= 0);
+        assert_int_equal(file_open_beneath(dirfd, "sub/out", O_RDONLY), -EXDEV);
+        assert_int_equal(file_open_beneath(dirfd, "sub/none", O_RDONLY), -ENOENT);
 }
 
 /* An operator's own path is followed as usual. */
@@ -435,6 +469,7 @@ static void test_sync_parent(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_open_beneath),
+                TEST(test_open_while_others_rename),
                 TEST(test_open_operators_path),
                 TEST(test_open_creates_with_mode),
                 TEST(test_open_folder),

@@ -212,12 +212,13 @@ static int start_wakeup(Agent *agent, Error *error) {
                 .aws = setup->aws,
                 .depot = setup->depot,
                 .root = setup->root,
+                .state_fd = setup->state_fd,
                 .root_update = setup->root_update,
                 .apps = setup->apps,
                 .n_apps = setup->n_apps,
         };
 
-        return setup->config->queue ? wakeup_new(&context, on_news, agent, &setup->wakeup, error) : 0;
+        return wakeup_new(&context, on_news, agent, &setup->wakeup, error);
 }
 
 static int start(Agent *agent, Error *error) {

@@ -41,6 +41,9 @@ LIB_SRC += \
         agent/queue.c \
         agent/queue_held.c \
         agent/queue_message.c \
+        agent/queue_note.c \
+        agent/queue_own.c \
+        agent/queue_plan.c \
         agent/queue_route.c \
         agent/queue_seen.c \
         agent/receive.c \
@@ -96,6 +99,9 @@ UNIT_TESTS += \
         test-queue \
         test-queue_held \
         test-queue_message \
+        test-queue_note \
+        test-queue_own \
+        test-queue_plan \
         test-queue_route \
         test-queue_seen \
         test-record \

@@ -25,7 +25,7 @@ typedef struct Setup {
         Launch *launch;
         App *apps[CONFIG_APPS_MAX];
         size_t n_apps;
-        Wakeup *wakeup; /* NULL: there is no queue */
+        Wakeup *wakeup;
 } Setup;
 
 struct Agent {

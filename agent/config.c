@@ -8,6 +8,7 @@
 #include "agent/base/strv.h"
 #include "agent/config.h"
 #include "agent/config_keys.h"
+#include "agent/net/arn.h"
 #include "agent/net/sqs_message.h"
 
 #define SECTIONS "agent, aws, launch or app NAME"
@@ -239,6 +240,34 @@ static bool queue_is_valid(const char *queue) {
                sqs_queue_name_is_valid(queue);
 }
 
+static bool topic_is_valid(const char *topic) {
+        Arn arn;
+
+        return arn_parse(topic, &arn) && strcmp(arn.service, "sns") == 0 && arn.region[0];
+}
+
+static int check_queue(const Config *config, Error *error) {
+        if (config->queue && !queue_is_valid(config->queue))
+                return error_set_fault(
+                        error, -EINVAL, FAULT_INPUT,
+                        "[agent] queue is '%s', expected own, or the name or the URL of an SQS queue",
+                        config->queue);
+        if (config->queue_topic && !topic_is_valid(config->queue_topic))
+                return error_set_fault(
+                        error, -EINVAL, FAULT_INPUT,
+                        "[agent] queue_topic is '%s', expected the ARN of an SNS topic such as "
+                        "arn:aws:sns:eu-central-1:123456789012:api-prod",
+                        config->queue_topic);
+        if (config_has_own_queue(config) && !config->queue_topic)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "[agent] queue = own needs queue_topic, the ARN of the SNS topic that "
+                                       "it is subscribed to");
+        if (config->queue_topic && !config_has_own_queue(config))
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "[agent] queue_topic is for queue = own only");
+        return 0;
+}
+
 int config_check(const Config *config, Error *error) {
         int r;
 
@@ -260,10 +289,9 @@ int config_check(const Config *config, Error *error) {
         if (config->poll_interval == 0 || config->report_interval == 0)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "[agent] poll_interval and report_interval must be more than 0");
-        if (config->queue && !queue_is_valid(config->queue))
-                return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "[agent] queue is '%s', expected the name or the URL of an SQS queue",
-                                       config->queue);
+        r = check_queue(config, error);
+        if (r < 0)
+                return r;
         if (config->n_apps == 0)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "a depot is given but no app: add a section [app NAME]");
@@ -338,4 +366,8 @@ int config_load(const char *path, Config **ret, Error *error) {
 
 bool config_is_configured(const Config *config) {
         return config->depot;
+}
+
+bool config_has_own_queue(const Config *config) {
+        return config->queue && strcmp(config->queue, CONFIG_QUEUE_OWN) == 0;
 }

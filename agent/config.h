@@ -18,6 +18,7 @@
 #define CONFIG_LINE_MAX 180U /* inih cuts longer lines into two without a word */
 #define CONFIG_APPS_MAX 64U
 #define CONFIG_DROP_INS_MAX 64U
+#define CONFIG_QUEUE_OWN "own" /* the instance makes its own */
 
 typedef enum LaunchFailure {
         LAUNCH_FAILURE_ABANDON,  /* tell the group to replace the instance */
@@ -45,8 +46,9 @@ typedef struct Config {
         uint64_t keep_bytes;    /* UINT64_MAX: no limit */
         uint64_t reserve_bytes; /* UINT64_MAX: a part of the file system */
         uint64_t reserve_inodes;
-        char *queue; /* name or URL; NULL: none */
+        char *queue; /* CONFIG_QUEUE_OWN, a name or a URL; NULL: none */
         bool queue_shared;
+        char *queue_topic; /* of SNS, as an ARN: what an own queue is subscribed to */
 
         char *region;
         char *endpoint_url;
@@ -55,6 +57,7 @@ typedef struct Config {
         char *sts_endpoint_url;
         char *sqs_endpoint_url;
         char *elb_endpoint_url;
+        char *sns_endpoint_url;
         char *ca_bundle;
         int s3_addressing; /* S3Addressing */
 
@@ -82,6 +85,7 @@ int config_check(const Config *config, Error *error);
 int config_load(const char *path, Config **ret, Error *error);
 
 bool config_is_configured(const Config *config);
+bool config_has_own_queue(const Config *config);
 AppConfig *config_find_app(Config *config, const char *name); /* NULL: there is none */
 
 /* The app of that name, a new one with the defaults where there is none. -E2BIG. */

@@ -296,8 +296,10 @@ static bool take(Queue *queue, const SqsMessages *messages) {
 
 /* Receiving. */
 
-static void fail(Queue *queue, const Error *error) {
+static void fail(Queue *queue, int result, const Error *error) {
         set_state(queue, QUEUE_FAILING, error->message);
+        if (result == -ENOENT && queue->handlers->gone)
+                queue->handlers->gone(queue->userdata);
         receive_after(queue, queue->retry_delay / 2 + random_below(queue->retry_delay / 2));
         queue->retry_delay = MIN(queue->retry_delay * 2, RETRY_MAX);
 }
@@ -325,7 +327,7 @@ static void on_received(SqsRequest *request, int result, const Error *receive_er
                 queue->n_singles = SQS_MESSAGES_MAX;
                 receive_after(queue, 0);
         } else
-                fail(queue, &error);
+                fail(queue, result, &error);
 }
 
 static void on_url(SqsRequest *request, int result, const Error *url_error, void *userdata) {
@@ -336,7 +338,7 @@ static void on_url(SqsRequest *request, int result, const Error *url_error, void
                 result = error_oom(&error);
         queue->receive = sqs_request_free(queue->receive);
         if (result < 0)
-                fail(queue, &error);
+                fail(queue, result, &error);
         else
                 receive(queue);
 }
@@ -368,7 +370,7 @@ static void receive(Queue *queue) {
                 r = sqs_receive_start(queue->context.aws, &order, on_received, queue, &queue->receive,
                                       &error);
         if (r < 0)
-                fail(queue, &error);
+                fail(queue, r, &error);
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
@@ -382,6 +384,11 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         else
                 receive(queue);
         return 0;
+}
+
+void queue_receive_now(Queue *queue) {
+        if (!queue->receive)
+                receive_after(queue, 0);
 }
 
 void queue_looked(Queue *queue) {
@@ -400,10 +407,11 @@ void queue_looked(Queue *queue) {
 
 static int open_queue(Queue *queue, Error *error) {
         const QueueContext *context = &queue->context;
+        const char *url = !context->url && is_url(context->name) ? context->name : context->url;
         int r;
 
         queue->looked_at = calloc(context->self.n_apps + 1, sizeof(uint64_t));
-        if (!queue->looked_at || (is_url(context->name) && string_set(&queue->url, context->name) < 0))
+        if (!queue->looked_at || string_set(&queue->url, url) < 0)
                 return error_oom(error);
         r = sd_event_add_time_relative(context->event, &queue->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
                                        on_timer, queue);

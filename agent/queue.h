@@ -30,6 +30,7 @@ typedef struct QueueContext {
         const Clock *clock;
         AwsContext *aws;
         const char *name; /* or the URL */
+        const char *url;  /* where it is known; else it is asked for */
         bool shared;
         QueueSelf self;
 } QueueContext;
@@ -47,6 +48,8 @@ typedef struct QueueHandlers {
         void (*tell)(void *userdata, const QueueNotice *notice);
         /* The state is another one. */
         void (*changed)(void *userdata);
+        /* There is no such queue; it is tried again all the same. May be NULL. */
+        void (*gone)(void *userdata);
 } QueueHandlers;
 
 #define QUEUE_OFFER_FOREIGN 1
@@ -62,6 +65,9 @@ int queue_new(const QueueContext *context, const QueueHandlers *handlers, void *
               Error *error);
 Queue *queue_free(Queue *queue);
 DEFINE_CLEANUP(Queue *, queue_free)
+
+/* It is said to answer again: does not wait before it is tried. */
+void queue_receive_now(Queue *queue);
 
 /* Some look has come to a judgement. */
 void queue_looked(Queue *queue);

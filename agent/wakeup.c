@@ -4,17 +4,25 @@
 #include "agent/config_aws.h"
 #include "agent/messages.h"
 #include "agent/queue.h"
+#include "agent/queue_note.h"
+#include "agent/queue_own.h"
 #include "agent/wakeup.h"
+#include "artifacts/layout.h"
 #include "artifacts/target.h"
 
 struct Wakeup {
         WakeupContext context;
         WakeupChanged changed;
         void *userdata;
-        AwsContext *own_aws;
+        AwsContext *aws, *own_aws; /* the latter where the depot needs none */
         QueueApp *apps;
-        Queue *queue;
+        char report[LAYOUT_KEY_MAX];
+        QueueOwn *own;
+        Queue *queue; /* NULL: there is none, or not yet */
         bool relied_on;
+        sd_event_source *leaving;
+        WakeupLeft left;
+        void *left_userdata;
 };
 
 static uint64_t on_look(void *userdata, size_t watcher) {
@@ -81,12 +89,20 @@ static void on_changed(void *userdata) {
         wakeup->changed(wakeup->userdata);
 }
 
+static void on_gone(void *userdata) {
+        const Wakeup *wakeup = userdata;
+
+        if (wakeup->own)
+                queue_own_ensure(wakeup->own);
+}
+
 static const QueueHandlers handlers = {
         .look = on_look,
         .has_looked = on_has_looked,
         .offer = on_offer,
         .tell = on_tell,
         .changed = on_changed,
+        .gone = on_gone,
 };
 
 static void rely_on_queue(Wakeup *wakeup, bool rely) {
@@ -101,39 +117,120 @@ static void rely_on_queue(Wakeup *wakeup, bool rely) {
 }
 
 void wakeup_looked(Wakeup *wakeup) {
-        if (!wakeup->queue) /* it is being made */
+        if (!wakeup->queue)
                 return;
         queue_looked(wakeup->queue);
         rely_on_queue(wakeup, queue_is_reliable(wakeup->queue));
 }
 
-static int open_queue(Wakeup *wakeup, Error *error) {
+static int open_queue(Wakeup *wakeup, const char *name, const char *url, Error *error) {
         const WakeupContext *context = &wakeup->context;
-        QueueContext queue = {
+        const QueueContext queue = {
                 .event = context->event,
                 .clock = context->clock,
-                .aws = context->aws,
-                .name = context->config->queue,
-                .shared = context->config->queue_shared,
+                .aws = wakeup->aws,
+                .name = name,
+                .url = url,
+                .shared = !wakeup->own && context->config->queue_shared,
                 .self = { .instance = context->identity->instance,
                           .depot = depot_uri(context->depot),
+                          .apps = wakeup->apps,
                           .n_apps = context->n_apps },
         };
+
+        return queue_new(&queue, &handlers, wakeup, &wakeup->queue, error);
+}
+
+/* It may have been made once more. */
+static void on_ready(void *userdata, const char *url) {
+        Wakeup *wakeup = userdata;
+        Error error = {};
+
+        if (wakeup->queue)
+                queue_receive_now(wakeup->queue);
+        else if (open_queue(wakeup, queue_own_name(wakeup->own), url, &error) < 0)
+                log_error("%s", error.message);
+}
+
+static void on_own_changed(void *userdata) {
+        const Wakeup *wakeup = userdata;
+
+        wakeup->changed(wakeup->userdata);
+}
+
+static const QueueOwnHandlers own_handlers = { .ready = on_ready, .changed = on_own_changed };
+
+/* Without a topic it does nothing but remove what an earlier configuration had made. */
+static int open_own(Wakeup *wakeup, const char *topic, Error *error) {
+        const WakeupContext *context = &wakeup->context;
+        const Identity *identity = context->identity;
+        const QueueOwnContext own = {
+                .event = context->event,
+                .aws = wakeup->aws,
+                .state_fd = context->state_fd,
+                .plan = { .depot = depot_uri(context->depot),
+                          .group = identity->group,
+                          .instance = identity->instance,
+                          .owner = identity->report_id,
+                          .report = wakeup->report,
+                          .topic = topic },
+        };
         int r;
+
+        r = layout_instance(wakeup->apps[0].name, wakeup->apps[0].group, identity->report_id, wakeup->report,
+                            error);
+        return r < 0 ? r : queue_own_new(&own, &own_handlers, wakeup, &wakeup->own, error);
+}
+
+static int has_own_of_before(const WakeupContext *context, bool *ret, Error *error) {
+        _cleanup_(queue_note_deinit) QueueNote note = {};
+        int r;
+
+        r = queue_note_load(context->state_fd, context->identity->instance, &note, error);
+        if (r >= 0)
+                *ret = note.name;
+        return r;
+}
+
+static int list_apps(Wakeup *wakeup, Error *error) {
+        const WakeupContext *context = &wakeup->context;
 
         wakeup->apps = calloc(context->n_apps, sizeof(QueueApp));
         if (!wakeup->apps)
                 return error_oom(error);
         for (size_t i = 0; i < context->n_apps; i++)
                 wakeup->apps[i] = (QueueApp){ app_name(context->apps[i]), app_group(context->apps[i]) };
-        queue.self.apps = wakeup->apps;
-        if (!context->aws) {
-                r = config_aws_context(context->config, context->event, &wakeup->own_aws, error);
-                if (r < 0)
-                        return r;
-                queue.aws = wakeup->own_aws;
-        }
-        return queue_new(&queue, &handlers, wakeup, &wakeup->queue, error);
+        return 0;
+}
+
+static int open_aws(Wakeup *wakeup, Error *error) {
+        const WakeupContext *context = &wakeup->context;
+        int r;
+
+        wakeup->aws = context->aws;
+        if (wakeup->aws)
+                return 0;
+        r = config_aws_context(context->config, context->event, &wakeup->own_aws, error);
+        wakeup->aws = wakeup->own_aws;
+        return r;
+}
+
+static int open_wakeup(Wakeup *wakeup, Error *error) {
+        const Config *config = wakeup->context.config;
+        bool of_before;
+        int r;
+
+        r = has_own_of_before(&wakeup->context, &of_before, error);
+        if (r < 0 || (!config->queue && !of_before))
+                return r;
+        r = list_apps(wakeup, error);
+        if (r >= 0)
+                r = open_aws(wakeup, error);
+        if (r >= 0 && (of_before || config_has_own_queue(config)))
+                r = open_own(wakeup, config->queue_topic, error);
+        if (r >= 0 && config->queue && !config_has_own_queue(config))
+                r = open_queue(wakeup, config->queue, NULL, error);
+        return r;
 }
 
 int wakeup_new(const WakeupContext *context, WakeupChanged changed, void *userdata, Wakeup **ret,
@@ -144,7 +241,7 @@ int wakeup_new(const WakeupContext *context, WakeupChanged changed, void *userda
         if (!wakeup)
                 return error_oom(error);
         *wakeup = (Wakeup){ .context = *context, .changed = changed, .userdata = userdata };
-        r = open_queue(wakeup, error);
+        r = open_wakeup(wakeup, error);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(wakeup);
@@ -154,13 +251,57 @@ int wakeup_new(const WakeupContext *context, WakeupChanged changed, void *userda
 Wakeup *wakeup_free(Wakeup *wakeup) {
         if (!wakeup)
                 return NULL;
+        sd_event_source_unref(wakeup->leaving);
         queue_free(wakeup->queue);
+        queue_own_free(wakeup->own);
         aws_context_free(wakeup->own_aws);
         free(wakeup->apps);
         free(wakeup);
         return NULL;
 }
 
+static int on_nothing_to_leave(_unused_ sd_event_source *source, void *userdata) {
+        const Wakeup *wakeup = userdata;
+        const Error error = {};
+
+        wakeup->left(0, &error, wakeup->left_userdata);
+        return 0;
+}
+
+void wakeup_leave(Wakeup *wakeup, WakeupLeft left, void *userdata) {
+        wakeup->queue = queue_free(wakeup->queue);
+        rely_on_queue(wakeup, false);
+        if (wakeup->own) {
+                queue_own_leave(wakeup->own, left, userdata);
+                return;
+        }
+        wakeup->left = left;
+        wakeup->left_userdata = userdata;
+        (void) sd_event_add_defer(wakeup->context.event, &wakeup->leaving, on_nothing_to_leave, wakeup);
+}
+
+/* Of a queue that is not there yet, in the shape of queue_status(). */
+static int status_of_missing(const Wakeup *wakeup, json_t **ret) {
+        const char *name = wakeup->own ? queue_own_name(wakeup->own) : "",
+                   *problem = wakeup->own ? queue_own_problem(wakeup->own) : "";
+
+        *ret = *name ? json_pack("{s:s, s:b, s:s, s:s, s:i, s:i, s:i, s:i}", "queue", name, "shared", false,
+                                 "state", *problem ? "failing" : "connecting", "reason", problem, "received",
+                                 0, "removed", 0, "given_back", 0, "not_understood", 0)
+                     : json_null();
+        return *ret ? 0 : -ENOMEM;
+}
+
 int wakeup_status(const Wakeup *wakeup, json_t **ret) {
-        return queue_status(wakeup->queue, ret);
+        const char *topic = wakeup->context.config->queue_topic;
+        json_auto_t *status = NULL;
+        int r;
+
+        r = wakeup->queue ? queue_status(wakeup->queue, &status) : status_of_missing(wakeup, &status);
+        if (r < 0)
+                return r;
+        if (topic && json_object_set_new(status, "topic", json_string(topic)) < 0 && json_is_object(status))
+                return -ENOMEM;
+        *ret = TAKE_PTR(status);
+        return 0;
 }

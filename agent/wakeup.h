@@ -1,7 +1,8 @@
 #pragma once
 
-/* Joins the queue of the configuration to the apps: has them look at the depot when a message says so, hands them signed
- * targets, and has them look by themselves less often while the queue can be relied on. */
+/* Joins the queue of the configuration, or one of the instance's own (queue_own.h), to the apps: has them look at the depot
+ * when a message says so, hands them signed targets, and has them look by themselves less often while the queue can be
+ * relied on. */
 
 #include "agent/app.h"
 #include "agent/root_update.h"
@@ -13,8 +14,9 @@ typedef struct Wakeup Wakeup;
 typedef struct WakeupContext {
         sd_event *event;
         const Clock *clock;
-        const Config *config; /* with a queue */
+        const Config *config;
         const Identity *identity;
+        int state_fd;
         AwsContext *aws; /* NULL for a depot that needs none: the queue then has its own */
         Depot *depot;
         const TrustRoot *root;
@@ -35,5 +37,11 @@ DEFINE_CLEANUP(Wakeup *, wakeup_free)
 /* An app, or who follows the trust root, has looked at the depot. */
 void wakeup_looked(Wakeup *wakeup);
 
-/* As queue_status(). */
+/* The instance goes for good: what musterd made in SQS and SNS is taken away, and no message is received any more. LEFT is
+ * called once, from the event loop, also where there was nothing to do; RESULT is 0, or a negative errno where something is
+ * left behind, for `muster queue gc`. One try, which the end of the process or wakeup_free() may cut short. */
+typedef void (*WakeupLeft)(int result, const Error *error, void *userdata);
+void wakeup_leave(Wakeup *wakeup, WakeupLeft left, void *userdata);
+
+/* As queue_status(), with "topic" where the queue is the instance's own; NULL in JSON where there is no queue. */
 int wakeup_status(const Wakeup *wakeup, json_t **ret);

@@ -35,10 +35,13 @@ class Woken:
         cloud.attach(instance)
         instance.boot()
 
-    def start(self, shared="no"):
+    def start(self, shared="no", agent=None):
         self.publish("1.0.0")
-        self.muster.install(self.instance, GROUP, poll_interval="1h", agent=f"queue = {self.name}\nqueue_shared = {shared}\n")
+        self.configure(agent or f"queue = {self.name}\nqueue_shared = {shared}\n")
         self.wait("1.0.0")
+
+    def configure(self, agent):
+        self.muster.install(self.instance, GROUP, poll_interval="1h", agent=agent)
 
     def publish(self, version):
         self.muster.publish(goapp.build(self._folder, version), version)
@@ -197,3 +200,81 @@ def test_flood(woken):
     assert len(woken.entries(NOT_UNDERSTOOD)) <= 12
     peak = int(woken.instance.sh("sed -n 's/^VmHWM:[^0-9]*//p' /proc/$(systemctl show -P MainPID musterd)/status").out.split()[0])
     assert peak < 64 * 1024
+
+
+class Topic:
+    """An SNS topic, and what is subscribed to it."""
+
+    def __init__(self, cloud, name):
+        self._cloud, self._sns = cloud, cloud.client("sns")
+        self.arn = self._sns.create_topic(Name=name)["TopicArn"]
+
+    def publish(self, message):
+        self._sns.publish(TopicArn=self.arn, Message=message)
+
+    def subscriptions(self):
+        return self._sns.list_subscriptions_by_topic(TopicArn=self.arn)["Subscriptions"]
+
+    def remove_subscription(self):
+        for subscription in self.subscriptions():
+            self._sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+
+
+def own_queues(woken):
+    return woken.sqs.list_queues(QueueNamePrefix=f"muster-{GROUP}-{woken.instance.id}").get("QueueUrls", [])
+
+
+def test_own_queue(woken):
+    """musterd makes its queue, finds it after a restart, makes it again when somebody has removed it, and removes it when its
+    configuration has none any more."""
+    topic = Topic(woken.cloud, "api-prod")
+    woken.start(agent=f"queue = own\nqueue_topic = {topic.arn}\n")
+    woken.wait_state("healthy")
+    [url] = own_queues(woken)
+    found = woken.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    [statement] = json.loads(found["Policy"])["Statement"]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": topic.arn}}
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert found["MessageRetentionPeriod"] == "3600"
+    tags = woken.sqs.list_queue_tags(QueueUrl=url)["Tags"]
+    assert tags["muster:instance"] == woken.instance.id
+    assert woken.cloud.read(woken.muster.bucket, "depot/" + tags["muster:report"])
+    [subscription] = topic.subscriptions()
+    assert subscription["Endpoint"] == found["QueueArn"]
+
+    woken.publish("2.0.0")
+    topic.publish(HINT)
+    woken.wait("2.0.0")
+    queue = woken.status()["queue"]
+    assert (queue["shared"], queue["topic"], queue["received"]) == (False, topic.arn, 1)
+
+    woken.instance.run("systemctl", "restart", "musterd")
+    woken.wait_state("healthy")
+    assert own_queues(woken) == [url] and topic.subscriptions() == [subscription]
+
+    woken.sqs.delete_queue(QueueUrl=url)
+    topic.remove_subscription()
+    wait_for(lambda: own_queues(woken) == [url] and topic.subscriptions(), 90, "the queue to be there again")
+    woken.wait_state("healthy")
+    woken.publish("3.0.0")
+    topic.publish(json.dumps(object_event(woken.muster.bucket)))
+    woken.wait("3.0.0")
+
+    woken.configure("")
+    woken.instance.run("systemctl", "reload", "musterd")
+    wait_for(lambda: not own_queues(woken) and not topic.subscriptions(), 60, "all of it to be removed")
+    assert woken.status()["queue"] is None
+
+
+def test_own_queue_refused(woken):
+    """Without the permissions it is one line, and a deployment as ever; with them, all is well a moment later."""
+    topic = Topic(woken.cloud, "api-refused")
+    with woken.cloud.fault(faults.access_denied(), service="sns"):
+        woken.start(agent=f"queue = own\nqueue_topic = {topic.arn}\n")
+        wait_for(lambda: "AccessDenied" in woken.status()["queue"]["reason"], 30, "the reason")
+        assert len(woken.entries(FAILING)) == 1
+        assert woken.status()["queue"]["state"] == "failing"
+    woken.wait_state("healthy")
+    woken.publish("2.0.0")
+    topic.publish(HINT)
+    woken.wait("2.0.0")

@@ -193,7 +193,14 @@ static void test_check(_unused_ void **state) {
                 { "[agent]\ndepot = s3://bucket\ngroup = a b\n[app a]\n", "expected a name, tag:KEY or" },
                 { "[agent]\ndepot = s3://bucket\n", "add a section [app NAME]" },
                 { "[agent]\ndepot = s3://bucket\nqueue = a/b\n[app a]\n",
-                  "queue is 'a/b', expected the name or the URL of an SQS queue" },
+                  "queue is 'a/b', expected own, or the name or the URL of an SQS queue" },
+                { "[agent]\ndepot = s3://bucket\nqueue = own\n[app a]\n", "queue = own needs queue_topic" },
+                { "[agent]\ndepot = s3://bucket\nqueue = own\nqueue_topic = api\n[app a]\n",
+                  "queue_topic is 'api', expected the ARN of an SNS topic" },
+                { "[agent]\ndepot = s3://bucket\nqueue = own\nqueue_topic = arn:aws:sqs:r:1:q\n[app a]\n",
+                  "expected the ARN of an SNS topic" },
+                { "[agent]\ndepot = s3://bucket\nqueue = q\nqueue_topic = arn:aws:sns:r:1:t\n[app a]\n",
+                  "queue_topic is for queue = own only" },
                 { "[agent]\ndepot = s3://bucket\npoll_interval = 0\n[app a]\n", "must be more than 0" },
         };
 

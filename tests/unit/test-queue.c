@@ -28,13 +28,14 @@ typedef struct Fixture {
         Where where[MESSAGES_MAX];
         unsigned deliveries[MESSAGES_MAX], given_back, set_aside;
         size_t n;
-        int status;     /* that everything is answered with, 0: as it should be */
+        int status; /* that everything is answered with, 0: as it should be */
+        const char *code;
         bool too_large; /* ten at once are */
         bool asleep;    /* an empty long poll is under way */
         unsigned looks[3], judged[3];
         int offered; /* what offer() says */
         ErrorFault offer_fault;
-        unsigned n_offers, n_told, n_changed;
+        unsigned n_offers, n_told, n_changed, n_gone;
         uint64_t now;
 } Fixture;
 
@@ -105,12 +106,14 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
         json_auto_t *input = json_loadb(request->body, request->body_size, 0, NULL);
         Fixture *f = userdata;
 
-        char headers[64];
+        char headers[64], refusal[128];
 
         snprintf(headers, sizeof(headers), "x-amzn-RequestId: %u\r\n", request->number);
-        if (f->status > 0)
-                test_reply(reply, f->status, headers, "{\"__type\":\"x#AccessDenied\",\"message\":\"no\"}");
-        else if (strcmp(target, "AmazonSQS.GetQueueUrl") == 0)
+        if (f->status > 0) {
+                snprintf(refusal, sizeof(refusal), "{\"__type\":\"x#%s\",\"message\":\"no\"}",
+                         f->code ? f->code : "AccessDenied");
+                test_reply(reply, f->status, headers, refusal);
+        } else if (strcmp(target, "AmazonSQS.GetQueueUrl") == 0)
                 test_reply(reply, 200, "", "{\"QueueUrl\":\"http://127.0.0.1/1/prod\"}");
         else if (strcmp(target, "AmazonSQS.ReceiveMessage") == 0)
                 answer_receive(f, input, reply);
@@ -154,7 +157,13 @@ static void on_changed(void *userdata) {
         f->n_changed++;
 }
 
-static const QueueHandlers handlers = { on_look, on_has_looked, on_offer, on_tell, on_changed };
+static void on_gone(void *userdata) {
+        Fixture *f = userdata;
+
+        f->n_gone++;
+}
+
+static const QueueHandlers handlers = { on_look, on_has_looked, on_offer, on_tell, on_changed, on_gone };
 
 static int setup(void **state) {
         char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
@@ -413,8 +422,11 @@ static void test_out_of_reach(void **state) {
         {
                 static const QueueApp apps[] = { { "api", "prod" } };
                 static Clock clock;
-                const QueueContext context = { f->event, &clock, f->aws,
-                                               "prod",   false,  { "i-1", "s3://d", apps, 1 } };
+                const QueueContext context = { .event = f->event,
+                                               .clock = &clock,
+                                               .aws = f->aws,
+                                               .name = "prod",
+                                               .self = { "i-1", "s3://d", apps, 1 } };
 
                 clock = clock_of(f);
                 assert_int_equal(queue_new(&context, &handlers, f, &f->queue, NULL), 0);
@@ -423,10 +435,44 @@ static void test_out_of_reach(void **state) {
                 assert_true(sd_event_run(f->event, 100000) >= 0);
         assert_int_equal(queue_state(f->queue), QUEUE_FAILING);
         assert_int_equal(f->n_changed, 1); /* one line for as long as it lasts */
+        assert_int_equal(f->n_gone, 0);
         f->status = 0;
         test_wait(f->event, &f->asleep);
         assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
         assert_int_equal(f->n_changed, 2);
+        assert_int_equal(f->looks[0], 1);
+}
+
+/* Whoever made it is told, and may have it tried at once when it is there again. */
+static void test_gone(void **state) {
+        Fixture *f = *state;
+
+        run(f, "http://127.0.0.1/1/prod", false);
+        put(f, HINT("api"));
+        f->status = 400;
+        f->code = "QueueDoesNotExist";
+        f->asleep = false;
+        queue_free(f->queue); /* the long poll, that is */
+        {
+                static const QueueApp apps[] = { { "api", "prod" } };
+                static Clock clock;
+                const QueueContext context = { .event = f->event,
+                                               .clock = &clock,
+                                               .aws = f->aws,
+                                               .name = "muster-prod-i-1",
+                                               .url = "http://127.0.0.1/1/prod",
+                                               .self = { "i-1", "s3://d", apps, 1 } };
+
+                clock = clock_of(f);
+                assert_int_equal(queue_new(&context, &handlers, f, &f->queue, NULL), 0);
+        }
+        for (int rounds = 0; rounds < 1000 && f->n_gone == 0; rounds++)
+                assert_true(sd_event_run(f->event, 10000) >= 0);
+        assert_int_equal(f->n_gone, 1);
+        f->status = 0;
+        queue_receive_now(f->queue);
+        test_wait(f->event, &f->asleep);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
         assert_int_equal(f->looks[0], 1);
 }
 
@@ -457,6 +503,7 @@ int main(void) {
                 TEST(test_looks_are_spaced),
                 TEST(test_flood),
                 TEST(test_out_of_reach),
+                TEST(test_gone),
                 TEST(test_too_large_together),
         };
 

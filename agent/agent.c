@@ -83,26 +83,6 @@ static void give_up_for_now(Agent *agent, const Error *error) {
         agent->retry_delay = MIN(agent->retry_delay * 2, RETRY_MAX);
 }
 
-static void update_launch(Agent *agent) {
-        const Setup *setup = &agent->setup;
-        AppReadiness required[CONFIG_APPS_MAX];
-        const char *reason = NULL;
-        size_t n = 0;
-
-        if (!setup->launch)
-                return;
-        for (size_t i = 0; i < setup->n_apps; i++) {
-                if (!app_is_required(setup->apps[i]))
-                        continue;
-                required[n] = app_readiness(setup->apps[i]);
-                if (required[n++] == APP_FAILED)
-                        reason = app_reason(setup->apps[i]);
-        }
-        /* Not before every app of the configuration is there: none missing is not none required. */
-        if (setup->n_apps == setup->config->n_apps)
-                launch_update(setup->launch, required, n, agent_is_deploying(agent), reason);
-}
-
 static void tell_progress(Agent *agent, App *app) {
         const Deployment *deployment = app_deployment(app);
         _cleanup_free_ char *text = NULL;
@@ -121,7 +101,7 @@ static void on_app(App *app, void *userdata) {
         tell_progress(agent, app);
         bus_service_changed(agent->bus);
         tell_manager(agent);
-        update_launch(agent);
+        agent_update_launch(agent);
         if (agent->setup.wakeup)
                 wakeup_looked(agent->setup.wakeup);
         if (agent->reload && !agent_is_deploying(agent))
@@ -153,7 +133,7 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error) {
                 error_prefix(error, "app %s", config->name);
                 return r;
         }
-        setup->n_apps++;
+        app_set_report_member(setup->apps[setup->n_apps++], "launch", agent_launch_status(setup));
         return 0;
 }
 
@@ -164,20 +144,6 @@ static int start_apps(Agent *agent, Error *error) {
         for (size_t i = 0; i < config->n_apps && r >= 0; i++)
                 r = agent_start_app(agent, &config->apps[i], error);
         return r;
-}
-
-static int start_launch(Agent *agent, Error *error) {
-        Setup *setup = &agent->setup;
-        const LaunchContext context = {
-                .event = agent->event,
-                .config = setup->config,
-                .identity = &setup->identity,
-                .aws = setup->aws,
-                .state_fd = setup->state_fd,
-                .boot_id = agent->boot_id,
-        };
-
-        return launch_new(&context, on_news, agent, &setup->launch, error);
 }
 
 static void on_root(_unused_ RootUpdate *update, bool kept, void *userdata) {
@@ -230,7 +196,7 @@ static int start(Agent *agent, Error *error) {
         if (r >= 0)
                 r = start_root_update(agent, error);
         if (r >= 0)
-                r = start_launch(agent, error);
+                r = agent_start_launch(agent, error);
         if (r >= 0)
                 r = start_apps(agent, error);
         if (r >= 0)

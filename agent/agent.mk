@@ -4,9 +4,11 @@ musterd_MAIN := agent/musterd-main.c
 LIB_SRC += \
         agent/agent.c \
         agent/agent_bus.c \
+        agent/agent_launch.c \
         agent/app.c \
         agent/app_audit.c \
         agent/app_clean.c \
+        agent/app_failure.c \
         agent/app_history.c \
         agent/app_local.c \
         agent/app_open.c \
@@ -23,6 +25,9 @@ LIB_SRC += \
         agent/deployment_json.c \
         agent/engine.c \
         agent/environment.c \
+        agent/failure.c \
+        agent/failure_upload.c \
+        agent/hook_completion.c \
         agent/hook_logs.c \
         agent/identity.c \
         agent/instance_pin.c \
@@ -30,10 +35,13 @@ LIB_SRC += \
         agent/installed.c \
         agent/installed_check.c \
         agent/launch.c \
+        agent/launch_beat.c \
         agent/launch_pace.c \
+        agent/launch_record.c \
         agent/launch_state.c \
         agent/launch_storm.c \
         agent/lifecycle_hooks.c \
+        agent/lifecycle_settle.c \
         agent/local.c \
         agent/local_pin.c \
         agent/machine.c \
@@ -53,6 +61,7 @@ LIB_SRC += \
         agent/record_open.c \
         agent/record_rebuild.c \
         agent/recover.c \
+        agent/redact.c \
         agent/registration_find.c \
         agent/release_checks.c \
         agent/replay.c \
@@ -86,6 +95,8 @@ UNIT_TESTS += \
         test-deployment \
         test-deployment_id \
         test-environment \
+        test-failure \
+        test-failure_upload \
         test-hook_logs \
         test-installed \
         test-instance_life \
@@ -94,6 +105,7 @@ UNIT_TESTS += \
         test-launch_pace \
         test-launch_storm \
         test-lifecycle_hooks \
+        test-lifecycle_settle \
         test-local \
         test-local_pin \
         test-queue \
@@ -107,6 +119,7 @@ UNIT_TESTS += \
         test-record \
         test-report \
         test-record_open \
+        test-redact \
         test-replay \
         test-target_group \
         test-target_registration \

@@ -54,14 +54,6 @@ static int apps_status(const Agent *agent, json_t **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static json_t *launch_status(const Setup *setup) {
-        LaunchState state = setup->launch ? launch_state(setup->launch) : LAUNCH_NONE;
-
-        return json_pack("{s:s?, s:s, s:s}", "hook", setup->config ? setup->config->launch_hook : NULL,
-                         "state", launch_state_to_string(state), "reason",
-                         setup->launch ? launch_reason(setup->launch) : "");
-}
-
 /* NULL in JSON where there is no queue. */
 static json_t *wakeup_status_or_null(const Setup *setup) {
         json_t *status;
@@ -80,8 +72,8 @@ static int on_status(void *userdata, char **ret_json, Error *error) {
         json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o, s:o}", "agent_version",
                          MUSTER_VERSION, "instance", setup->identity.instance, "group", setup->identity.group,
                          "depot", setup->config ? setup->config->depot : NULL, "state", state_of(agent),
-                         "reason", agent->waiting, "apps", apps, "launch", launch_status(setup), "queue",
-                         wakeup_status_or_null(setup), "undelivered",
+                         "reason", agent->waiting, "apps", apps, "launch", agent_launch_status(setup),
+                         "queue", wakeup_status_or_null(setup), "undelivered",
                          undelivered_to_json(setup->launch, setup->apps, setup->n_apps));
         *ret_json = json ? json_dumps(json, JSON_COMPACT) : NULL;
         return *ret_json ? 0 : error_oom(error);

@@ -1,7 +1,7 @@
 #pragma once
 
-/* Private to the agent: what it is made of, shared by agent.c, which builds it and keeps it alive, and agent_bus.c, which
- * answers for it on the bus. */
+/* Private to the agent: what it is made of, shared by agent.c, which builds it and keeps it alive, agent_launch.c, which
+ * brings apps and launch together, and agent_bus.c, which answers for it on the bus. */
 
 #include "agent/agent.h"
 #include "agent/app.h"
@@ -47,6 +47,11 @@ bool agent_is_deploying(const Agent *agent);
 
 /* Adds an app that the configuration has. */
 int agent_start_app(Agent *agent, const AppConfig *config, Error *error);
+
+/* The launch of the instance (agent_launch.c). */
+int agent_start_launch(Agent *agent, Error *error);
+void agent_update_launch(Agent *agent);
+json_t *agent_launch_status(const Setup *setup);
 
 /* Their userdata is the Agent. */
 extern const BusHandlers agent_bus_handlers;

@@ -54,18 +54,23 @@ static const char *why_no_target(const App *app) {
                           : "there is no depot to follow, only what root deploys with muster deploy --local";
 }
 
-void app_tell(App *app) {
+void app_report(App *app) {
         json_t *status;
 
         if (app->report && app_status(app, &status) >= 0) {
                 if (json_object_set_new(status, "instance", json_string(app->context.identity->instance)) ==
                             0 &&
                     json_object_set_new(status, "group", json_string(app->group)) == 0 &&
-                    json_object_set_new(status, "agent_version", json_string(MUSTER_VERSION)) == 0)
+                    json_object_set_new(status, "agent_version", json_string(MUSTER_VERSION)) == 0 &&
+                    json_object_update(status, app->report_members) == 0)
                         report_set(app->report, status);
                 else
                         json_decref(status);
         }
+}
+
+void app_tell(App *app) {
+        app_report(app);
         app->changed(app, app->userdata);
 }
 
@@ -305,6 +310,9 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
                                        on_retry, app);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
+        app->report_members = json_object();
+        if (!app->report_members)
+                return error_oom(error);
         *ret = TAKE_PTR(app);
         return 0;
 }
@@ -314,6 +322,7 @@ App *app_free(App *app) {
                 return NULL;
         app_close(app);
         sd_event_source_unref(app->retry);
+        json_decref(app->report_members);
         free(app);
         return NULL;
 }

@@ -4,7 +4,9 @@
 
 #include <jansson.h>
 
+#include "agent/failure_upload.h"
 #include "agent/identity.h"
+#include "agent/launch_pace.h"
 #include "agent/launch_state.h"
 #include "agent/record.h"
 #include "artifacts/depot.h"
@@ -68,6 +70,16 @@ const Deployment *app_deployment(const App *app); /* the one that runs, or NULL 
 const char *app_reason(const App *app);
 
 int app_status(const App *app, json_t **ret);
+
+/* How far the app's deployment has come; without a release where none runs. */
+LaunchWork app_work(const App *app);
+
+/* Why the app failed for good, for the depot. JOURNAL: musterd's, NULL: neither it nor what hooks printed is told. */
+int app_failure(const App *app, const char *journal, FailureNote *ret, Error *error);
+
+/* Something that is the instance's and not the app's, which the report is to have under KEY. A new reference, which is
+ * taken. */
+void app_set_report_member(App *app, const char *key, json_t *value);
 
 /* Why the depot does not have the app's latest report yet, or NULL, and since when; see report.h. */
 const char *app_undelivered(const App *app, uint64_t *ret_since);

@@ -31,6 +31,7 @@ struct App {
         AppAudit *audit;
         HookLogs *logs;
         Report *report;
+        json_t *report_members; /* what is the instance's, by its key */
         sd_event_source *retry;
         Recheck *recheck;
         UnpackStop *stopping; /* what a musterd that is no more was unpacking */
@@ -53,7 +54,8 @@ EngineContext app_engine_context(App *app);
 void app_evaluate(App *app);
 void app_retry_at(App *app, uint64_t at);
 
-/* Reports how the app stands, and tells the agent. */
+/* Reports how the app stands; app_tell() tells the agent, too. */
+void app_report(App *app);
 void app_tell(App *app);
 
 /* The record had its end, but musterd was killed, or the disk was full, before its history did: it has it now. */

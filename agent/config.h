@@ -61,10 +61,13 @@ typedef struct Config {
         char *ca_bundle;
         int s3_addressing; /* S3Addressing */
 
-        char *launch_hook;  /* NULL: the instance is not held at launch */
+        char *launch_hook;  /* a name, "auto" or "none" (lifecycle_hooks.h) */
         char *launch_group; /* the Auto Scaling group's name; NULL: from the instance's tags */
         uint64_t heartbeat_interval;
-        int launch_failure; /* LaunchFailure */
+        int launch_failure;     /* LaunchFailure */
+        uint64_t abandon_limit; /* UINT64_MAX: none */
+        uint64_t abandon_window;
+        bool report_output;
 
         AppConfig apps[CONFIG_APPS_MAX]; /* they stay where they are when more are added */
         size_t n_apps;

@@ -544,6 +544,19 @@ int engine_percent(const Engine *engine) {
         return engine->percent;
 }
 
+LaunchWork engine_work(const Engine *engine) {
+        const Deployment *deployment = engine_deployment(engine);
+
+        return (LaunchWork){
+                .release_sha256 = deployment->to.sha256,
+                .deployment = deployment->id,
+                .step = deployment->step,
+                .part = deployment->hooks_done + (unsigned) engine->work.unit,
+                .bytes = engine->work.bytes,
+                .allowance = engine->work.allowance,
+        };
+}
+
 Engine *engine_free(Engine *engine) {
         if (!engine)
                 return NULL;

@@ -9,6 +9,7 @@
 #include "agent/app_audit.h"
 #include "agent/base/clock.h"
 #include "agent/config.h"
+#include "agent/launch_pace.h"
 #include "agent/record.h"
 #include "artifacts/depot.h"
 #include "artifacts/store.h"
@@ -91,6 +92,9 @@ const char *engine_problem(const Engine *engine);
 
 /* Of the FETCH step, 0 to 100; -1 where there is nothing to tell. */
 int engine_percent(const Engine *engine);
+
+/* How far the deployment has come; what it points to lives as long as the record's deployment. */
+LaunchWork engine_work(const Engine *engine);
 
 /* Stops driving; what runs goes on by itself (hooks, units) and is found again by engine_resume(). Returns NULL. */
 Engine *engine_free(Engine *engine);

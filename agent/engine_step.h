@@ -71,7 +71,10 @@ typedef struct StepWork {
         bool reload_needed;
         int output_fd;
         int release_fd;
-        Buffer tail; /* of the hooks' output */
+        Buffer tail;    /* of the hooks' output */
+        uint64_t bytes; /* of the artifact, that FETCH has written */
+        uint64_t
+                allowance; /* how long a part of the step may take by its own deadline, microseconds; 0: it has none */
 } StepWork;
 
 struct Engine {

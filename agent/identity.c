@@ -167,8 +167,8 @@ static int ask_scaling_group(Identify *identify, Error *error) {
                 r = string_set(&identify->identity.scaling_group, config->launch_group);
                 return r < 0 ? error_oom(error) : ANSWERED;
         }
-        if (!config->launch_hook && strcmp(config->group, "auto-scaling-group") != 0)
-                return ANSWERED;
+        if (strcmp(config->group, "auto-scaling-group") != 0)
+                return ANSWERED; /* the launch finds it out itself: no deployment waits for that */
         if (!identify->aws)
                 return error_set_fault(
                         error, -EINVAL, FAULT_INPUT,

@@ -4,33 +4,36 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/hook_completion.h"
 #include "agent/launch.h"
+#include "agent/launch_beat.h"
+#include "agent/launch_record.h"
 #include "agent/messages.h"
 
-#define RETRY_FIRST (2 * USEC_PER_SEC)
+#define RETRY_FIRST (1 * USEC_PER_SEC)
 #define RETRY_MAX (60 * USEC_PER_SEC)
-#define HEARTBEAT_DEFAULT (300 * USEC_PER_SEC) /* until the hook's own time-out is known */
-#define HEARTBEAT_MIN (5 * USEC_PER_SEC)
+#define UNKNOWN_LOOKS_MAX 10U /* some five minutes: then the instance is in no group */
 
 struct Launch {
         LaunchContext context;
         LaunchChanged changed;
         void *userdata;
         LaunchRecord record;
-        char problem[ERROR_MESSAGE_MAX]; /* why nothing was delivered yet */
-        bool deploying;
-        uint64_t heartbeat_interval;
+        LifecycleHooks hooks;            /* those of the record, with what the group says of them */
+        char problem[ERROR_MESSAGE_MAX]; /* why it is not known whether the instance is held, or by what */
+        char *failure;                   /* the reason of an app that failed, while it is uploaded */
+        unsigned unknown_looks;
         uint64_t retry_delay;
         sd_event_source *retry; /* runs `again` */
         void (*again)(Launch *launch);
-        sd_event_source *heartbeat; /* timer */
+        LaunchBeat *beat;
+        FailureUpload *upload;
+        HookCompletion *completion;
         AutoScalingRequest *request;
-        AutoScalingRequest *beat;
-        AutoScalingRequest *hooks;
 };
 
 static void look(Launch *launch);
-static void complete(Launch *launch);
+static void find_hooks(Launch *launch);
 
 static void log_launch(const Launch *launch, int priority, const char *message_id, const char *format, ...)
         _printf_(4, 5);
@@ -53,25 +56,36 @@ static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         return 0;
 }
 
-/* A fault that lasts is logged once. */
-static void try_again(Launch *launch, void (*again)(Launch *), const char *problem) {
-        if (strcmp(launch->problem, problem) != 0) {
-                snprintf(launch->problem, sizeof(launch->problem), "%s", problem);
-                log_launch(launch, LOG_WARNING, MESSAGE_LAUNCH_UNDELIVERED, "launch: %s; trying again",
-                           problem);
-                launch->changed(launch->userdata);
-        }
+/* What lasts is logged once: where it is to be expected, as no fault. */
+static void log_problem(Launch *launch, int priority, const char *problem) {
+        if (launch->problem[0])
+                return;
+        snprintf(launch->problem, sizeof(launch->problem), "%s", problem);
+        log_launch(launch, priority, NULL, "launch: %s; it is asked again", problem);
+        launch->changed(launch->userdata);
+}
+
+static void ask_again(Launch *launch, void (*again)(Launch *), int priority, const char *problem) {
+        log_problem(launch, priority, problem);
         launch->again = again;
         (void) sd_event_source_set_time_relative(launch->retry, launch->retry_delay);
         (void) sd_event_source_set_enabled(launch->retry, SD_EVENT_ONESHOT);
         launch->retry_delay = MIN(launch->retry_delay * 2, RETRY_MAX);
 }
 
+static void try_again(Launch *launch, void (*again)(Launch *), const char *problem) {
+        ask_again(launch, again, LOG_WARNING, problem);
+}
+
+static void answered(Launch *launch) {
+        launch->retry_delay = RETRY_FIRST;
+        launch->problem[0] = '\0';
+}
+
 /* Where it cannot be written it is decided and told again after a restart, which settles the same way. */
 static void keep(Launch *launch) {
         Error error = {};
 
-        launch->record.since = clock_realtime(&clock_system);
         (void) string_set(&launch->record.boot_id, launch->context.boot_id);
         if (launch_record_save(launch->context.state_fd, &launch->record, &error) < 0)
                 log_launch(launch, LOG_WARNING, NULL, "%s", error.message);
@@ -81,279 +95,440 @@ static void set_state(Launch *launch, LaunchState state, const char *reason) {
         if (state == launch->record.state)
                 return;
         launch->record.state = state;
-        launch->problem[0] = '\0';
-        launch->retry_delay = RETRY_FIRST;
+        launch->record.since = clock_realtime(&clock_system);
         (void) string_set(&launch->record.reason, reason);
         keep(launch);
+        launch_beat_hold(launch->beat, state == LAUNCH_HOLDING);
+        if (!launch_is_open(state))
+                launch_beat_end(launch->beat);
         launch->changed(launch->userdata);
 }
 
-static AutoScalingAction action_of(const Launch *launch) {
-        return (AutoScalingAction){
-                .group = launch->context.identity->scaling_group,
-                .hook = launch->context.config->launch_hook,
-                .instance_id = launch->context.identity->instance,
-        };
+/* Telling the group. */
+
+static char *hook_names(const Launch *launch) {
+        _cleanup_buffer_ Buffer names = {};
+
+        STRV_FOREACH(hook, launch->record.hooks)
+                (void) buffer_printf(&names, "%s%s", names.size > 0 ? ", " : "", *hook);
+        return strdup(buffer_string(&names));
 }
 
 static void log_settled(const Launch *launch) {
-        const char *hook = launch->context.config->launch_hook;
+        _cleanup_free_ char *names = hook_names(launch);
+        const char *hooks = names ? names : "-";
 
-        switch (launch->record.state) {
-        case LAUNCH_CONTINUED:
+        if (launch->record.state == LAUNCH_CONTINUED)
                 log_launch(launch, LOG_NOTICE, MESSAGE_LAUNCH_COMPLETED,
-                           "lifecycle hook %s completed: the instance may enter service", hook);
-                break;
-        case LAUNCH_ABANDONED:
-                log_launch(launch, LOG_ERR, MESSAGE_LAUNCH_ABANDONED, "lifecycle hook %s abandoned: %s", hook,
-                           launch->record.reason ? launch->record.reason : "unknown");
-                break;
-        case LAUNCH_OVER:
+                           "lifecycle hook %s completed: the instance may enter service", hooks);
+        else if (launch->record.state == LAUNCH_ABANDONED)
+                log_launch(launch, LOG_ERR, MESSAGE_LAUNCH_ABANDONED, "lifecycle hook %s abandoned: %s",
+                           hooks, launch->record.reason ? launch->record.reason : "unknown");
+        else
                 log_launch(launch, LOG_WARNING, NULL,
-                           "lifecycle hook %s is over: it timed out, or somebody else completed it", hook);
-                break;
-        default:
-                break;
-        }
+                           "lifecycle hook %s is over: it timed out, or somebody else completed it", hooks);
 }
 
-static void settle(Launch *launch, LifecycleAnswer answer, InstanceState in_group, const char *problem) {
+static void on_settled(_unused_ HookCompletion *completion, LifecycleSettled settled, void *userdata) {
+        Launch *launch = userdata;
         _cleanup_free_ char *reason = launch->record.reason ? strdup(launch->record.reason) : NULL;
-        LaunchState state = launch_settle(launch->record.state, answer, in_group);
+        LaunchState told = launch->record.state == LAUNCH_ABANDON ? LAUNCH_ABANDONED : LAUNCH_CONTINUED;
 
-        if (state == launch->record.state) {
-                try_again(launch, complete, problem);
-                return;
-        }
-        set_state(launch, state, reason);
+        launch->completion = hook_completion_free(launch->completion);
+        set_state(launch, settled == LIFECYCLE_HEARD ? told : LAUNCH_OVER, reason);
         log_settled(launch);
 }
 
-static InstanceState state_in_group(const AutoScalingRequest *request) {
-        const AutoScalingInstance *instances;
-        size_t n;
-
-        instances = autoscaling_request_instances(request, &n);
-        return n > 0 ? instances[0].state : INSTANCE_UNKNOWN;
-}
-
-static void on_settling(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
+static void on_completion_news(HookCompletion *completion, void *userdata) {
         Launch *launch = userdata;
+        size_t n = hook_completion_heard(completion);
 
-        if (result < 0)
-                try_again(launch, complete, error->message);
-        else
-                settle(launch, LIFECYCLE_NOT_ACTIVE, state_in_group(request),
-                       "the lifecycle action is not active yet");
-}
-
-static int describe(Launch *launch, AutoScalingDone done, Error *error) {
-        char *const ids[] = { launch->context.identity->instance, NULL };
-
-        launch->request = autoscaling_request_free(launch->request);
-        return autoscaling_describe_instances_start(launch->context.aws, ids, done, launch, &launch->request,
-                                                    error);
-}
-
-static void on_completed(_unused_ AutoScalingRequest *request, int result, const Error *error,
-                         void *userdata) {
-        Launch *launch = userdata;
-        Error problem = {};
-
-        if (result == 0)
-                settle(launch, LIFECYCLE_DONE, INSTANCE_UNKNOWN, "");
-        else if (result != AUTOSCALING_NO_ACTION)
-                try_again(launch, complete, error->message);
-        else if (describe(launch, on_settling, &problem) < 0)
-                try_again(launch, complete, problem.message);
+        if (n > launch->record.n_heard) {
+                launch->record.n_heard = n;
+                keep(launch);
+        }
+        launch->changed(launch->userdata);
 }
 
 static void complete(Launch *launch) {
-        AutoScalingVerdict verdict =
-                launch->record.state == LAUNCH_ABANDON ? AUTOSCALING_ABANDON : AUTOSCALING_CONTINUE;
-        AutoScalingAction action = action_of(launch);
+        const HookCompletionSpec spec = {
+                .event = launch->context.event,
+                .aws = launch->context.aws,
+                .transition = LIFECYCLE_LAUNCHING,
+                .verdict =
+                        launch->record.state == LAUNCH_ABANDON ? AUTOSCALING_ABANDON : AUTOSCALING_CONTINUE,
+                .group = launch->record.group,
+                .instance = launch->context.identity->instance,
+                .hooks = launch->record.hooks,
+                .first = launch->record.n_heard,
+        };
+        Error error = {};
+
+        if (hook_completion_start(&spec, on_settled, on_completion_news, launch, &launch->completion,
+                                  &error) < 0)
+                try_again(launch, complete, error.message);
+}
+
+/* Saying why, first. */
+
+static void on_uploaded(FailureUpload *upload, bool hold, void *userdata) {
+        Launch *launch = userdata;
+        _cleanup_free_ char *reason = TAKE_PTR(launch->failure);
+
+        if (hold) {
+                char text[ERROR_MESSAGE_MAX];
+
+                snprintf(text, sizeof(text), "%s; the instance is not replaced but held: %s",
+                         reason ? reason : "unknown", failure_upload_remark(upload));
+                launch->upload = failure_upload_free(upload);
+                set_state(launch, LAUNCH_HOLDING, text);
+                log_launch(launch, LOG_ERR, MESSAGE_LAUNCH_HOLDING, "%s", text);
+                return;
+        }
+        launch->upload = failure_upload_free(upload);
+        set_state(launch, LAUNCH_ABANDON, reason);
+        complete(launch);
+}
+
+static void begin_to_abandon(Launch *launch, const char *reason) {
+        Error error = {};
+
+        if (launch->upload)
+                return;
+        (void) string_set(&launch->failure, reason);
+        if (launch->context.upload(launch->userdata, on_uploaded, launch, &launch->upload, &error) >= 0)
+                return;
+        log_launch(launch, LOG_WARNING, NULL, "the depot is not told why: %s", error.message);
+        set_state(launch, LAUNCH_ABANDON, reason);
+        complete(launch);
+}
+
+/* Being held. */
+
+static void begin_beats(Launch *launch) {
+        launch_beat_hold(launch->beat, launch->record.state == LAUNCH_HOLDING);
+        launch_beat_begin(launch->beat, launch->record.group, &launch->hooks, launch->record.held_at);
+}
+
+static void wait_for_apps(Launch *launch) {
+        launch->record.held_at = clock_boottime(&clock_system);
+        launch->record.n_heard = 0;
+        set_state(launch, LAUNCH_WAITING, NULL);
+        begin_beats(launch);
+}
+
+static int name_hooks(Launch *launch) {
+        int r = 0;
+
+        launch->record.hooks = strv_free(launch->record.hooks);
+        for (size_t i = 0; i < launch->hooks.n && r >= 0; i++)
+                r = strv_append(&launch->record.hooks, launch->hooks.items[i].name);
+        return r;
+}
+
+/* None of ours among the group's: one that was named stays, and is tried all the same. */
+static void take_no_hooks(Launch *launch, const Error *remark) {
+        if (launch->record.state != LAUNCH_NONE) {
+                log_launch(launch, LOG_WARNING, NULL, "launch: %s", remark->message);
+                return;
+        }
+        log_launch(launch, LOG_NOTICE, NULL, "launch: no lifecycle action is completed: %s", remark->message);
+        (void) string_set(&launch->record.reason, remark->message);
+        launch->changed(launch->userdata);
+}
+
+static void on_hooks(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
+        Launch *launch = userdata;
+        _cleanup_lifecycle_hooks_ LifecycleHooks found = {};
+        const AutoScalingHook *all;
+        Error remark = {};
+        size_t n;
+        int r;
+
+        if (result < 0) {
+                try_again(launch, find_hooks, error->message);
+                return;
+        }
+        answered(launch);
+        all = autoscaling_request_hooks(request, &n);
+        r = lifecycle_hooks_choose(all, n, LIFECYCLE_LAUNCHING, launch->context.config->launch_hook, &found,
+                                   &remark);
+        if (r < 0)
+                log_launch(launch, LOG_ERR, NULL, "launch: the group has too many hooks of ours");
+        if (r < 0 || found.n == 0) {
+                take_no_hooks(launch, &remark);
+                return;
+        }
+        lifecycle_hooks_deinit(&launch->hooks);
+        launch->hooks = found;
+        found = (LifecycleHooks){};
+        if (launch->record.state == LAUNCH_NONE && name_hooks(launch) >= 0)
+                wait_for_apps(launch);
+        else if (launch_is_open(launch->record.state))
+                begin_beats(launch);
+}
+
+/* By what is the instance held? */
+static void find_hooks(Launch *launch) {
         Error error = {};
 
         launch->request = autoscaling_request_free(launch->request);
-        if (autoscaling_complete_start(launch->context.aws, &action, verdict, on_completed, launch,
-                                       &launch->request, &error) < 0)
-                try_again(launch, complete, error.message);
+        if (autoscaling_describe_hooks_start(launch->context.aws, launch->record.group, on_hooks, launch,
+                                             &launch->request, &error) < 0)
+                try_again(launch, find_hooks, error.message);
+}
+
+static bool is_named(const char *hook) {
+        return hook && strcmp(hook, LIFECYCLE_HOOK_AUTO) != 0 && strcmp(hook, LIFECYCLE_HOOK_NONE) != 0;
+}
+
+static int use_named_hook(Launch *launch) {
+        lifecycle_hooks_deinit(&launch->hooks);
+        if (lifecycle_hooks_add(&launch->hooks, launch->context.config->launch_hook) < 0)
+                return -ENOMEM;
+        return name_hooks(launch);
+}
+
+/* A hook that was named is known without asking for the group's, which only tell its time-outs. */
+static void on_held(Launch *launch, const char *group) {
+        const Config *config = launch->context.config;
+
+        launch->record.state = LAUNCH_NONE;
+        if (string_set(&launch->record.group, config->launch_group ? config->launch_group : group) < 0 ||
+            (is_named(config->launch_hook) && use_named_hook(launch) < 0)) {
+                try_again(launch, look, "out of memory");
+                return;
+        }
+        if (is_named(config->launch_hook))
+                wait_for_apps(launch);
+        find_hooks(launch);
+}
+
+/* Without a hook that is named this may as well be an instance of no group: after a while nobody is asked any more. */
+static void on_unknown(Launch *launch) {
+        static const char problem[] = "the Auto Scaling group does not know this instance yet";
+
+        if (is_named(launch->context.config->launch_hook) || launch->unknown_looks++ < UNKNOWN_LOOKS_MAX)
+                ask_again(launch, look, LOG_INFO, problem);
+        else
+                answered(launch);
 }
 
 static void on_looked(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
         Launch *launch = userdata;
-        InstanceState in_group;
+        const AutoScalingInstance *instances;
+        LifecyclePlace place;
+        size_t n;
 
         if (result < 0) {
                 try_again(launch, look, error->message);
                 return;
         }
-        in_group = state_in_group(request);
-        if (launch_is_held(in_group))
-                set_state(launch, LAUNCH_WAITING, NULL);
-        else if (in_group == INSTANCE_UNKNOWN)
-                try_again(launch, look, "the Auto Scaling group does not know this instance yet");
+        instances = autoscaling_request_instances(request, &n);
+        if (n == 0 || instances[0].state == INSTANCE_UNKNOWN) {
+                on_unknown(launch);
+                return;
+        }
+        answered(launch);
+        place = lifecycle_place(LIFECYCLE_LAUNCHING, instances[0].state);
+        if (place == LIFECYCLE_PLACE_EARLY || place == LIFECYCLE_PLACE_WAIT)
+                on_held(launch, instances[0].group);
         else
                 keep(launch); /* asked in this boot */
 }
 
-/* Is this instance held by the hook at all? */
+/* Is this instance held at all? */
 static void look(Launch *launch) {
+        char *const ids[] = { launch->context.identity->instance, NULL };
         Error error = {};
 
-        if (describe(launch, on_looked, &error) < 0)
+        launch->request = autoscaling_request_free(launch->request);
+        if (autoscaling_describe_instances_start(launch->context.aws, ids, on_looked, launch,
+                                                 &launch->request, &error) < 0)
                 try_again(launch, look, error.message);
 }
 
-static void on_beat(_unused_ AutoScalingRequest *request, int result, const Error *error, void *userdata) {
-        if (result < 0)
-                log_launch(userdata, LOG_INFO, NULL, "heartbeat: %s", error->message);
+/* Beginning. */
+
+static bool is_auto_scaling_instance(const char *instance) {
+        return string_starts_with(instance, "i-");
 }
 
-static void beat_after(Launch *launch) {
-        (void) sd_event_source_set_time_relative(launch->heartbeat, launch->heartbeat_interval);
-        (void) sd_event_source_set_enabled(launch->heartbeat, SD_EVENT_ONESHOT);
+/* By default the group is asked only where there may be one; nobody else's endpoint hears of instances that EC2 did not
+ * name. */
+static bool is_wanted(const LaunchContext *context) {
+        const char *hook = context->config->launch_hook;
+
+        if (!context->aws || string_equal(hook, LIFECYCLE_HOOK_NONE))
+                return false;
+        return is_named(hook) || is_auto_scaling_instance(context->identity->instance);
 }
 
-static int on_heartbeat(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
-        Launch *launch = userdata;
-        AutoScalingAction action = action_of(launch);
-        Error error = {};
+/* What a musterd before this one knew, seen with the configuration of now. */
+static int take_up_record(Launch *launch) {
+        const Config *config = launch->context.config;
+        LaunchRecord *record = &launch->record;
+        int r = 0;
 
-        beat_after(launch);
-        if (launch->record.state != LAUNCH_WAITING || !launch->deploying)
-                return 0;
-        launch->beat = autoscaling_request_free(launch->beat);
-        if (autoscaling_heartbeat_start(launch->context.aws, &action, on_beat, launch, &launch->beat,
-                                        &error) < 0)
-                log_launch(launch, LOG_INFO, NULL, "heartbeat: %s", error.message);
-        return 0;
-}
-
-static void on_hooks(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
-        Launch *launch = userdata;
-        const AutoScalingHook *hooks;
-        bool found = false;
-        size_t n;
-
-        if (result < 0) {
-                log_launch(launch, LOG_INFO, NULL,
-                           "the hook's time-out is not known, heartbeats go every 5m: %s", error->message);
-                return;
+        if (config->launch_group)
+                r = string_set(&record->group, config->launch_group);
+        else if (!record->group)
+                r = string_set(&record->group, launch->context.identity->scaling_group);
+        if (!string_equal(record->boot_id, launch->context.boot_id))
+                record->held_at = 0;
+        if (r >= 0 && is_named(config->launch_hook) && record->state != LAUNCH_NONE &&
+            (strv_length(record->hooks) != 1 || strcmp(record->hooks[0], config->launch_hook) != 0)) {
+                record->hooks = strv_free(record->hooks);
+                record->n_heard = 0;
+                r = strv_append(&record->hooks, config->launch_hook);
         }
-        hooks = autoscaling_request_hooks(request, &n);
-        for (size_t i = 0; i < n; i++)
-                if (strcmp(hooks[i].name, launch->context.config->launch_hook) == 0) {
-                        launch->heartbeat_interval = MAX(hooks[i].heartbeat_timeout / 3, HEARTBEAT_MIN);
-                        found = true;
-                }
-        if (found)
-                beat_after(launch);
-        else
-                log_launch(launch, LOG_WARNING, NULL, "group %s has no lifecycle hook %s",
-                           launch->context.identity->scaling_group, launch->context.config->launch_hook);
-}
-
-static int add_timers(Launch *launch) {
-        sd_event *event = launch->context.event;
-        int r;
-
-        r = sd_event_add_time_relative(event, &launch->retry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       on_retry, launch);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(launch->retry, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_time_relative(event, &launch->heartbeat, CLOCK_BOOTTIME,
-                                               launch->heartbeat_interval, TIMER_ACCURACY_EXACT, on_heartbeat,
-                                               launch);
+        if ((launch_is_open(record->state) || launch_must_complete(record->state)) &&
+            (!record->group || record->n_heard >= strv_length(record->hooks)))
+                record->state = LAUNCH_NONE; /* it is found out, and decided, again */
+        STRV_FOREACH(hook, record->hooks)
+                if (r >= 0)
+                        r = lifecycle_hooks_add(&launch->hooks, *hook);
         return r;
 }
 
-static int begin(Launch *launch, Error *error) {
-        const char *group = launch->context.identity->scaling_group;
+static void begin(Launch *launch) {
+        if (launch_must_look(&launch->record, launch->context.boot_id)) {
+                look(launch);
+        } else if (launch_must_complete(launch->record.state)) {
+                complete(launch);
+        } else if (launch_is_open(launch->record.state)) {
+                begin_beats(launch);
+                find_hooks(launch);
+        }
+}
+
+static int prepare(Launch *launch, Error *error) {
+        const LaunchContext *context = &launch->context;
+        const LaunchBeatContext beat = {
+                .event = context->event,
+                .clock = &clock_system,
+                .aws = context->aws,
+                .instance = context->identity->instance,
+                .interval = context->config->heartbeat_interval,
+        };
         int r;
 
-        r = add_timers(launch);
+        r = launch_record_load(context->state_fd, context->identity->instance, &launch->record, error);
         if (r < 0)
-                return error_set_errno(error, r, "cannot use the event loop");
-        if (launch_must_look(&launch->record, launch->context.boot_id))
-                look(launch);
-        else if (launch_must_complete(launch->record.state))
-                complete(launch);
-        if (launch->context.config->heartbeat_interval > 0)
-                return 0;
-        return autoscaling_describe_hooks_start(launch->context.aws, group, on_hooks, launch, &launch->hooks,
-                                                error);
+                return r;
+        if (take_up_record(launch) < 0)
+                return error_oom(error);
+        r = launch_beat_new(&beat, &launch->beat, error);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time_relative(context->event, &launch->retry, CLOCK_BOOTTIME, 0,
+                                       TIMER_ACCURACY_EXACT, on_retry, launch);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(launch->retry, SD_EVENT_OFF);
+        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
 }
 
 int launch_new(const LaunchContext *context, LaunchChanged changed, void *userdata, Launch **ret,
                Error *error) {
         _cleanup_(launch_freep) Launch *launch = NULL;
-        uint64_t interval = context->config->heartbeat_interval;
         int r;
 
-        launch = malloc(sizeof(*launch));
+        launch = calloc(1, sizeof(*launch));
         if (!launch)
                 return error_oom(error);
-        *launch = (Launch){
-                .context = *context,
-                .changed = changed,
-                .userdata = userdata,
-                .heartbeat_interval = interval > 0 ? MAX(interval, HEARTBEAT_MIN) : HEARTBEAT_DEFAULT,
-                .retry_delay = RETRY_FIRST,
-        };
-        r = launch_record_load(context->state_fd, context->identity->instance, &launch->record, error);
+        launch->context = *context;
+        launch->changed = changed;
+        launch->userdata = userdata;
+        launch->retry_delay = RETRY_FIRST;
+        r = prepare(launch, error);
         if (r < 0)
                 return r;
-        if (string_set(&launch->record.hook, context->config->launch_hook) < 0)
-                return error_oom(error);
-        if (context->aws && context->config->launch_hook && context->identity->scaling_group) {
-                r = begin(launch, error);
-                if (r < 0)
-                        return r;
-        }
+        if (is_wanted(context))
+                begin(launch);
         *ret = TAKE_PTR(launch);
         return 0;
-}
-
-void launch_update(Launch *launch, const AppReadiness *required, size_t n, bool deploying,
-                   const char *reason) {
-        LaunchState state = launch_decide(launch->record.state, required, n,
-                                          (LaunchFailure) launch->context.config->launch_failure);
-
-        launch->deploying = deploying;
-        if (state == launch->record.state)
-                return;
-        set_state(launch, state, state == LAUNCH_ABANDON ? reason : NULL);
-        complete(launch);
-}
-
-const char *launch_undelivered(const Launch *launch, uint64_t *ret_since) {
-        *ret_since = launch->record.since;
-        if (!launch_must_complete(launch->record.state))
-                return NULL;
-        return launch->problem[0] ? launch->problem : "it is on its way";
-}
-
-LaunchState launch_state(const Launch *launch) {
-        return launch->record.state;
-}
-
-const char *launch_reason(const Launch *launch) {
-        if (launch->problem[0])
-                return launch->problem;
-        return launch->record.reason ? launch->record.reason : "";
 }
 
 Launch *launch_free(Launch *launch) {
         if (!launch)
                 return NULL;
         sd_event_source_unref(launch->retry);
-        sd_event_source_unref(launch->heartbeat);
+        launch_beat_free(launch->beat);
+        failure_upload_free(launch->upload);
+        hook_completion_free(launch->completion);
         autoscaling_request_free(launch->request);
-        autoscaling_request_free(launch->beat);
-        autoscaling_request_free(launch->hooks);
+        lifecycle_hooks_deinit(&launch->hooks);
         launch_record_deinit(&launch->record);
+        free(launch->failure);
         free(launch);
         return NULL;
+}
+
+void launch_look_again(Launch *launch) {
+        if (!is_wanted(&launch->context) || launch->completion || launch->upload ||
+            launch_is_open(launch->record.state))
+                return;
+        launch->unknown_looks = 0;
+        look(launch);
+}
+
+static const char *reason_of_failure(const LaunchApp *apps, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (apps[i].readiness == APP_FAILED)
+                        return apps[i].reason;
+        return NULL;
+}
+
+void launch_update(Launch *launch, const LaunchApp *apps, size_t n) {
+        AppReadiness required[CONFIG_APPS_MAX];
+        LaunchState state;
+
+        for (size_t i = 0; i < n; i++) {
+                required[i] = apps[i].readiness;
+                launch_beat_note(launch->beat, i, &apps[i].work);
+        }
+        state = launch_decide(launch->record.state, required, n,
+                              (LaunchFailure) launch->context.config->launch_failure);
+        if (state == LAUNCH_ABANDON && launch_is_open(launch->record.state)) {
+                begin_to_abandon(launch, reason_of_failure(apps, n));
+                return;
+        }
+        if (launch_is_open(launch->record.state))
+                launch->upload = failure_upload_free(launch->upload);
+        if (state == launch->record.state)
+                return;
+        set_state(launch, state, NULL);
+        if (launch_must_complete(state))
+                complete(launch);
+}
+
+LaunchState launch_state(const Launch *launch) {
+        return launch->record.state;
+}
+
+char *const *launch_hooks(const Launch *launch) {
+        return launch->record.hooks;
+}
+
+const char *launch_reason(const Launch *launch) {
+        const char *problem = launch->completion ? hook_completion_problem(launch->completion) : "";
+
+        if (*problem)
+                return problem;
+        if (launch->problem[0])
+                return launch->problem;
+        if (launch_is_open(launch->record.state) && *launch_beat_remark(launch->beat))
+                return launch_beat_remark(launch->beat);
+        return launch->record.reason ? launch->record.reason : "";
+}
+
+const char *launch_undelivered(const Launch *launch, uint64_t *ret_since, bool *ret_alarm) {
+        const char *problem = launch->completion ? hook_completion_problem(launch->completion) : "";
+
+        *ret_since = launch->record.since;
+        if (ret_alarm)
+                *ret_alarm = launch->completion && hook_completion_is_alarming(launch->completion);
+        if (!launch_must_complete(launch->record.state))
+                return NULL;
+        return *problem ? problem : "it is on its way";
 }

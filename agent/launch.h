@@ -1,12 +1,20 @@
 #pragma once
 
-/* Completes the launch lifecycle action of this instance (launch_state.h decides when): finds out whether the instance is
- * held, sends heartbeats while a deployment runs, and tells the group, again and again until it has been heard. */
+/* The launch of this instance: finds out whether its Auto Scaling group holds it, by which lifecycle hooks of ours
+ * (lifecycle_hooks.h), holds it while deployments get on (launch_beat.h), decides (launch_state.h) and tells the group, again
+ * and again until it has been heard (hook_completion.h). Before an instance has itself replaced, the depot gets to know why
+ * (failure_upload.h), and whether so many did before it that it stays. */
 
+#include "agent/failure_upload.h"
 #include "agent/identity.h"
+#include "agent/launch_pace.h"
 #include "agent/launch_state.h"
 
 typedef struct Launch Launch;
+
+/* Starts to say in the depot why the required apps failed. */
+typedef int (*LaunchUpload)(void *userdata, FailureUploadDone done, void *done_userdata, FailureUpload **ret,
+                            Error *error);
 
 typedef struct LaunchContext {
         sd_event *event;
@@ -15,25 +23,39 @@ typedef struct LaunchContext {
         AwsContext *aws; /* NULL: there is no lifecycle to complete */
         int state_fd;    /* borrowed */
         const char *boot_id;
+        LaunchUpload upload;
 } LaunchContext;
 
-/* Called when the state changes. */
+/* Called when the state changes, or what it is to say of it. */
 typedef void (*LaunchChanged)(void *userdata);
 
+/* USERDATA also goes to the context's upload. */
 int launch_new(const LaunchContext *context, LaunchChanged changed, void *userdata, Launch **ret,
                Error *error);
 Launch *launch_free(Launch *launch);
 DEFINE_CLEANUP(Launch *, launch_free)
 
-/* What the required apps have come to. REASON (may be NULL) is that of the app that failed. DEPLOYING: heartbeats are
- * due. */
-void launch_update(Launch *launch, const AppReadiness *required, size_t n, bool deploying,
-                   const char *reason);
+/* A required app. */
+typedef struct LaunchApp {
+        AppReadiness readiness;
+        LaunchWork work;
+        const char *reason; /* of FAILED */
+} LaunchApp;
+
+/* What all the required apps have come to. */
+void launch_update(Launch *launch, const LaunchApp *apps, size_t n);
+
+/* The group may have begun another transition of this instance without a reboot: out of a warm pool or out of standby. */
+void launch_look_again(Launch *launch);
 
 LaunchState launch_state(const Launch *launch);
+
+/* The hooks that are completed, NULL-terminated, or NULL. */
+char *const *launch_hooks(const Launch *launch);
 
 /* Why it is in that state, "" if there is nothing to say. */
 const char *launch_reason(const Launch *launch);
 
-/* Why the group has not heard yet what was decided, or NULL; *RET_SINCE is when it was decided. */
-const char *launch_undelivered(const Launch *launch, uint64_t *ret_since);
+/* Why the group has not heard yet what was decided, or NULL; *RET_SINCE is when it was decided, *RET_ALARM (may be NULL)
+ * whether somebody should look. */
+const char *launch_undelivered(const Launch *launch, uint64_t *ret_since, bool *ret_alarm);

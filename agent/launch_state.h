@@ -1,18 +1,18 @@
 #pragma once
 
-/* The launch of an Auto Scaling instance, as values: the instance is held in Pending:Wait by a lifecycle hook until its
- * required apps are healthy (CONTINUE) or one has failed for good (ABANDON). What was decided is kept in
- * <state_dir>/launch.json before the group is told, and told again until it has been heard; a decision is never
- * changed. Pure but for load and save. */
+/* The launch of an Auto Scaling instance, as values: the instance is held in Pending:Wait by lifecycle hooks until its
+ * required apps are healthy (CONTINUE) or one has failed for good (ABANDON). What was decided is kept (launch_record.h)
+ * before the group is told, and told again until it has been heard; a decision that the group may have heard is never
+ * changed. Pure. */
 
 #include <stdbool.h>
 
 #include "agent/config.h"
-#include "agent/net/autoscaling.h"
 
 typedef enum LaunchState {
-        LAUNCH_NONE,      /* no hook is configured, or the instance is not held */
+        LAUNCH_NONE,      /* no hook is muster's, or the instance is not held */
         LAUNCH_WAITING,   /* held; the apps are on their way */
+        LAUNCH_HOLDING,   /* held, and failed; but so did others, and this one stays for a better target */
         LAUNCH_CONTINUE,  /* decided, not delivered yet */
         LAUNCH_ABANDON,   /* likewise */
         LAUNCH_CONTINUED, /* delivered */
@@ -26,44 +26,16 @@ typedef enum AppReadiness {
         APP_FAILED, /* its first deployment failed for good */
 } AppReadiness;
 
-typedef enum LifecycleAnswer {
-        LIFECYCLE_DONE,       /* the completion was accepted */
-        LIFECYCLE_NOT_ACTIVE, /* "No active Lifecycle Action found" */
-        LIFECYCLE_UNCLEAR,    /* no answer, or another error */
-} LifecycleAnswer;
-
 const char *launch_state_to_string(LaunchState state);
 int launch_state_from_string(const char *text, LaunchState *ret);
 
-/* What is to be told, given every required app's readiness; WAITING stays where nothing is to be told yet. */
+/* What is to be told, given every required app's readiness; WAITING where nothing is to be told yet. One that holds goes
+ * back to WAITING as soon as none has failed any more. */
 LaunchState launch_decide(LaunchState state, const AppReadiness *required, size_t n,
                           LaunchFailure on_failure);
 
+/* Whether the instance is held and nothing is decided. */
+bool launch_is_open(LaunchState state);
+
 /* Whether the completion of STATE must be sent (again). */
 bool launch_must_complete(LaunchState state);
-
-/* After an answer to the completion. IN_GROUP is the instance's lifecycle state as the group tells it, INSTANCE_UNKNOWN
- * where that is not known; it settles what "not active" means: too early (still Pending), done already, or too late. */
-LaunchState launch_settle(LaunchState state, LifecycleAnswer answer, InstanceState in_group);
-
-/* Whether an instance in that state is held at launch, or will be in a moment. */
-bool launch_is_held(InstanceState in_group);
-
-typedef struct LaunchRecord {
-        char *instance;
-        char *hook;
-        LaunchState state;
-        char *reason;   /* of ABANDON */
-        char *boot_id;  /* of the boot in which it came to that, or was last found to hold */
-        uint64_t since; /* microseconds since 1970 */
-} LaunchRecord;
-
-/* Whether the group must be asked whether the instance is held: it never was, or the instance was started again meanwhile,
- * which is how one leaves a warm pool. */
-bool launch_must_look(const LaunchRecord *record, const char *boot_id);
-
-void launch_record_deinit(LaunchRecord *record);
-
-/* Missing, malformed or another instance's: an empty record (state NONE). */
-int launch_record_load(int state_fd, const char *instance, LaunchRecord *ret, Error *error);
-int launch_record_save(int state_fd, const LaunchRecord *record, Error *error);

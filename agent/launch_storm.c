@@ -31,5 +31,5 @@ size_t launch_storm_rank(const LaunchFailureSeen *seen, size_t n, const char *in
 }
 
 bool launch_storm_holds(size_t rank, uint64_t limit) {
-        return limit > 0 && rank >= limit;
+        return rank >= limit;
 }

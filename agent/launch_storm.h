@@ -18,5 +18,5 @@ typedef struct LaunchFailureSeen {
 size_t launch_storm_rank(const LaunchFailureSeen *seen, size_t n, const char *instance, uint64_t now,
                          uint64_t window);
 
-/* LIMIT 0: there is none. */
+/* Whether LIMIT instances have gone already; UINT64_MAX: there is no limit. */
 bool launch_storm_holds(size_t rank, uint64_t limit);

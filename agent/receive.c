@@ -244,7 +244,7 @@ static void on_fetched(_unused_ Fetch *fetch, int result, const Error *error, vo
 static void on_progress(_unused_ Fetch *fetch, uint64_t written, uint64_t total, void *userdata) {
         Receive *receive = userdata;
 
-        receive->progress(receive, (unsigned) (written * 100 / total), receive->userdata);
+        receive->progress(receive, written, total, receive->userdata);
 }
 
 static int start_fetch(Receive *receive, int fd, Error *error) {

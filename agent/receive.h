@@ -32,7 +32,7 @@ typedef struct ReceiveSpec {
 /* RESULT 0: the release is in the store. -EBADMSG with the release's fault for what is not as signed; the host's
  * faults otherwise. */
 typedef void (*ReceiveDone)(Receive *receive, int result, const Error *error, void *userdata);
-typedef void (*ReceiveProgress)(Receive *receive, unsigned percent, void *userdata);
+typedef void (*ReceiveProgress)(Receive *receive, uint64_t written, uint64_t total, void *userdata);
 
 int receive_start(const ReceiveSpec *spec, ReceiveDone done, ReceiveProgress progress, void *userdata,
                   Receive **ret, Error *error);

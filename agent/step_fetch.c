@@ -11,12 +11,14 @@ static void on_received(_unused_ Receive *receive, int result, const Error *erro
         engine_step_done(engine, result, &problem);
 }
 
-static void on_progress(_unused_ Receive *receive, unsigned percent, void *userdata) {
+static void on_progress(_unused_ Receive *receive, uint64_t written, uint64_t total, void *userdata) {
         Engine *engine = userdata;
+        int percent = (int) (written * 100 / total);
 
-        if (engine->percent == (int) percent)
+        engine->work.bytes = written;
+        if (engine->percent == percent)
                 return;
-        engine->percent = (int) percent;
+        engine->percent = percent;
         engine->changed(engine, engine->userdata);
 }
 

@@ -18,6 +18,9 @@ int step_health(Engine *engine, Error *error) {
 
         if (checks.release->health.n == 0)
                 return STEP_FINISHED;
+        for (size_t i = 0; i < checks.release->health.n; i++)
+                engine->work.allowance =
+                        MAX(engine->work.allowance, checks.release->health.items[i].deadline);
         r = release_checks_start(&checks, on_health, engine, &engine->work.health, error);
         return r < 0 ? r : STEP_STARTED;
 }

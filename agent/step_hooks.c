@@ -206,6 +206,8 @@ static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Er
                 .output_dirfd = work->output_fd,
         };
         work->n_scripts = (unsigned) hooks->n;
+        for (size_t i = 0; i < hooks->n; i++)
+                work->allowance = MAX(work->allowance, hooks->items[i].timeout);
         return hook_list_start(context->manager, &hook_context, work->scripts, work->n_scripts,
                                deployment->hooks_done, record_result, on_hooks, engine, &work->hooks, error);
 }

@@ -16,7 +16,7 @@ json_t *undelivered_to_json(const Launch *launch, App *const *apps, size_t n_app
         uint64_t since = 0;
 
         if (launch) {
-                const char *reason = launch_undelivered(launch, &since);
+                const char *reason = launch_undelivered(launch, &since, NULL);
 
                 add(array, "lifecycle action", NULL, reason, since);
         }

@@ -125,6 +125,13 @@ int layout_instance(const char *app, const char *group, const char *instance, ch
                         PARTS(&part_app, &part_group, &part_instance), TEXTS(app, group, instance), 3);
 }
 
+int layout_failure(const char *app, const char *group, const char *sha256, const char *instance,
+                   char ret[static LAYOUT_KEY_MAX], Error *error) {
+        return make_key(ret, error, "apps/%s/groups/%s/failures/%s/%s" DOCUMENT_SUFFIX,
+                        PARTS(&part_app, &part_group, &part_sha256, &part_instance),
+                        TEXTS(app, group, sha256, instance), 4);
+}
+
 int layout_releases(const char *app, char ret[static LAYOUT_KEY_MAX], Error *error) {
         return make_key(ret, error, "apps/%s/releases/", PARTS(&part_app), TEXTS(app), 1);
 }
@@ -150,6 +157,16 @@ int layout_marks(const char *app, const char *group, const char *rollout, const 
 
 int layout_instances(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error) {
         return group_key(app, group, "apps/%s/groups/%s/instances/", ret, error);
+}
+
+int layout_failures(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error) {
+        return group_key(app, group, "apps/%s/groups/%s/failures/", ret, error);
+}
+
+int layout_failures_of_release(const char *app, const char *group, const char *sha256,
+                               char ret[static LAYOUT_KEY_MAX], Error *error) {
+        return make_key(ret, error, "apps/%s/groups/%s/failures/%s/",
+                        PARTS(&part_app, &part_group, &part_sha256), TEXTS(app, group, sha256), 3);
 }
 
 int layout_document_name(const char *key, const char *prefix, char ret[static LAYOUT_KEY_MAX]) {

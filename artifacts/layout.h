@@ -10,6 +10,7 @@
  *   apps/<app>/groups/<group>/rollouts/<id>.json         rollout register
  *   apps/<app>/groups/<group>/rollouts/<id>/<kind>/<instance>.json    create-once mark of one instance
  *   apps/<app>/groups/<group>/instances/<instance>.json  instance report
+ *   apps/<app>/groups/<group>/failures/<release sha256>/<instance>.json   why the launch of an instance failed
  *
  * Functions that make a key write it to RET and return 0, or -EINVAL with a sentence that names the part that
  * is no valid name; then RET is untouched. No part can hold a slash or begin with a dot, so that no name,
@@ -49,6 +50,10 @@ int layout_mark(const char *app, const char *group, const char *rollout, const c
 int layout_instance(const char *app, const char *group, const char *instance, char ret[static LAYOUT_KEY_MAX],
                     Error *error);
 
+/* SHA256 of the release that failed. */
+int layout_failure(const char *app, const char *group, const char *sha256, const char *instance,
+                   char ret[static LAYOUT_KEY_MAX], Error *error);
+
 /* Prefixes to list. */
 #define LAYOUT_ROOTS "root/"
 #define LAYOUT_APPS "apps/"
@@ -59,6 +64,9 @@ int layout_rollouts(const char *app, const char *group, char ret[static LAYOUT_K
 int layout_marks(const char *app, const char *group, const char *rollout, const char *kind,
                  char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_instances(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error);
+int layout_failures(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error);
+int layout_failures_of_release(const char *app, const char *group, const char *sha256,
+                               char ret[static LAYOUT_KEY_MAX], Error *error);
 
 /* What the document at PREFIX (one of the prefixes above) is named after: the version of a release, the id of
  * a rollout or an instance, the number of a root. KEY must be PREFIX, one component and ".json"; -EINVAL for

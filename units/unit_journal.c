@@ -3,6 +3,7 @@
 #include <systemd/sd-journal.h>
 
 #include "agent/base/cleanup.h"
+#include "agent/base/parse.h"
 #include "agent/base/utf8.h"
 #include "units/unit_journal.h"
 
@@ -51,9 +52,20 @@ static int read_field(sd_journal *journal, const char *field, char **ret) {
         return 0;
 }
 
+/* With a blank behind it; "" if it is not known. */
+static void read_time(sd_journal *journal, char ret[static TIME_TEXT_MAX + 1]) {
+        uint64_t at;
+
+        if (sd_journal_get_realtime_usec(journal, &at) < 0)
+                return;
+        format_time(at, ret);
+        strcat(ret, " ");
+}
+
 /* Puts the entry's line before the others. */
-static int add_entry(sd_journal *journal, UnitJournal *to, size_t *size) {
+static int add_entry(sd_journal *journal, const UnitJournalSpec *spec, UnitJournal *to, size_t *size) {
         _cleanup_free_ char *message = NULL, *program = NULL, *about = NULL, *text = NULL;
+        char time[TIME_TEXT_MAX + 1] = "";
         int n, r;
 
         r = read_field(journal, "MESSAGE", &message);
@@ -63,11 +75,13 @@ static int add_entry(sd_journal *journal, UnitJournal *to, size_t *size) {
                 r = read_field(journal, "UNIT", &about); /* set in what PID 1 says on a unit */
         if (r < 0 || !message)
                 return r;
-        n = asprintf(&text, "%s: %s\n%s", program ? program : "-", message, to->text);
+        if (spec->times)
+                read_time(journal, time);
+        n = asprintf(&text, "%s%s: %s\n%s", time, program ? program : "-", message, to->text);
         if (n < 0)
                 return -ENOMEM;
         *size = (size_t) n;
-        if (*size > UNIT_JOURNAL_SIZE_MAX)
+        if (*size > spec->size)
                 return 0;
         free(to->text);
         to->text = TAKE_PTR(text);
@@ -91,6 +105,17 @@ static int previous_entry(sd_journal *journal, uint64_t since) {
 }
 
 int unit_journal_read(const char *unit, uint64_t since, UnitJournal *ret, Error *error) {
+        const UnitJournalSpec spec = {
+                .unit = unit,
+                .since = since,
+                .lines = UNIT_JOURNAL_LINES_MAX,
+                .size = UNIT_JOURNAL_SIZE_MAX,
+        };
+
+        return unit_journal_read_spec(&spec, ret, error);
+}
+
+int unit_journal_read_spec(const UnitJournalSpec *spec, UnitJournal *ret, Error *error) {
         _cleanup_(sd_journal_closep) sd_journal *journal = NULL;
         _cleanup_(unit_journal_deinit) UnitJournal lines = {};
         size_t size = 0;
@@ -101,17 +126,17 @@ int unit_journal_read(const char *unit, uint64_t since, UnitJournal *ret, Error 
                 return error_oom(error);
         r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
         if (r >= 0)
-                r = add_matches(journal, unit);
+                r = add_matches(journal, spec->unit);
         if (r >= 0)
                 r = sd_journal_seek_tail(journal);
-        for (unsigned i = 0; r >= 0 && i < UNIT_JOURNAL_LINES_MAX && size <= UNIT_JOURNAL_SIZE_MAX; i++) {
-                r = previous_entry(journal, since);
+        for (unsigned i = 0; r >= 0 && i < spec->lines && size <= spec->size; i++) {
+                r = previous_entry(journal, spec->since);
                 if (r <= 0)
                         break;
-                r = add_entry(journal, &lines, &size);
+                r = add_entry(journal, spec, &lines, &size);
         }
         if (r < 0)
-                return error_set_errno(error, r, "cannot read the journal of %s", unit);
+                return error_set_errno(error, r, "cannot read the journal of %s", spec->unit);
         *ret = lines;
         lines = (UnitJournal){};
         return 0;

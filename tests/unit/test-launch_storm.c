@@ -44,7 +44,8 @@ static void test_limit(_unused_ void **state) {
         assert_true(launch_storm_holds(1, 1));
         assert_false(launch_storm_holds(2, 3));
         assert_true(launch_storm_holds(3, 3));
-        assert_false(launch_storm_holds(1000, 0));
+        assert_true(launch_storm_holds(0, 0));
+        assert_false(launch_storm_holds(1000, UINT64_MAX));
 }
 
 int main(void) {

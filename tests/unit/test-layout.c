@@ -25,6 +25,9 @@ static void test_keys(_unused_ void **state) {
         assert_string_equal(key, "apps/api/groups/prod/rollouts/r-1/healthy/AROA:i-0a.json");
         assert_int_equal(layout_instance("api", "prod", "AROA:i-0a", key, NULL), 0);
         assert_string_equal(key, "apps/api/groups/prod/instances/AROA:i-0a.json");
+        assert_int_equal(layout_failure("api", "prod", SIXTY_FOUR, "AROA:i-0a", key, NULL), 0);
+        assert_string_equal(key, "apps/api/groups/prod/failures/" SIXTY_FOUR "/AROA:i-0a.json");
+        assert_int_equal(layout_failure("api", "prod", "../..", "AROA:i-0a", key, NULL), -EINVAL);
 }
 
 static void test_prefixes(_unused_ void **state) {
@@ -42,6 +45,10 @@ static void test_prefixes(_unused_ void **state) {
         assert_string_equal(key, "apps/api/groups/prod/rollouts/r-1/failed/");
         assert_int_equal(layout_instances("api", "prod", key, NULL), 0);
         assert_string_equal(key, "apps/api/groups/prod/instances/");
+        assert_int_equal(layout_failures("api", "prod", key, NULL), 0);
+        assert_string_equal(key, "apps/api/groups/prod/failures/");
+        assert_int_equal(layout_failures_of_release("api", "prod", SIXTY_FOUR, key, NULL), 0);
+        assert_string_equal(key, "apps/api/groups/prod/failures/" SIXTY_FOUR "/");
 }
 
 /* The longest names there are must still fit whole. */

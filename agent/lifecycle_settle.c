@@ -1,0 +1,88 @@
+#include "agent/lifecycle_settle.h"
+
+static LifecyclePlace launching(InstanceState in_group) {
+        switch (in_group) {
+        case INSTANCE_UNKNOWN:
+        case INSTANCE_PENDING:
+        case INSTANCE_WARMED_PENDING:
+                return LIFECYCLE_PLACE_EARLY;
+        case INSTANCE_PENDING_WAIT:
+        case INSTANCE_WARMED_PENDING_WAIT:
+                return LIFECYCLE_PLACE_WAIT;
+        case INSTANCE_PENDING_PROCEED:
+        case INSTANCE_IN_SERVICE:
+        case INSTANCE_WARMED_PENDING_PROCEED:
+        case INSTANCE_WARMED_STOPPED:
+        case INSTANCE_WARMED_RUNNING:
+        case INSTANCE_WARMED_HIBERNATED:
+                return LIFECYCLE_PLACE_PAST;
+        case INSTANCE_TERMINATING:
+        case INSTANCE_TERMINATING_WAIT:
+        case INSTANCE_TERMINATING_PROCEED:
+        case INSTANCE_TERMINATING_RETAINED:
+        case INSTANCE_TERMINATED:
+        case INSTANCE_WARMED_TERMINATING:
+        case INSTANCE_WARMED_TERMINATING_WAIT:
+        case INSTANCE_WARMED_TERMINATING_PROCEED:
+        case INSTANCE_WARMED_TERMINATING_RETAINED:
+        case INSTANCE_WARMED_TERMINATED:
+                return LIFECYCLE_PLACE_GONE;
+        default:
+                return LIFECYCLE_PLACE_ELSEWHERE;
+        }
+}
+
+/* An instance that goes back into a warm pool waits for the termination hooks in Warmed:Pending:Wait. */
+static LifecyclePlace terminating(InstanceState in_group) {
+        switch (in_group) {
+        case INSTANCE_UNKNOWN:
+        case INSTANCE_IN_SERVICE:
+        case INSTANCE_TERMINATING:
+        case INSTANCE_WARMED_PENDING:
+        case INSTANCE_WARMED_TERMINATING:
+                return LIFECYCLE_PLACE_EARLY;
+        case INSTANCE_TERMINATING_WAIT:
+        case INSTANCE_WARMED_PENDING_WAIT:
+        case INSTANCE_WARMED_TERMINATING_WAIT:
+                return LIFECYCLE_PLACE_WAIT;
+        case INSTANCE_TERMINATING_PROCEED:
+        case INSTANCE_TERMINATING_RETAINED:
+        case INSTANCE_TERMINATED:
+        case INSTANCE_WARMED_PENDING_PROCEED:
+        case INSTANCE_WARMED_PENDING_RETAINED:
+        case INSTANCE_WARMED_STOPPED:
+        case INSTANCE_WARMED_RUNNING:
+        case INSTANCE_WARMED_HIBERNATED:
+        case INSTANCE_WARMED_TERMINATING_PROCEED:
+        case INSTANCE_WARMED_TERMINATING_RETAINED:
+        case INSTANCE_WARMED_TERMINATED:
+                return LIFECYCLE_PLACE_PAST;
+        default:
+                return LIFECYCLE_PLACE_ELSEWHERE;
+        }
+}
+
+LifecyclePlace lifecycle_place(LifecycleTransition transition, InstanceState in_group) {
+        return transition == LIFECYCLE_LAUNCHING ? launching(in_group) : terminating(in_group);
+}
+
+LifecycleSettled lifecycle_settle(LifecycleTransition transition, AutoScalingVerdict verdict,
+                                  InstanceState in_group, unsigned refusals) {
+        bool both_end_alike = transition == LIFECYCLE_TERMINATING;
+        bool goes_on = verdict == AUTOSCALING_CONTINUE || both_end_alike;
+
+        switch (lifecycle_place(transition, in_group)) {
+        case LIFECYCLE_PLACE_EARLY:
+                return LIFECYCLE_AGAIN;
+        case LIFECYCLE_PLACE_WAIT:
+                if (refusals < LIFECYCLE_REFUSALS_MAX)
+                        return LIFECYCLE_AGAIN;
+                return goes_on ? LIFECYCLE_HEARD : LIFECYCLE_TOO_LATE;
+        case LIFECYCLE_PLACE_PAST:
+                return goes_on ? LIFECYCLE_HEARD : LIFECYCLE_TOO_LATE;
+        case LIFECYCLE_PLACE_GONE:
+                return verdict == AUTOSCALING_ABANDON ? LIFECYCLE_HEARD : LIFECYCLE_TOO_LATE;
+        default:
+                return LIFECYCLE_TOO_LATE;
+        }
+}

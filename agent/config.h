@@ -60,6 +60,8 @@ typedef struct Config {
         char *sns_endpoint_url;
         char *ca_bundle;
         int s3_addressing; /* S3Addressing */
+        int use_fips;      /* EndpointChoice, */
+        int use_dualstack; /* as well */
 
         char *launch_hook;  /* a name, "auto" or "none" (lifecycle_hooks.h) */
         char *launch_group; /* the Auto Scaling group's name; NULL: from the instance's tags */

@@ -4,16 +4,20 @@
 int config_aws_context(const Config *config, sd_event *event, AwsContext **ret, Error *error) {
         const AwsOptions options = {
                 .region = config->region,
-                .endpoint_url = config->endpoint_url,
-                .service_urls = {
-                        [AWS_S3] = config->s3_endpoint_url,
-                        [AWS_AUTO_SCALING] = config->autoscaling_endpoint_url,
-                        [AWS_STS] = config->sts_endpoint_url,
-                        [AWS_SQS] = config->sqs_endpoint_url,
-                        [AWS_ELB] = config->elb_endpoint_url,
-                        [AWS_SNS] = config->sns_endpoint_url,
+                .endpoints = {
+                        .url = config->endpoint_url,
+                        .service_urls = {
+                                [AWS_S3] = config->s3_endpoint_url,
+                                [AWS_AUTO_SCALING] = config->autoscaling_endpoint_url,
+                                [AWS_STS] = config->sts_endpoint_url,
+                                [AWS_SQS] = config->sqs_endpoint_url,
+                                [AWS_ELB] = config->elb_endpoint_url,
+                                [AWS_SNS] = config->sns_endpoint_url,
+                        },
+                        .s3_addressing = (S3Addressing) config->s3_addressing,
+                        .fips = (EndpointChoice) config->use_fips,
+                        .dualstack = (EndpointChoice) config->use_dualstack,
                 },
-                .s3_addressing = (S3Addressing) config->s3_addressing,
                 .ca_bundle = config->ca_bundle,
         };
 

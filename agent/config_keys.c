@@ -8,6 +8,8 @@
 static const char *const failure_choices[] = { "abandon", "continue", "wait", NULL };
 static const char *const addressing_choices[] = { "auto", "path", "virtual", NULL };
 
+static const char *const endpoint_choices[] = { "auto", "yes", "no", NULL };
+
 static const char *const unlimited_word[] = { "unlimited", NULL };
 static const char *const auto_word[] = { "auto", NULL };
 
@@ -22,6 +24,9 @@ static const char *const auto_word[] = { "auto", NULL };
         { "agent", #name, text, expected, help, type, offsetof(Config, name), word }
 #define AWS(name, type, text, expected, help)                                                                \
         { "aws", #name, text, expected, help, type, offsetof(Config, name), NULL }
+
+#define AWS_CHOICE(name, choices, expected, help)                                                            \
+        { "aws", #name, "auto", expected, help, CONFIG_CHOICE, offsetof(Config, name), choices }
 
 static const ConfigKey keys[] = {
         AGENT(depot, CONFIG_STRING, NULL, "s3://BUCKET[/PREFIX] or file:///FOLDER",
@@ -66,9 +71,14 @@ static const ConfigKey keys[] = {
         AWS(elb_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of Elastic Load Balancing"),
         AWS(sns_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of SNS"),
         AWS(ca_bundle, CONFIG_FILE, NULL, A_PATH, "certificates to trust in place of the system's"),
-        { "aws", "s3_addressing", "auto", "auto, path or virtual",
-          "auto: the bucket in the host name, but path style with an endpoint of your own", CONFIG_CHOICE,
-          offsetof(Config, s3_addressing), addressing_choices },
+        AWS_CHOICE(s3_addressing, addressing_choices, "auto, path or virtual",
+                   "auto: the bucket in the host name, but path style with an endpoint of your own"),
+        AWS_CHOICE(use_fips, endpoint_choices, "auto, yes or no",
+                   "endpoints with FIPS 140; auto: as AWS_USE_FIPS_ENDPOINT or the profile says"),
+        AWS_CHOICE(
+                use_dualstack, endpoint_choices, "auto, yes or no",
+                "endpoints with IPv6; auto: as AWS_USE_DUALSTACK_ENDPOINT or the profile says, and where only IPv6 "
+                "leads out"),
         { "launch", "hook", "auto", "auto, none or the name of a launch lifecycle hook",
           "the hook that holds a new instance until its required apps are healthy; auto: those named muster or muster-…",
           CONFIG_STRING, offsetof(Config, launch_hook), NULL },

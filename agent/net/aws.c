@@ -5,6 +5,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/aws.h"
 #include "agent/net/aws_profile.h"
+#include "agent/net/ip_route.h"
 
 typedef struct BucketRegion {
         char *bucket;
@@ -26,17 +27,21 @@ struct AwsContext {
         int64_t skew;
 };
 
-static int choose_region(AwsContext *aws, const char *configured, char *const *environment, Error *error) {
-        _cleanup_(aws_profiles_freep) AwsProfiles *profiles = NULL;
+/* What a profile has to say where nobody else does; NULL: nothing. */
+static const char *of_profile(const AwsProfiles *profiles, char *const *environment, const char *key) {
+        return profiles ? aws_profiles_get(profiles, aws_profile_name(environment), key) : NULL;
+}
+
+static int choose_region(AwsContext *aws, const char *configured, char *const *environment,
+                         const AwsProfiles *profiles, Error *error) {
         const char *region = configured;
 
         if (!region)
                 region = strv_getenv(environment, "AWS_REGION");
         if (!region)
                 region = strv_getenv(environment, "AWS_DEFAULT_REGION");
-        /* What is wrong with the files is said when credentials are looked for in them. */
-        if (!region && aws_profiles_load(environment, &profiles, NULL) >= 0)
-                region = aws_profiles_get(profiles, aws_profile_name(environment), "region");
+        if (!region)
+                region = of_profile(profiles, environment, "region");
         if (region && !aws_region_is_valid(region))
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "bad region '%.64s', expected one such as eu-central-1", region);
@@ -55,12 +60,15 @@ static int choose_attempts(AwsContext *aws, unsigned configured, char *const *en
         return 0;
 }
 
-static int make_parts(AwsContext *aws, const AwsOptions *options, char *const *environment, Error *error) {
+static int make_parts(AwsContext *aws, const AwsOptions *options, char *const *environment,
+                      const AwsProfiles *profiles, Error *error) {
         HttpOptions http = { .ca_bundle = options->ca_bundle };
         int r;
 
         if (!http.ca_bundle)
                 http.ca_bundle = strv_getenv(environment, "AWS_CA_BUNDLE");
+        if (!http.ca_bundle)
+                http.ca_bundle = of_profile(profiles, environment, "ca_bundle");
         r = http_client_new(aws->event, &http, &aws->http, error);
         if (r < 0)
                 return r;
@@ -79,7 +87,9 @@ static int make_parts(AwsContext *aws, const AwsOptions *options, char *const *e
 
 int aws_context_new(sd_event *event, const AwsOptions *options, AwsContext **ret, Error *error) {
         _cleanup_(aws_context_freep) AwsContext *aws = NULL;
+        _cleanup_(aws_profiles_freep) AwsProfiles *profiles = NULL;
         char *const *environment = options->environment ? options->environment : environ;
+        EndpointOptions endpoints = options->endpoints;
         int r;
 
         aws = malloc(sizeof(*aws));
@@ -90,17 +100,20 @@ int aws_context_new(sd_event *event, const AwsOptions *options, AwsContext **ret
                 .clock = options->clock ? options->clock : &clock_system,
                 .quota = { RETRY_QUOTA_MAX },
         };
-        r = choose_region(aws, options->region, environment, error);
+        /* What is wrong with the files is said when credentials are looked for in them. */
+        if (aws_profiles_load(environment, &profiles, NULL) < 0)
+                profiles = NULL;
+        r = choose_region(aws, options->region, environment, profiles, error);
         if (r < 0)
                 return r;
         r = choose_attempts(aws, options->attempts_max, environment, error);
         if (r < 0)
                 return r;
-        r = endpoint_rules_init(&aws->endpoints, options->service_urls, options->endpoint_url,
-                                options->s3_addressing, environment, error);
+        endpoints.needs_dualstack = ip_is_ipv6_only;
+        r = endpoint_rules_init(&aws->endpoints, &endpoints, environment, profiles, error);
         if (r < 0)
                 return r;
-        r = make_parts(aws, options, environment, error);
+        r = make_parts(aws, options, environment, profiles, error);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(aws);

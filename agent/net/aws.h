@@ -24,10 +24,8 @@ typedef struct AwsOptions {
         const Clock *clock;       /* NULL: clock_system */
         char *const *environment; /* NULL: the process's */
         const char *region;
-        const char *endpoint_url;                    /* for every service that has none of its own below */
-        const char *service_urls[AWS_SERVICE_COUNT]; /* by AwsService */
-        S3Addressing s3_addressing;
-        const char *ca_bundle; /* NULL: AWS_CA_BUNDLE, else the system's */
+        EndpointOptions endpoints;
+        const char *ca_bundle; /* NULL: AWS_CA_BUNDLE, the profile's ca_bundle, else the system's */
         unsigned attempts_max; /* of one call; 0: AWS_MAX_ATTEMPTS, else AWS_ATTEMPTS */
 } AwsOptions;
 

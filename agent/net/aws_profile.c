@@ -7,6 +7,9 @@
 #include "agent/base/strv.h"
 #include "agent/net/aws_profile.h"
 
+/* Stands before the name of a section of services, where a profile has its name alone: no line holds it. */
+#define SERVICES "services\n"
+
 typedef struct Entry {
         char *profile;
         char *key; /* lower-case; NULL: the section itself */
@@ -62,12 +65,23 @@ const char *aws_profiles_get(const AwsProfiles *profiles, const char *profile, c
         return entry && entry->value[0] ? entry->value : NULL;
 }
 
+const char *aws_profiles_get_of_services(const AwsProfiles *profiles, const char *name, const char *key) {
+        _cleanup_free_ char *section = NULL;
+
+        if (asprintf(&section, SERVICES "%s", name) < 0) {
+                section = NULL;
+                return NULL;
+        }
+        return aws_profiles_get(profiles, section, key);
+}
+
 typedef struct Parser {
         AwsProfiles *profiles;
         AwsProfileFile file;
         const char *path;
         unsigned line;
         char *profile; /* of the section; NULL: one that is passed over */
+        char *parent;  /* the setting that indented lines belong to; NULL: they are passed over */
         bool in_section;
         bool forgot; /* what the config file had for this profile's keys */
         Error *error;
@@ -105,20 +119,37 @@ static char *trim(char *text) {
         return text + strspn(text, " \t");
 }
 
-/* The name in the brackets; NULL for a section that is no profile. */
-static char *profile_of_section(AwsProfileFile file, char *name) {
-        name = trim(name);
-        if (file == AWS_PROFILE_CREDENTIALS || strcmp(name, "default") == 0)
-                return name;
-        if (!string_starts_with(name, "profile") || !isspace((unsigned char) name[7]))
+/* What follows KIND in "profile NAME"; NULL: it is another kind of section. */
+static char *name_of_section(char *name, const char *kind) {
+        size_t n = strlen(kind);
+
+        if (!string_starts_with(name, kind) || !isspace((unsigned char) name[n]))
                 return NULL;
-        name = trim(name + 7);
+        name = trim(name + n);
         if ((name[0] == '"' || name[0] == '\'') && strlen(name) > 1 &&
             string_ends_with(name, (char[]){ name[0], '\0' })) {
                 name[strlen(name) - 1] = '\0';
                 name++;
         }
         return name;
+}
+
+/* PARSER's profile becomes the name in the brackets, NULL for a section that is of no interest. */
+static int set_section(Parser *parser, char *name) {
+        char *services;
+
+        name = trim(name);
+        if (parser->file == AWS_PROFILE_CREDENTIALS || strcmp(name, "default") == 0)
+                return string_set(&parser->profile, name);
+        services = name_of_section(name, "services");
+        if (!services)
+                return string_set(&parser->profile, name_of_section(name, "profile"));
+        free(parser->profile);
+        if (asprintf(&parser->profile, SERVICES "%s", services) < 0) {
+                parser->profile = NULL;
+                return -ENOMEM;
+        }
+        return 0;
 }
 
 static int begin_section(Parser *parser, char *line) {
@@ -129,7 +160,7 @@ static int begin_section(Parser *parser, char *line) {
         *end = '\0';
         parser->in_section = true;
         parser->forgot = false;
-        if (string_set(&parser->profile, profile_of_section(parser->file, line + 1)) < 0)
+        if (set_section(parser, line + 1) < 0 || string_set(&parser->parent, NULL) < 0)
                 return error_oom(parser->error);
         return parser->profile ? add(parser, NULL, "") : 0;
 }
@@ -156,26 +187,55 @@ static void forget_keys(Parser *parser) {
         }
 }
 
-static int take_setting(Parser *parser, char *line) {
+/* Cuts LINE at its separator; NULL: it has none. */
+static char *split_setting(char *line, char **ret_value) {
         char *separator = line + strcspn(line, "=:"), *key;
 
-        if (!*separator || !parser->in_section)
-                return refuse(parser, -EINVAL, "[SECTION] or KEY = VALUE");
+        if (!*separator)
+                return NULL;
         *separator = '\0';
+        *ret_value = trim(separator + 1);
         key = trim(line);
         for (char *c = key; *c; c++)
                 *c = (char) tolower((unsigned char) *c);
+        return key;
+}
+
+static int take_setting(Parser *parser, char *line) {
+        char *value, *key = split_setting(line, &value);
+
+        if (!key || !parser->in_section)
+                return refuse(parser, -EINVAL, "[SECTION] or KEY = VALUE");
         if (!parser->profile)
                 return 0;
         if (parser->file == AWS_PROFILE_CREDENTIALS && !parser->forgot && is_key(key))
                 forget_keys(parser);
-        return add(parser, key, trim(separator + 1));
+        if (string_set(&parser->parent, *value ? NULL : key) < 0)
+                return error_oom(parser->error);
+        return add(parser, key, value);
 }
 
-/* A line that is indented belongs to the setting before it, such as those of "s3 =", none of which is of interest here. */
+/* A line that is indented belongs to the setting before it, such as those of "s3 =". */
+static int take_indented(Parser *parser, char *line) {
+        char *value, *key = split_setting(line, &value);
+        _cleanup_free_ char *whole = NULL;
+
+        if (!key || !parser->profile || !parser->parent)
+                return 0;
+        if (asprintf(&whole, "%s.%s", parser->parent, key) < 0) {
+                whole = NULL;
+                return error_oom(parser->error);
+        }
+        return add(parser, whole, value);
+}
+
 static int take_line(Parser *parser, char *line) {
         parser->line++;
-        if (line[0] == '#' || line[0] == ';' || isspace((unsigned char) line[0]) || !*trim(line))
+        if (line[0] == '#' || line[0] == ';')
+                return 0;
+        if (isspace((unsigned char) line[0]))
+                return *trim(line) ? take_indented(parser, line) : 0;
+        if (!*trim(line))
                 return 0;
         return line[0] == '[' ? begin_section(parser, line) : take_setting(parser, line);
 }
@@ -193,6 +253,7 @@ int aws_profiles_add(AwsProfiles *profiles, AwsProfileFile file, const char *pat
                 r = take_line(&parser, line);
         OPENSSL_cleanse(copy, strlen(text));
         free(parser.profile);
+        free(parser.parent);
         return r;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 /* The files that the AWS command line shares with the SDKs ("Shared config and credentials files", AWS SDKs and Tools
- * Reference Guide): ~/.aws/config with sections [default] and [profile NAME], ~/.aws/credentials with sections [NAME]. What
+ * Reference Guide): ~/.aws/config with sections [default], [profile NAME] and [services NAME], ~/.aws/credentials with sections [NAME]. What
  * the credentials file says wins; keys are never mixed from both. */
 
 #include <stdbool.h>
@@ -39,5 +39,8 @@ const char *aws_profile_name(char *const *environment);
 
 bool aws_profiles_has(const AwsProfiles *profiles, const char *profile);
 
-/* NULL: not set, or empty. */
+/* NULL: not set, or empty. What is indented below "s3 =" is "s3.KEY". */
 const char *aws_profiles_get(const AwsProfiles *profiles, const char *profile, const char *key);
+
+/* The same, of the config file's [services NAME]. */
+const char *aws_profiles_get_of_services(const AwsProfiles *profiles, const char *name, const char *key);

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +11,7 @@
 #define REGION_MAX 63
 #define BUCKET_MIN 3
 #define BUCKET_MAX 63
+#define ORIGIN_MAX 64
 
 typedef struct ServiceRow {
         const char *title;
@@ -91,49 +93,89 @@ static int set_url(char **url, const char *value, const char *origin, Error *err
         return string_set(url, value) < 0 ? error_oom(error) : 0;
 }
 
-/* The variables AWS_ENDPOINT_URL_<ID> and AWS_ENDPOINT_URL. */
-static int set_url_from_environment(EndpointRules *rules, AwsService service, char *const *environment,
-                                    Error *error) {
-        char name[64];
-        const char *value;
+/* What a setting is called, and what it says: of the environment, else of the profile. */
+typedef struct Settings {
+        char *const *environment;
+        const AwsProfiles *profiles; /* or NULL */
+        const char *profile;
+} Settings;
 
-        snprintf(name, sizeof(name), "AWS_ENDPOINT_URL_%s", services[service].id);
-        value = strv_getenv(environment, name);
-        if (value)
-                return set_url(&rules->urls[service], value, name, error);
-        value = strv_getenv(environment, "AWS_ENDPOINT_URL");
-        return value ? set_url(&rules->urls[service], value, "AWS_ENDPOINT_URL", error) : 0;
-}
+static bool is_true(const Settings *settings, const char *variable, const char *key) {
+        const char *value = strv_getenv(settings->environment, variable);
 
-static bool is_true(char *const *environment, const char *name) {
-        const char *value = strv_getenv(environment, name);
-
+        if (!value && settings->profiles)
+                value = aws_profiles_get(settings->profiles, settings->profile, key);
         return value && strcasecmp(value, "true") == 0;
 }
 
-int endpoint_rules_init(EndpointRules *rules, const char *const service_urls[static AWS_SERVICE_COUNT],
-                        const char *url, S3Addressing addressing, char *const *environment, Error *error) {
-        bool ignore_environment = is_true(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+/* The variables AWS_ENDPOINT_URL_<ID> and AWS_ENDPOINT_URL. */
+static const char *url_of_environment(const Settings *settings, const char *id,
+                                      char origin[static ORIGIN_MAX]) {
+        const char *value;
+
+        snprintf(origin, ORIGIN_MAX, "AWS_ENDPOINT_URL_%s", id);
+        value = strv_getenv(settings->environment, origin);
+        if (value)
+                return value;
+        snprintf(origin, ORIGIN_MAX, "AWS_ENDPOINT_URL");
+        return strv_getenv(settings->environment, origin);
+}
+
+/* "services = NAME" in the profile, and "s3 =" with "endpoint_url = …" indented below it in [services NAME]. */
+static const char *url_of_profile(const Settings *settings, const char *id, char origin[static ORIGIN_MAX]) {
+        const char *section, *value = NULL;
+
+        if (!settings->profiles)
+                return NULL;
+        section = aws_profiles_get(settings->profiles, settings->profile, "services");
+        snprintf(origin, ORIGIN_MAX, "%s.endpoint_url", id);
+        for (char *c = origin; *c; c++)
+                *c = (char) tolower((unsigned char) *c);
+        if (section)
+                value = aws_profiles_get_of_services(settings->profiles, section, origin);
+        if (value)
+                return value;
+        snprintf(origin, ORIGIN_MAX, "the profile's endpoint_url");
+        return aws_profiles_get(settings->profiles, settings->profile, "endpoint_url");
+}
+
+static int choose_url(EndpointRules *rules, AwsService service, const EndpointOptions *options,
+                      const Settings *settings, Error *error) {
+        bool ignore =
+                is_true(settings, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
+        const char *id = services[service].id;
+        const char *url = options->service_urls[service] ? options->service_urls[service] : options->url;
+        char origin[ORIGIN_MAX] = "";
+
+        if (!url && !ignore)
+                url = url_of_environment(settings, id, origin);
+        if (!url && !ignore)
+                url = url_of_profile(settings, id, origin);
+        return url ? set_url(&rules->urls[service], url, origin[0] ? origin : NULL, error) : 0;
+}
+
+static bool choose(EndpointChoice choice, bool otherwise) {
+        return choice == ENDPOINT_AUTO ? otherwise : choice == ENDPOINT_YES;
+}
+
+int endpoint_rules_init(EndpointRules *rules, const EndpointOptions *options, char *const *environment,
+                        const AwsProfiles *profiles, Error *error) {
+        const Settings settings = { environment, profiles, aws_profile_name(environment) };
+        bool dualstack = is_true(&settings, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint");
+        bool fips = is_true(&settings, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint");
+        int r = 0;
 
         *rules = (EndpointRules){
-                .use_dualstack = is_true(environment, "AWS_USE_DUALSTACK_ENDPOINT"),
-                .use_fips = is_true(environment, "AWS_USE_FIPS_ENDPOINT"),
-                .s3_addressing = addressing,
+                .use_dualstack = choose(options->dualstack, dualstack),
+                .needs_dualstack = options->dualstack == ENDPOINT_AUTO ? options->needs_dualstack : NULL,
+                .use_fips = choose(options->fips, fips),
+                .s3_addressing = options->s3_addressing,
         };
-        for (AwsService i = 0; i < AWS_SERVICE_COUNT; i++) {
-                const char *configured = service_urls[i] ? service_urls[i] : url;
-                int r = 0;
-
-                if (configured)
-                        r = set_url(&rules->urls[i], configured, NULL, error);
-                else if (!ignore_environment)
-                        r = set_url_from_environment(rules, i, environment, error);
-                if (r < 0) {
-                        endpoint_rules_deinit(rules);
-                        return r;
-                }
-        }
-        return 0;
+        for (AwsService i = 0; i < AWS_SERVICE_COUNT && r >= 0; i++)
+                r = choose_url(rules, i, options, &settings, error);
+        if (r < 0)
+                endpoint_rules_deinit(rules);
+        return r;
 }
 
 void endpoint_rules_deinit(EndpointRules *rules) {
@@ -142,22 +184,36 @@ void endpoint_rules_deinit(EndpointRules *rules) {
         *rules = (EndpointRules){};
 }
 
+/* What goes between the service's name and the region. In AWS GovCloud the ordinary names but S3's keep FIPS already, and
+ * there are no others; in China S3 has none. */
+static int choose_fips(const EndpointRules *rules, AwsService service, const char *region, bool dualstack,
+                       const char **ret, Error *error) {
+        bool is_ordinary = service != AWS_S3 && !dualstack && string_starts_with(region, "us-gov-");
+
+        if (rules->use_fips && service == AWS_S3 && string_starts_with(region, "cn-"))
+                return error_set_fault(error, -EINVAL, FAULT_INPUT, "S3 has no FIPS endpoint in %s", region);
+        *ret = rules->use_fips && !is_ordinary ? "-fips" : "";
+        return 0;
+}
+
 /* "s3", "s3-fips", "s3.dualstack", "s3-fips.dualstack", "sts-fips", … and the suffix that belongs to it. */
 static int add_aws_host(const EndpointRules *rules, AwsService service, const char *region, Buffer *host,
                         Error *error) {
+        bool dualstack = rules->use_dualstack || (rules->needs_dualstack && rules->needs_dualstack());
         const ServiceRow *row = &services[service];
-        const char *fips = rules->use_fips ? "-fips" : "", *suffix, *dualstack = "";
+        const char *fips = "", *suffix;
         size_t i = 0;
         int r;
 
         while (!string_starts_with(region, partitions[i].region_prefix))
                 i++;
-        suffix = partitions[i].suffix;
-        if (rules->use_dualstack && row->dualstack_by_label)
-                dualstack = ".dualstack";
-        else if (rules->use_dualstack)
-                suffix = partitions[i].dualstack_suffix;
-        r = buffer_printf(host, "%s%s%s.%s.%s", row->host, fips, dualstack, region, suffix);
+        r = choose_fips(rules, service, region, dualstack, &fips, error);
+        if (r < 0)
+                return r;
+        suffix =
+                dualstack && !row->dualstack_by_label ? partitions[i].dualstack_suffix : partitions[i].suffix;
+        r = buffer_printf(host, "%s%s%s.%s.%s", row->host, fips,
+                          dualstack && row->dualstack_by_label ? ".dualstack" : "", region, suffix);
         return r < 0 ? error_oom(error) : 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "agent/base/error.h"
+#include "agent/net/aws_profile.h"
 
 typedef enum AwsService {
         AWS_S3,
@@ -30,23 +31,43 @@ const char *aws_service_signing_name(AwsService service);
 /* "S3", "Auto Scaling", "STS", "SQS", "SNS", "Elastic Load Balancing": as people say it. */
 const char *aws_service_title(AwsService service);
 
+/* AUTO: what the environment and the profile say. */
+typedef enum EndpointChoice {
+        ENDPOINT_AUTO,
+        ENDPOINT_YES,
+        ENDPOINT_NO,
+} EndpointChoice;
+
 typedef struct EndpointRules {
         char *urls[AWS_SERVICE_COUNT]; /* endpoints of one's own; NULL: AWS's */
         bool use_dualstack;
+        bool (*needs_dualstack)(void); /* asked each time where nobody said yes or no; NULL: no */
         bool use_fips;
         S3Addressing s3_addressing;
 } EndpointRules;
 
+/* Where nothing is given, the environment and the profile count. */
+typedef struct EndpointOptions {
+        const char *url;                             /* for every service that has none of its own below */
+        const char *service_urls[AWS_SERVICE_COUNT]; /* by AwsService */
+        S3Addressing s3_addressing;
+        EndpointChoice fips;
+        EndpointChoice dualstack;
+        bool (*needs_dualstack)(void); /* such as ip_is_ipv6_only(); NULL: no */
+} EndpointOptions;
+
 void endpoint_rules_deinit(EndpointRules *rules);
 
-/* What wins, first one first: SERVICE_URLS (by AwsService, NULL: none), URL, AWS_ENDPOINT_URL_<SERVICE>,
- * AWS_ENDPOINT_URL; the last two not with AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true. AWS_USE_DUALSTACK_ENDPOINT and
- * AWS_USE_FIPS_ENDPOINT. -EINVAL names the variable whose value is bad. */
-int endpoint_rules_init(EndpointRules *rules, const char *const service_urls[static AWS_SERVICE_COUNT],
-                        const char *url, S3Addressing addressing, char *const *environment, Error *error);
+/* What wins, first one first: the options' service_urls, their url, AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, the
+ * profile's section of services, the profile's endpoint_url; of these all but the first two not with
+ * AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true. AWS_USE_DUALSTACK_ENDPOINT and AWS_USE_FIPS_ENDPOINT, or the profile's
+ * use_dualstack_endpoint and use_fips_endpoint. PROFILES may be NULL. -EINVAL names the variable or the key whose value is
+ * bad. */
+int endpoint_rules_init(EndpointRules *rules, const EndpointOptions *options, char *const *environment,
+                        const AwsProfiles *profiles, Error *error);
 
 /* scheme://host[:port]/path, new memory. BUCKET is NULL but for S3. PATH begins with "/" and is encoded; the bucket, and
- * the path of an endpoint of one's own, come before it where they belong there. */
+ * the path of an endpoint of one's own, come before it where they belong there. -EINVAL where there is no such endpoint. */
 int endpoint_url(const EndpointRules *rules, AwsService service, const char *region, const char *bucket,
                  const char *path, char **ret, Error *error);
 

@@ -1,5 +1,7 @@
-#include "agent/net/http_easy.h"
+#include <stdlib.h>
+
 #include "agent/base/strv.h"
+#include "agent/net/http_easy.h"
 
 #define RECEIVE_BUFFER_SIZE (64L * 1024L)
 #define KEEPALIVE_IDLE 30L /* seconds */
@@ -45,6 +47,17 @@ void http_easy_set_trust(CURL *easy, HttpTrust trust, const char *ca_bundle) {
         SET(CURLOPT_CAINFO, trust == HTTP_TRUST_BUNDLE ? ca_bundle : NULL);
 }
 
+/* curl reads https_proxy, HTTPS_PROXY, all_proxy, no_proxy and NO_PROXY, but of http_proxy the lower-case one alone, since
+ * for a CGI program the other one would be a header of the request. None is here, and other programs take it. */
+static void set_proxy(CURL *easy, const HttpRequest *request) {
+        const char *proxy = getenv("HTTP_PROXY");
+
+        if (request->no_proxy)
+                SET(CURLOPT_NOPROXY, "*");
+        else if (string_starts_with(request->url, "http://") && !getenv("http_proxy") && proxy)
+                SET(CURLOPT_PROXY, proxy);
+}
+
 /* What is the same for every request. */
 static void set_constants(CURL *easy, const HttpEasyOptions *options) {
         SET(CURLOPT_NOSIGNAL, 1L);
@@ -80,8 +93,7 @@ static void set_request(CURL *easy, const HttpEasyOptions *options) {
                 SET(CURLOPT_FRESH_CONNECT, 1L);
                 SET(CURLOPT_FORBID_REUSE, 1L);
         }
-        if (request->no_proxy)
-                SET(CURLOPT_NOPROXY, "*");
+        set_proxy(easy, request);
         if (upload) {
                 SET(CURLOPT_UPLOAD, 1L);
                 SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t) request->body.size);

@@ -7,10 +7,13 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/net/imds.h"
+#include "agent/net/ip_route.h"
 #include "agent/net/url.h"
 
-#define ENDPOINT_IPV4 "http://169.254.169.254"
-#define ENDPOINT_IPV6 "http://[fd00:ec2::254]"
+#define ADDRESS_IPV4 "169.254.169.254"
+#define ADDRESS_IPV6 "fd00:ec2::254"
+#define ENDPOINT_IPV4 "http://" ADDRESS_IPV4
+#define ENDPOINT_IPV6 "http://[" ADDRESS_IPV6 "]"
 #define TOKEN_MAX 4096U
 #define TOKEN_RENEW_AHEAD (5 * 60 * USEC_PER_SEC)
 #define FIRST_DELAY (100 * USEC_PER_MSEC)
@@ -18,7 +21,8 @@
 struct Imds {
         HttpClient *http;
         const Clock *clock;
-        char *endpoint; /* without "/" at its end */
+        char *endpoint; /* without "/" at its end; NULL: one of the two that EC2 has */
+        bool ipv6;      /* which one */
         bool disabled;
         char *token;         /* NULL: none yet */
         uint64_t token_ends; /* boot time from which on another one is fetched */
@@ -53,8 +57,10 @@ static int choose_endpoint(char *const *environment, char **ret, Error *error) {
                 return error_set_fault(
                         error, -EINVAL, FAULT_INPUT,
                         "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE is '%.32s', expected IPv4 or IPv6", mode);
+        if (!url && !mode)
+                return 0;
         if (!url)
-                url = mode && strcasecmp(mode, "IPv6") == 0 ? ENDPOINT_IPV6 : ENDPOINT_IPV4;
+                url = strcasecmp(mode, "IPv6") == 0 ? ENDPOINT_IPV6 : ENDPOINT_IPV4;
         r = url_parse(url, &parsed, error);
         if (r < 0) {
                 error_prefix(error, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
@@ -96,7 +102,14 @@ Imds *imds_free(Imds *imds) {
 }
 
 const char *imds_endpoint(const Imds *imds) {
-        return imds->endpoint;
+        if (imds->endpoint)
+                return imds->endpoint;
+        return imds->ipv6 ? ENDPOINT_IPV6 : ENDPOINT_IPV4;
+}
+
+/* The network may have come up, or changed, since the last time; IPv4 where both or neither lead there. */
+static void choose_protocol(Imds *imds) {
+        imds->ipv6 = !imds->endpoint && !ip_has_route(ADDRESS_IPV4) && ip_has_route(ADDRESS_IPV6);
 }
 
 ImdsRequest *imds_request_free(ImdsRequest *request) {
@@ -264,7 +277,7 @@ static int send_request(ImdsRequest *request, const char *method, const char *pa
                 .no_proxy = true,
         };
 
-        if (asprintf(&url, "%s/latest/%s", request->imds->endpoint, path) < 0) {
+        if (asprintf(&url, "%s/latest/%s", imds_endpoint(request->imds), path) < 0) {
                 url = NULL;
                 return error_oom(error);
         }
@@ -276,6 +289,7 @@ static int send_request(ImdsRequest *request, const char *method, const char *pa
 static int fetch_token(ImdsRequest *request, Error *error) {
         char header[64];
 
+        choose_protocol(request->imds);
         snprintf(header, sizeof(header), "X-aws-ec2-metadata-token-ttl-seconds: %u", IMDS_TOKEN_TTL_SECONDS);
         return send_request(request, "PUT", "api/token", header, on_token, error);
 }

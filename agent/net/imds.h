@@ -2,8 +2,9 @@
 
 /* EC2 instance metadata, version 2 only: a session token first, then one GET for each item ("Use IMDSv2" in the EC2
  * user guide). The token is kept and renewed ahead of its end; an answer 401 makes for one new token. The address is
- * http://169.254.169.254 unless the environment says otherwise: AWS_EC2_METADATA_SERVICE_ENDPOINT (a URL),
- * AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (IPv4, IPv6), AWS_EC2_METADATA_DISABLED. Never through a proxy. */
+ * http://169.254.169.254, or http://[fd00:ec2::254] where only IPv6 leads there, unless the environment says otherwise:
+ * AWS_EC2_METADATA_SERVICE_ENDPOINT (a URL), AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (IPv4, IPv6),
+ * AWS_EC2_METADATA_DISABLED. Never through a proxy. */
 
 #include "agent/base/clock.h"
 #include "agent/net/http.h"
@@ -24,7 +25,7 @@ int imds_new(HttpClient *http, const Clock *clock, char *const *environment, Imd
 Imds *imds_free(Imds *imds);
 DEFINE_CLEANUP(Imds *, imds_free)
 
-/* Where it asks, for messages. */
+/* Where it asks now, for messages. */
 const char *imds_endpoint(const Imds *imds);
 
 /* RESULT is 0 (there is a value), IMDS_ABSENT (404: this instance has no such item) or a negative errno: those of

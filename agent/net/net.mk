@@ -27,6 +27,7 @@ LIB_SRC += \
         agent/net/http_failure.c \
         agent/net/http_upload.c \
         agent/net/imds.c \
+        agent/net/ip_route.c \
         agent/net/retry.c \
         agent/net/s3.c \
         agent/net/s3_list.c \
@@ -56,10 +57,12 @@ UNIT_TESTS += \
         test-elb_answer \
         test-endpoint \
         test-http \
+        test-http-proxy \
         test-http-tls \
         test-http_answer \
         test-http_date \
         test-imds \
+        test-ip_route \
         test-retry \
         test-s3 \
         test-s3_list \

@@ -127,7 +127,7 @@ static void start(Driver *driver) {
 }
 
 static void prepare(Driver *driver, char **argv) {
-        const AwsOptions aws = { .s3_addressing = S3_ADDRESSING_PATH };
+        const AwsOptions aws = { .endpoints.s3_addressing = S3_ADDRESSING_PATH };
         _cleanup_close_ int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
         DepotOptions options = {};
         uint64_t entries, bytes;

@@ -27,6 +27,7 @@ typedef struct Driver {
         AutoScalingRequest *autoscaling;
         StsRequest *sts;
         SqsRequest *sqs;
+        ImdsRequest *imds;
         int fd;
 } Driver;
 
@@ -173,18 +174,49 @@ static int give_back(Driver *driver, char **argv, Error *error) {
         return sqs_hide_start(driver->aws, argv[0], argv + 1, 0, on_sqs, driver, &driver->sqs, error);
 }
 
+static int endpoints(Driver *driver, char **argv, _unused_ Error *error) {
+        static const char *const buckets[] = { "-", "bucket-1", "with.dots" };
+
+        STRV_FOREACH(region, argv)
+                for (AwsService i = 0; i < AWS_SERVICE_COUNT; i++)
+                        for (size_t b = i == AWS_S3; b < (i == AWS_S3 ? ELEMENTSOF(buckets) : 1); b++) {
+                                _cleanup_free_ char *url = NULL;
+
+                                (void) endpoint_url(aws_context_endpoints(driver->aws), i, *region,
+                                                    i == AWS_S3 ? buckets[b] : NULL, "", &url, NULL);
+                                printf("%s %s %s %s\n", aws_service_signing_name(i), *region, buckets[b],
+                                       url ?: "none");
+                        }
+        return sd_event_exit(driver->event, 0);
+}
+
+static void on_metadata(ImdsRequest *request, int result, const Error *error, void *userdata) {
+        Driver *driver = userdata;
+
+        printf("value=%s\nendpoint=%s\n", imds_request_value(request),
+               imds_endpoint(aws_context_imds(driver->aws)));
+        end(driver, result, error);
+}
+
+static int metadata(Driver *driver, char **argv, Error *error) {
+        return imds_get_start(aws_context_imds(driver->aws), argv[0], on_metadata, driver, &driver->imds,
+                              error);
+}
+
 static const struct {
         const char *name;
         int arguments_min;
         int (*start)(Driver *driver, char **argv, Error *error);
 } commands[] = {
-        { "put", 3, put },           /* BUCKET KEY TEXT [create|ETAG] */
-        { "put-file", 3, put_file }, /* BUCKET KEY PATH */
-        { "get", 2, get },           /* BUCKET KEY [ETAG] */
-        { "range", 4, range },       /* BUCKET KEY OFFSET SIZE */
-        { "head", 2, head },         /* BUCKET KEY */
-        { "delete", 2, delete },     /* BUCKET KEY */
-        { "list", 2, list },         /* BUCKET PREFIX [DELIMITER] */
+        { "put", 3, put },             /* BUCKET KEY TEXT [create|ETAG] */
+        { "put-file", 3, put_file },   /* BUCKET KEY PATH */
+        { "get", 2, get },             /* BUCKET KEY [ETAG] */
+        { "range", 4, range },         /* BUCKET KEY OFFSET SIZE */
+        { "head", 2, head },           /* BUCKET KEY */
+        { "delete", 2, delete },       /* BUCKET KEY */
+        { "list", 2, list },           /* BUCKET PREFIX [DELIMITER] */
+        { "endpoints", 1, endpoints }, /* REGION… */
+        { "metadata", 1, metadata },   /* PATH */
         { "identity", 0, identity },
         { "instances", 1, instances },    /* ID… */
         { "hooks", 1, hooks },            /* GROUP */
@@ -223,6 +255,7 @@ int main(int argc, char **argv) {
         autoscaling_request_free(driver.autoscaling);
         sts_request_free(driver.sts);
         sqs_request_free(driver.sqs);
+        imds_request_free(driver.imds);
         aws_context_free(driver.aws);
         close_fd(driver.fd);
         sd_event_unref(driver.event);

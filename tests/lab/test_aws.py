@@ -99,6 +99,38 @@ def test_identity(aws):
     assert answer["arn"][0].endswith(":user/tester")
 
 
+REGIONS = ["us-east-1", "eu-central-1", "me-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1",
+           "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1"]
+SERVICES = {"s3": "s3", "autoscaling": "autoscaling", "sts": "sts", "sqs": "sqs", "sns": "sns", "elbv2": "elasticloadbalancing"}
+
+
+@pytest.mark.parametrize("fips", [False, True])
+@pytest.mark.parametrize("dualstack", [False, True])
+def test_endpoints_are_those_of_botocore(fips, dualstack):
+    """Every service of ours in every partition: botocore's rules decide what is right."""
+    import botocore.session
+    from botocore.endpoint_provider import EndpointProvider
+    from botocore.exceptions import EndpointProviderError
+    loader = botocore.session.get_session().get_component("data_loader")
+    ours = subprocess.run([DRIVER, "endpoints", *REGIONS], stdout=subprocess.PIPE, text=True, timeout=30, check=True, env={
+        "AWS_USE_FIPS_ENDPOINT": str(fips).lower(), "AWS_USE_DUALSTACK_ENDPOINT": str(dualstack).lower()}).stdout.splitlines()
+    compared = 0
+    for name, signing_name in SERVICES.items():
+        rules = EndpointProvider(loader.load_service_model(name, "endpoint-rule-set-1"), loader.load_data("partitions"))
+        for region in REGIONS:
+            for bucket in ("bucket-1", "with.dots") if name == "s3" else ("-",):
+                found = [line.rpartition(" ")[2] for line in ours if line.startswith(f"{signing_name} {region} {bucket} ")]
+                try:
+                    extra = {"Bucket": bucket} if name == "s3" else {}
+                    expected = rules.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack, **extra).url
+                except EndpointProviderError:
+                    expected = "none"
+                if found:  # a service that musterd talks to
+                    assert (name, found) == (name, [expected])
+                    compared += 1
+    assert compared == len(ours) >= 5 * len(REGIONS)
+
+
 def test_wrong_secret(aws):
     answer = aws("identity", AWS_SECRET_ACCESS_KEY="wrong")
     assert answer["result"] == ["-13"]

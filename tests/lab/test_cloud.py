@@ -2,14 +2,17 @@
 
 import hashlib
 import threading
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ResponseStreamingError
 from rig import faults, host
 from rig.autoscaling import Group, Hook
 from rig.cloud import ACCOUNT, REGION
+from rig.imds import Metadata, MetadataService
 from rig.names import dns_answer
 from rig.sigv4 import Key
+from rig.web import Server
 
 
 @pytest.fixture
@@ -207,6 +210,27 @@ def test_metadata_wants_a_token(cloud, new_instance):
     assert '"terminate"' in ask(*header, f"{base}/meta-data/spot/instance-action")
     assert f'"accountId": "{ACCOUNT}"' in ask(*header, f"{base}/dynamic/instance-identity/document")
     host.wait_for(lambda: ask(*header, f"{base}/meta-data/instance-id") == "401", 5, "the token to end")
+
+
+def test_metadata_in_an_ipv6_only_subnet(lab, built):
+    """Nobody says so: where only IPv6 leads to the metadata, that is where they are asked for."""
+    netns = f"{lab.network.cloud}-ipv6"
+    host.run("ip", "netns", "add", netns)
+    service = MetadataService()
+    service.instances["fd00:ec2::254"] = Metadata("i-0123456789abcdef0", "", REGION, "", ACCOUNT)
+    driver = Path(__file__).parents[2] / "build/gcc/aws-driver"
+    try:
+        for command in ("link set lo up", "address add fd00:ec2::254/128 dev lo nodad", "link add host0 type veth peer name host1",
+                        "address add fd09::2/64 dev host0 nodad", "link set host0 up", "link set host1 up", "route add default via fd09::1"):
+            host.run("ip", "-n", netns, *command.split())
+        server = Server(netns, "fd00:ec2::254", 80, service.answer)
+        answer = host.run("ip", "netns", "exec", netns, driver, "metadata", "meta-data/instance-id").stdout
+        endpoints = host.run("ip", "netns", "exec", netns, driver, "endpoints", REGION).stdout
+        server.close()
+    finally:
+        host.run("ip", "netns", "delete", netns)
+    assert answer.splitlines() == ["value=i-0123456789abcdef0", "endpoint=http://[fd00:ec2::254]", "result=0", "error="]
+    assert f"https://autoscaling.{REGION}.api.aws" in endpoints and f"https://bucket-1.s3.dualstack.{REGION}." in endpoints
 
 
 def test_names_and_tls(cloud, new_instance, bucket):

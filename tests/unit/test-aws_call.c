@@ -126,7 +126,7 @@ static void make_context(Setup *setup, const AwsOptions *more, char *const *more
                 assert_int_equal(strv_append(&environment, *variable), 0);
         options.clock = &clock;
         options.environment = environment;
-        options.endpoint_url = test_server_url(setup->server);
+        options.endpoints.url = test_server_url(setup->server);
         assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
 }
 

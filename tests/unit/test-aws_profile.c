@@ -32,6 +32,7 @@ static void test_config(_unused_ void **state) {
                       "region = eu-central-1\r\n"
                       "s3 =\r\n"
                       "  addressing_style = path\r\n"
+                      "  no setting\r\n"
                       "\r\n"
                       "; another\n"
                       "[profile  prod ]\n"
@@ -39,6 +40,11 @@ static void test_config(_unused_ void **state) {
                       "source_profile: default\n"
                       "[sso-session corp]\n"
                       "sso_region = us-east-1\n"
+                      "[services local]\n"
+                      "s3 =\n"
+                      "  endpoint_url = http://s3:1\n"
+                      "sqs = x\n"
+                      "  endpoint_url = http://sqs:1\n"
                       "[profile \"two words\"]\n"
                       "region =\n"
                       "[prod]\n"
@@ -48,6 +54,12 @@ static void test_config(_unused_ void **state) {
         assert_get(profiles, "default", "region", "eu-central-1");
         assert_get(profiles, "default", "s3", NULL);
         assert_get(profiles, "default", "addressing_style", NULL);
+        assert_get(profiles, "default", "s3.addressing_style", "path");
+        assert_string_equal(aws_profiles_get_of_services(profiles, "local", "s3.endpoint_url"),
+                            "http://s3:1");
+        assert_null(aws_profiles_get_of_services(profiles, "local", "sqs.endpoint_url"));
+        assert_null(aws_profiles_get_of_services(profiles, "other", "s3.endpoint_url"));
+        assert_false(aws_profiles_has(profiles, "local"));
         assert_get(profiles, "prod", "role_arn", "arn:aws:iam::1:role/a=b # not a comment");
         assert_get(profiles, "prod", "source_profile", "default");
         assert_get(profiles, "prod", "region", NULL);

@@ -85,7 +85,7 @@ static void add(Setup *setup, const char *name, const char *value) {
 }
 
 static int set_up(void **state) {
-        static const char *const none[AWS_SERVICE_COUNT];
+        EndpointOptions options = {};
         Setup *setup = calloc(1, sizeof(*setup));
 
         assert_non_null(setup);
@@ -93,9 +93,8 @@ static int set_up(void **state) {
         assert_true(sd_event_new(&setup->event) >= 0);
         assert_int_equal(http_client_new(setup->event, NULL, &setup->http, NULL), 0);
         setup->server = test_server_new(setup->event, handle, setup);
-        assert_int_equal(endpoint_rules_init(&setup->endpoints, none, test_server_url(setup->server),
-                                             S3_ADDRESSING_AUTO, NULL, NULL),
-                         0);
+        options.url = test_server_url(setup->server);
+        assert_int_equal(endpoint_rules_init(&setup->endpoints, &options, NULL, NULL, NULL), 0);
         add(setup, "HOME", setup->folder->path);
         *state = setup;
         return 0;

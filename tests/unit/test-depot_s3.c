@@ -250,7 +250,7 @@ static int setup(void **state) {
 
         assert_true(sd_event_new(&f->base.event) >= 0);
         f->server = test_server_new(f->base.event, handle, f);
-        options.endpoint_url = test_server_url(f->server);
+        options.endpoints.url = test_server_url(f->server);
         assert_int_equal(aws_context_new(f->base.event, &options, &f->aws, NULL), 0);
         assert_int_equal(depot_open("s3://bucket/" PREFIX "/",
                                     &(DepotOptions){ .event = f->base.event, .aws = f->aws }, &f->base.depot,

@@ -4,18 +4,15 @@
 #include "agent/net/endpoint.h"
 #include "tests/unit/test.h"
 
-static const char *const none[AWS_SERVICE_COUNT];
-
 typedef struct Case {
         AwsService service;
         const char *region, *bucket, *path, *expected;
 } Case;
 
-static void check(char *const *environment, const char *const *service_urls, const char *url,
-                  S3Addressing addressing, const Case *cases, size_t n) {
+static void check(char *const *environment, const EndpointOptions *options, const Case *cases, size_t n) {
         EndpointRules rules;
 
-        assert_int_equal(endpoint_rules_init(&rules, service_urls, url, addressing, environment, NULL), 0);
+        assert_int_equal(endpoint_rules_init(&rules, options, environment, NULL, NULL), 0);
         for (size_t i = 0; i < n; i++) {
                 const Case *c = &cases[i];
                 _cleanup_free_ char *found = NULL;
@@ -26,6 +23,8 @@ static void check(char *const *environment, const char *const *service_urls, con
         }
         endpoint_rules_deinit(&rules);
 }
+
+static const EndpointOptions plain_options;
 
 static void test_aws(_unused_ void **state) {
         static const Case cases[] = {
@@ -45,7 +44,7 @@ static void test_aws(_unused_ void **state) {
                 { AWS_STS, "us-isob-east-1", NULL, "/", "https://sts.us-isob-east-1.sc2s.sgov.gov/" },
         };
 
-        check(NULL, none, NULL, S3_ADDRESSING_AUTO, cases, ELEMENTSOF(cases));
+        check(NULL, &plain_options, cases, ELEMENTSOF(cases));
 }
 
 static void test_variants(_unused_ void **state) {
@@ -57,6 +56,14 @@ static void test_variants(_unused_ void **state) {
                 { AWS_STS, "us-east-1", NULL, "/", "https://sts-fips.us-east-1.api.aws/" },
                 { AWS_STS, "cn-north-1", NULL, "/",
                   "https://sts-fips.cn-north-1.api.amazonwebservices.com.cn/" },
+                { AWS_STS, "us-gov-west-1", NULL, "/", "https://sts-fips.us-gov-west-1.api.aws/" },
+        };
+        static const EndpointOptions fips = { .fips = ENDPOINT_YES, .dualstack = ENDPOINT_NO };
+        static const Case fips_alone[] = {
+                { AWS_STS, "us-gov-west-1", NULL, "/", "https://sts.us-gov-west-1.amazonaws.com/" },
+                { AWS_S3, "us-gov-west-1", "bucket", "/",
+                  "https://bucket.s3-fips.us-gov-west-1.amazonaws.com/" },
+                { AWS_STS, "us-west-1", NULL, "/", "https://sts-fips.us-west-1.amazonaws.com/" },
         };
         static const Case path_style[] = {
                 { AWS_S3, "us-east-1", "bucket", "/k", "https://s3.us-east-1.amazonaws.com/bucket/k" },
@@ -65,9 +72,78 @@ static void test_variants(_unused_ void **state) {
                 { AWS_S3, "us-east-1", "a.b", "/k", "https://a.b.s3.us-east-1.amazonaws.com/k" },
         };
 
-        check(both, none, NULL, S3_ADDRESSING_AUTO, variants, ELEMENTSOF(variants));
-        check(NULL, none, NULL, S3_ADDRESSING_PATH, path_style, 1);
-        check(NULL, none, NULL, S3_ADDRESSING_VIRTUAL, virtual, 1);
+        check(both, &plain_options, variants, ELEMENTSOF(variants));
+        check(both, &fips, fips_alone, ELEMENTSOF(fips_alone));
+        check(NULL, &(EndpointOptions){ .s3_addressing = S3_ADDRESSING_PATH }, path_style, 1);
+        check(NULL, &(EndpointOptions){ .s3_addressing = S3_ADDRESSING_VIRTUAL }, virtual, 1);
+}
+
+static bool ipv6_only;
+
+static bool is_ipv6_only(void) {
+        return ipv6_only;
+}
+
+/* Asked each time: the network may not be up yet when the rules are made. */
+static void test_dualstack_when_needed(_unused_ void **state) {
+        static const EndpointOptions options = { .needs_dualstack = is_ipv6_only };
+        static const EndpointOptions no = { .needs_dualstack = is_ipv6_only, .dualstack = ENDPOINT_NO };
+        _cleanup_free_ char *before = NULL, *after = NULL, *refused = NULL;
+        EndpointRules rules;
+
+        assert_int_equal(endpoint_rules_init(&rules, &options, NULL, NULL, NULL), 0);
+        ipv6_only = false;
+        assert_int_equal(endpoint_url(&rules, AWS_SQS, "eu-west-1", NULL, "/", &before, NULL), 0);
+        assert_string_equal(before, "https://sqs.eu-west-1.amazonaws.com/");
+        ipv6_only = true;
+        assert_int_equal(endpoint_url(&rules, AWS_SQS, "eu-west-1", NULL, "/", &after, NULL), 0);
+        assert_string_equal(after, "https://sqs.eu-west-1.api.aws/");
+        endpoint_rules_deinit(&rules);
+        assert_int_equal(endpoint_rules_init(&rules, &no, NULL, NULL, NULL), 0);
+        assert_int_equal(endpoint_url(&rules, AWS_SQS, "eu-west-1", NULL, "/", &refused, NULL), 0);
+        assert_string_equal(refused, "https://sqs.eu-west-1.amazonaws.com/");
+        endpoint_rules_deinit(&rules);
+}
+
+/* "Service-specific endpoints", AWS SDKs and Tools Reference Guide: its own example, and what the environment does to it. */
+static void test_profile(_unused_ void **state) {
+        static const char config[] = "[profile dev]\nservices = local\nendpoint_url = http://all:1\n"
+                                     "use_fips_endpoint = true\n"
+                                     "[services local]\ns3 =\n  endpoint_url = http://s3:2\n"
+                                     "auto_scaling =\n  endpoint_url = http://as:3\n";
+        char *dev[] = { (char *) "AWS_PROFILE=dev", NULL };
+        char *overruled[] = { (char *) "AWS_PROFILE=dev", (char *) "AWS_ENDPOINT_URL_S3=http://own:4", NULL };
+        char *ignored[] = { (char *) "AWS_PROFILE=dev", (char *) "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true",
+                            NULL };
+        static const struct {
+                AwsService service;
+                const char *dev, *overruled, *ignored;
+        } cases[] = {
+                { AWS_S3, "http://s3:2/", "http://own:4/", "https://s3-fips.us-east-1.amazonaws.com/" },
+                { AWS_AUTO_SCALING, "http://as:3/", "http://as:3/",
+                  "https://autoscaling-fips.us-east-1.amazonaws.com/" },
+                { AWS_STS, "http://all:1/", "http://all:1/", "https://sts-fips.us-east-1.amazonaws.com/" },
+        };
+        _cleanup_(aws_profiles_freep) AwsProfiles *profiles = NULL;
+        char **environments[] = { dev, overruled, ignored };
+
+        assert_int_equal(aws_profiles_new(&profiles), 0);
+        assert_int_equal(aws_profiles_add(profiles, AWS_PROFILE_CONFIG, "config", config, NULL), 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                for (size_t k = 0; k < ELEMENTSOF(environments); k++) {
+                        const char *expected[] = { cases[i].dev, cases[i].overruled, cases[i].ignored };
+                        _cleanup_free_ char *url = NULL;
+                        EndpointRules rules;
+
+                        assert_int_equal(
+                                endpoint_rules_init(&rules, &plain_options, environments[k], profiles, NULL),
+                                0);
+                        assert_int_equal(
+                                endpoint_url(&rules, cases[i].service, "us-east-1", NULL, "/", &url, NULL),
+                                0);
+                        assert_string_equal(url, expected[k]);
+                        endpoint_rules_deinit(&rules);
+                }
 }
 
 /* Of the configuration, of the environment, of one's own service, of all: what wins over what. */
@@ -76,8 +152,9 @@ static void test_own_endpoints(_unused_ void **state) {
                                 (char *) "AWS_ENDPOINT_URL_AUTO_SCALING=http://as:2/", NULL };
         char *ignored[] = { (char *) "AWS_ENDPOINT_URL=http://all:1",
                             (char *) "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true", NULL };
-        static const char *const service_urls[AWS_SERVICE_COUNT] = { [AWS_S3] =
-                                                                             "http://10.0.0.1:9000/minio/" };
+        static const EndpointOptions options = {
+                .url = "https://conf", .service_urls = { [AWS_S3] = "http://10.0.0.1:9000/minio/" }
+        };
         static const Case from_environment[] = {
                 { AWS_S3, "r", "bucket", "/k", "http://all:1/bucket/k" },
                 { AWS_AUTO_SCALING, "r", NULL, "/", "http://as:2/" },
@@ -94,11 +171,10 @@ static void test_own_endpoints(_unused_ void **state) {
                 { AWS_STS, "r", NULL, "/", "https://sts.r.amazonaws.com/" },
         };
 
-        check(environment, none, NULL, S3_ADDRESSING_AUTO, from_environment, ELEMENTSOF(from_environment));
-        check(environment, service_urls, "https://conf", S3_ADDRESSING_AUTO, configured,
-              ELEMENTSOF(configured));
-        check(environment, none, NULL, S3_ADDRESSING_VIRTUAL, hosted, 1);
-        check(ignored, none, NULL, S3_ADDRESSING_AUTO, plain, 1);
+        check(environment, &plain_options, from_environment, ELEMENTSOF(from_environment));
+        check(environment, &options, configured, ELEMENTSOF(configured));
+        check(environment, &(EndpointOptions){ .s3_addressing = S3_ADDRESSING_VIRTUAL }, hosted, 1);
+        check(ignored, &plain_options, plain, 1);
 }
 
 static void test_bad(_unused_ void **state) {
@@ -108,18 +184,20 @@ static void test_bad(_unused_ void **state) {
         EndpointRules rules;
         Error error = {};
 
-        assert_int_equal(endpoint_rules_init(&rules, none, NULL, S3_ADDRESSING_AUTO, bad_all, &error),
-                         -EINVAL);
+        assert_int_equal(endpoint_rules_init(&rules, &plain_options, bad_all, NULL, &error), -EINVAL);
         assert_string_equal(
                 error.message,
                 "AWS_ENDPOINT_URL: bad URL 'localhost:5000', expected http[s]://HOST[:PORT][/PATH]");
-        assert_int_equal(endpoint_rules_init(&rules, none, NULL, S3_ADDRESSING_AUTO, bad_service, &error),
-                         -EINVAL);
+        assert_int_equal(endpoint_rules_init(&rules, &plain_options, bad_service, NULL, &error), -EINVAL);
         assert_string_equal(error.message, "AWS_ENDPOINT_URL_STS: an endpoint's URL has no query");
         assert_int_equal(error.fault, FAULT_INPUT);
-        assert_int_equal(endpoint_rules_init(&rules, none, NULL, S3_ADDRESSING_AUTO, NULL, &error), 0);
+        assert_int_equal(
+                endpoint_rules_init(&rules, &(EndpointOptions){ .fips = ENDPOINT_YES }, NULL, NULL, &error),
+                0);
         assert_int_equal(endpoint_url(&rules, AWS_S3, "evil.example/", "b", "/", &url, &error), -EINVAL);
         assert_int_equal(endpoint_url(&rules, AWS_S3, "", "b", "/", &url, &error), -EINVAL);
+        assert_int_equal(endpoint_url(&rules, AWS_S3, "cn-north-1", "bbb", "/", &url, &error), -EINVAL);
+        assert_string_equal(error.message, "S3 has no FIPS endpoint in cn-north-1");
         endpoint_rules_deinit(&rules);
 }
 
@@ -146,7 +224,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_aws),           cmocka_unit_test(test_variants),
                 cmocka_unit_test(test_own_endpoints), cmocka_unit_test(test_bad),
-                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_names),         cmocka_unit_test(test_dualstack_when_needed),
+                cmocka_unit_test(test_profile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

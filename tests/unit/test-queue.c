@@ -175,7 +175,7 @@ static int setup(void **state) {
         f->now = 1000 * USEC_PER_SEC;
         assert_true(sd_event_new(&f->event) >= 0);
         f->server = test_server_new(f->event, handle, f);
-        options.endpoint_url = test_server_url(f->server);
+        options.endpoints.url = test_server_url(f->server);
         assert_int_equal(aws_context_new(f->event, &options, &f->aws, NULL), 0);
         *state = f;
         return 0;

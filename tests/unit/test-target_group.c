@@ -171,7 +171,7 @@ static int set_up(void **state) {
         assert_non_null(setup);
         assert_true(sd_event_new(&setup->event) >= 0);
         setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoint_url = test_server_url(setup->server);
+        options.endpoints.url = test_server_url(setup->server);
         assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
         setup->after_join = "initial";
         setup->after_leave = "draining";

@@ -151,6 +151,7 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def __init__(self, address, answer, netns, tls):
         self.answer = answer
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.secure = tls is not None
         self._netns = netns
         self._tls = tls

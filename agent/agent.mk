@@ -108,6 +108,7 @@ UNIT_TESTS += \
         test-lifecycle_settle \
         test-local \
         test-local_pin \
+        test-placement \
         test-queue \
         test-queue_held \
         test-queue_message \

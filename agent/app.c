@@ -78,7 +78,7 @@ void app_on_deployed(_unused_ Engine *engine, void *userdata) {
         App *app = userdata;
 
         app->engine = engine_free(app->engine);
-        placement_prune_environments(app->store);
+        placement_prune_environments(app->store, &app->record);
         (void) malloc_trim(0); /* what the download took does not stay with an agent that is idle for days */
         app_clean_start(app->clean);
         app_evaluate(app);

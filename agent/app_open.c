@@ -138,7 +138,7 @@ static int resume(App *app, Error *error) {
 
         if (!deployment_is_running(&app->record.deployment)) {
                 app_keep_history(app);
-                placement_prune_environments(app->store);
+                placement_prune_environments(app->store, &app->record);
                 return 0;
         }
         return engine_resume(&context, app_on_deployed, app_on_progress, app, &app->engine, error);

@@ -116,6 +116,29 @@ int placement_put(Placement *placement, const ReleaseRef *ref, const Release *re
         return r < 0 ? r : install_units(placement, release, name, error);
 }
 
+/* It is there as a rule, and then nothing is written: a way back needs no room on the disk. */
+static int keep_environment(const Placement *placement, const Record *record, const Release *release,
+                            Error *error) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        r = environment_path(&record->good, record->good_env_sha256, &path);
+        if (r < 0)
+                return error_set(error, r, "'%s' is no version", record->good.version);
+        fd = file_open_at(placement->store->app_fd, path, O_PATH, 0);
+        if (fd != -ENOENT)
+                return 0;
+        return placement_write_environment(placement, &record->good, release, record->good_environment,
+                                           record->good_env_sha256, error);
+}
+
+int placement_put_back(Placement *placement, const Record *record, const Release *release, Error *error) {
+        int r = keep_environment(placement, record, release, error);
+
+        return r < 0 ? r : placement_put(placement, &record->good, release, record->good_env_sha256, error);
+}
+
 int placement_clear(Placement *placement, Error *error) {
         int r;
 
@@ -125,13 +148,15 @@ int placement_clear(Placement *placement, Error *error) {
         return store_remove_current(placement->store, error);
 }
 
-void placement_prune_environments(const ReleaseStore *store) {
-        _cleanup_free_ char *in_force = NULL;
+void placement_prune_environments(const ReleaseStore *store, const Record *record) {
+        _cleanup_free_ char *in_force = NULL, *of_good = NULL;
         _cleanup_closedir_ DIR *dir = NULL;
         const struct dirent *entry;
         int fd;
 
         if (file_read_link_at(store->app_fd, ENVIRONMENT_LINK, &in_force) < 0)
+                return;
+        if (record->good.version && environment_path(&record->good, record->good_env_sha256, &of_good) < 0)
                 return;
         fd = file_open_at(store->app_fd, ENVIRONMENTS_FOLDER, O_DIRECTORY | O_RDONLY, 0);
         dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -140,7 +165,8 @@ void placement_prune_environments(const ReleaseStore *store) {
                 return;
         }
         while ((entry = readdir(dir)))
-                if (entry->d_type != DT_DIR && !string_ends_with(in_force, entry->d_name))
+                if (entry->d_type != DT_DIR && !string_ends_with(in_force, entry->d_name) &&
+                    !(of_good && string_ends_with(of_good, entry->d_name)))
                         (void) unlinkat(fd, entry->d_name, 0); /* temporary files of a killed writer, too */
 }
 

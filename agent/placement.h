@@ -7,7 +7,7 @@
  * `environment` is a symbolic link to the one in force: so going back is repointing, whatever the group's values were
  * then. */
 
-#include "agent/deployment.h"
+#include "agent/record.h"
 #include "artifacts/release.h"
 #include "artifacts/store.h"
 #include "units/unit_file.h"
@@ -27,11 +27,15 @@ int placement_write_environment(const Placement *placement, const ReleaseRef *re
 int placement_put(Placement *placement, const ReleaseRef *ref, const Release *release, const char *env_sha256,
                   Error *error);
 
+/* The same with the good release, with what it ran with when it was good. RELEASE is its document. */
+int placement_put_back(Placement *placement, const Record *record, const Release *release, Error *error);
+
 /* Removes `current` and the link to the environment. */
 int placement_clear(Placement *placement, Error *error);
 
-/* Removes the environments that are not in force. For when no deployment runs. */
-void placement_prune_environments(const ReleaseStore *store);
+/* Removes the environments that are neither in force nor the good release's, to which the way back may still lead. For when
+ * no deployment runs. */
+void placement_prune_environments(const ReleaseStore *store, const Record *record);
 
 /* The units that the app owns on this machine and RELEASE (NULL: none) does not have. NULL if there are none. */
 int placement_list_surplus(const Placement *placement, const Release *release, char ***ret, Error *error);

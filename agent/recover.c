@@ -70,7 +70,7 @@ static int take_back(Placement *placement, const Record *record, Error *error) {
                 return take_down(placement, error);
         r = engine_load_release(placement->store, &record->good, &release, error);
         if (r >= 0)
-                r = placement_put(placement, &record->good, release, record->good_env_sha256, error);
+                r = placement_put_back(placement, record, release, error);
         return r < 0 ? r : remove_surplus(placement, release, error);
 }
 

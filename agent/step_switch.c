@@ -37,10 +37,10 @@ static int switch_to(Engine *engine, Placement *placement, const Release *releas
 
         if (!ref->version)
                 return placement_clear(placement, error);
-        if (step_is_rollback(deployment->step))
+        if (step_is_rollback(deployment->step)) {
                 step_warn_of_drift(engine, ref);
-        if (step_is_rollback(deployment->step))
-                return placement_put(placement, ref, release, engine->context.record->good_env_sha256, error);
+                return placement_put_back(placement, engine->context.record, release, error);
+        }
         r = placement_write_environment(placement, ref, release, deployment->environment,
                                         deployment->env_sha256, error);
         return r < 0 ? r : placement_put(placement, ref, release, deployment->env_sha256, error);

@@ -98,6 +98,7 @@ def run(arguments):
     with Lab() as lab:
         lab.require_package()
         stand = PowerStand(lab, tempfile.mkdtemp(prefix="power-", dir=lab.run.folder))
+        stand.boot()
         prepare(stand)
         for number in numbers:
             moments, begin = _moments(seed, number), time.time()

@@ -5,6 +5,7 @@ import queue
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from attempt import Attempt
@@ -16,14 +17,25 @@ from stand import LOGS, Stand
 
 TENTH = 10
 COMMAND = "tests/crash/run"
+PROGRESS = 100  # points from one line of progress to the next
 
 
 @dataclass
 class Tally:
-    """What became of the points."""
+    """What became of the points, of which there are `wanted`."""
+    wanted: int
+    begin: float = field(default_factory=time.monotonic)
+    done: int = 0
     tried: int = 0
     failed: list = field(default_factory=list)
     missed: list = field(default_factory=list)
+
+    def count(self):
+        """One more is done; now and then a line for whoever waits."""
+        self.done += 1
+        if self.done % PROGRESS == 0 and self.done < self.wanted:
+            left = (time.monotonic() - self.begin) / self.done * (self.wanted - self.done)
+            print(f"{self.done} of {self.wanted} points, {len(self.failed)} failed, {left / 60:.0f} minutes left", flush=True)
 
 
 def _trace_once(stand, scenario):
@@ -81,6 +93,7 @@ def _report(point, outcome, tally, guard):
         elif not outcome.tried:
             tally.missed.append(point)
             print(f"not reached: {point.name}", flush=True)
+        tally.count()
 
 
 def _work(stand, todo, tally, guard, errors):
@@ -94,16 +107,31 @@ def _work(stand, todo, tally, guard, errors):
         errors.append(error)
 
 
+def _make_ready(stand):
+    stand.boot()
+    prepare(stand)
+
+
 def _stands(lab, cloud, jobs):
-    made = []
-    for number in range(jobs):
-        made.append(Stand(lab, tempfile.mkdtemp(prefix=f"crash-{number}-", dir=lab.run.folder), cloud))
-        prepare(made[-1])
+    made = [Stand(lab, tempfile.mkdtemp(prefix=f"crash-{number}-", dir=lab.run.folder), cloud) for number in range(jobs)]
+    with ThreadPoolExecutor(jobs) as threads:
+        list(threads.map(_make_ready, made))
     return made
 
 
+def _trace_all(stands):
+    """Each stand traces some of the scenarios, one after the other."""
+    scenarios = list(SCENARIOS.values())
+
+    def trace_some(number):
+        return {s.name: trace(stands[number], s) for s in scenarios[number::len(stands)]}
+    with ThreadPoolExecutor(len(stands)) as threads:
+        found = {name: points for some in threads.map(trace_some, range(len(stands))) for name, points in some.items()}
+    return [point for scenario in scenarios for point in found[scenario.name]]
+
+
 def _try_all(stands, points):
-    todo, tally, guard, errors = queue.Queue(), Tally(), threading.Lock(), []
+    todo, tally, guard, errors = queue.Queue(), Tally(len(points)), threading.Lock(), []
     for point in points:
         todo.put(point)
     workers = [threading.Thread(target=_work, args=(stand, todo, tally, guard, errors)) for stand in stands]
@@ -122,7 +150,7 @@ def run(arguments):
     with Lab() as lab:
         lab.require_package()
         stands = _stands(lab, Cloud(lab), arguments.jobs)
-        points = [point for scenario in SCENARIOS.values() for point in trace(stands[0], scenario)]
+        points = _trace_all(stands)
         chosen = choose(points, arguments)
         if arguments.list:
             print(*(point.name for point in chosen), sep="\n")

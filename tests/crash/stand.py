@@ -73,6 +73,10 @@ class Stand:
         self._serials = {}
         self._mask_generators()
         self._before_boot()
+        self.site = None
+
+    def boot(self):
+        """Until musterd is there, and stopped. Several stands can do this side by side."""
         self.instance.boot()
         self.site = Site(self.instance, self.folder)
         self._install()

@@ -9,6 +9,8 @@ LIB_SRC += \
         agent/cli/deploy_watch.c \
         agent/cli/dispatch.c \
         agent/cli/documents.c \
+        agent/cli/failure_command.c \
+        agent/cli/failure_list.c \
         agent/cli/help.c \
         agent/cli/instance_command.c \
         agent/cli/key_command.c \
@@ -44,6 +46,7 @@ UNIT_TESTS += \
         test-bundle \
         test-bus_client \
         test-command \
+        test-failure_list \
         test-key_source \
         test-option \
         test-progress \

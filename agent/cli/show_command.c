@@ -3,6 +3,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/utf8.h"
 #include "agent/cli/documents.h"
+#include "agent/cli/failure_command.h"
 #include "agent/cli/output.h"
 #include "agent/cli/shared_options.h"
 #include "agent/cli/show_command.h"
@@ -318,11 +319,12 @@ static const Command command_show_target = {
 
 const Command command_show = {
         .name = "show",
-        .summary = "print signed documents of the depot",
+        .summary = "print releases, targets, and why instances failed",
         .verbs =
                 (const Command *const[]){
                         &command_show_release,
                         &command_show_target,
+                        &command_show_failure,
                         NULL,
                 },
 };

@@ -34,14 +34,14 @@ static int make_printable(json_t *value, bool keeps_lines) {
         return json_string_set(value, text) < 0 ? -ENOMEM : 0;
 }
 
-static int parse_object(const char *text, const char *what, json_t **ret, Error *error) {
+int view_parse(const char *text, const char *what, json_t **ret, Error *error) {
         json_error_t json_error;
         json_auto_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &json_error);
 
         if (!value)
-                return error_set(error, -EBADMSG, "musterd's %s is no JSON: %s", what, json_error.text);
+                return error_set(error, -EBADMSG, "%s is no JSON: %s", what, json_error.text);
         if (!json_is_object(value))
-                return error_set(error, -EBADMSG, "musterd's %s is no JSON object", what);
+                return error_set(error, -EBADMSG, "%s is no JSON object", what);
         if (make_printable(value, false) < 0)
                 return error_oom(error);
         *ret = TAKE_PTR(value);
@@ -118,10 +118,29 @@ static void print_queue(const View *view, const json_t *queue) {
                 text_of(queue, "state") ?: "-", reason ? ", " : "", reason ?: "");
 }
 
+/* One that the group has not heard for long, or that holds, must be seen. */
+static void print_launch(const View *view, const json_t *launch) {
+        bool alarm = json_is_true(json_object_get(launch, "alarm"));
+        const char *state = text_of(launch, "state") ?: "-", *reason = text_of(launch, "reason");
+        bool bad = alarm || strcmp(state, "holding") == 0 || strcmp(state, "abandoned") == 0;
+        const json_t *hooks = json_object_get(launch, "hooks"), *hook;
+        size_t i;
+
+        if (!text_of(launch, "hook"))
+                return;
+        fputs("launch    hook ", view->stream);
+        if (json_array_size(hooks) == 0)
+                fputs(text_of(launch, "hook"), view->stream);
+        json_array_foreach((json_t *) hooks, i, hook)
+                fprintf(view->stream, "%s%s", i > 0 ? ", " : "", json_string_value(hook) ?: "-");
+        fprintf(view->stream, ": %s%s%s%s%s%s\n", bad ? view->style->bad : "", state,
+                alarm ? ", BUT THE GROUP COULD NOT BE TOLD" : "", bad ? view->style->off : "",
+                reason ? ", " : "", reason ?: "");
+}
+
 static void print_head(const View *view, const json_t *status) {
         const char *state = text_of(status, "state") ?: "-", *group = text_of(status, "group");
         const char *reason = reason_of(status, state);
-        const json_t *launch = json_object_get(status, "launch");
 
         fprintf(view->stream, "instance  %s%s%s, musterd %s\n", text_of(status, "instance") ?: "-",
                 group ? " in group " : "", group ?: "", text_of(status, "agent_version") ?: "-");
@@ -129,11 +148,7 @@ static void print_head(const View *view, const json_t *status) {
         print_queue(view, json_object_get(status, "queue"));
         fprintf(view->stream, "state     %s%s%s%s%s\n", style_of_state(view, state), state, view->style->off,
                 reason ? ": " : "", reason ?: "");
-        if (!text_of(launch, "hook"))
-                return;
-        fprintf(view->stream, "launch    hook %s: %s%s%s\n", text_of(launch, "hook"),
-                text_of(launch, "state") ?: "-", text_of(launch, "reason") ? ", " : "",
-                text_of(launch, "reason") ?: "");
+        print_launch(view, json_object_get(status, "launch"));
 }
 
 typedef int (*AddRow)(Table *table, const json_t *item, uint64_t now);
@@ -276,7 +291,7 @@ int view_status(const char *json, uint64_t now, FILE *stream, const Style *style
         size_t i;
         int r;
 
-        r = parse_object(json, "status", &status, error);
+        r = view_parse(json, "musterd's status", &status, error);
         if (r < 0)
                 return r;
         apps = json_object_get(status, "apps");
@@ -327,12 +342,19 @@ static void print_step(const View *view, const json_t *step) {
         print_tail(view, text_of(step, "output_tail"));
 }
 
+void view_steps(const json_t *deployment, FILE *stream, const Style *style) {
+        const View view = { .stream = stream, .style = style };
+        const json_t *step;
+        size_t i;
+
+        json_array_foreach((json_t *) json_object_get(deployment, "steps"), i, step)
+                print_step(&view, step);
+}
+
 static void print_deployment(const View *view, const json_t *deployment) {
         const char *from = text_of(deployment, "from_version"),
                    *outcome = text_of(deployment, "outcome") ?: "-";
         const char *reason = text_of(deployment, "reason");
-        const json_t *step;
-        size_t i;
 
         fprintf(view->stream, "%s%s%s %s: %s%s%s\n", view->style->strong, text_of(deployment, "id") ?: "-",
                 view->style->off, text_of(deployment, "app") ?: "-", from ?: "", from ? " -> " : "",
@@ -340,8 +362,7 @@ static void print_deployment(const View *view, const json_t *deployment) {
         fprintf(view->stream, "  %s to %s: %s%s%s%s%s\n", text_of(deployment, "started") ?: "-",
                 text_of(deployment, "finished") ?: "now", style_of_state(view, outcome), outcome,
                 view->style->off, reason ? ": " : "", reason ?: "");
-        json_array_foreach((json_t *) json_object_get(deployment, "steps"), i, step)
-                print_step(view, step);
+        view_steps(deployment, view->stream, view->style);
 }
 
 static int print_list(const View *view, const json_t *deployments) {
@@ -357,7 +378,7 @@ int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, co
         size_t i;
         int r;
 
-        r = parse_object(json, "history", &history, error);
+        r = view_parse(json, "musterd's history", &history, error);
         if (r < 0)
                 return r;
         deployments = json_object_get(history, "deployments");

@@ -15,6 +15,12 @@ int view_status(const char *json, uint64_t now, FILE *stream, const Style *style
 int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, const Style *style,
                  Error *error);
 
+/* The text of WHAT as an object all of whose texts are fit for a terminal. -EBADMSG. */
+int view_parse(const char *text, const char *what, json_t **ret, Error *error);
+
+/* Each step of a deployment of the history, with what was printed last. */
+void view_steps(const json_t *deployment, FILE *stream, const Style *style);
+
 /* What people call a step, of an object with "step" and perhaps "event": the lifecycle event whose hooks it runs, but
  * in a rollback the step. Belongs to the object. */
 const char *view_step_name(const json_t *step);

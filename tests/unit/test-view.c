@@ -54,6 +54,19 @@ static void test_status(_unused_ void **state) {
                                   "api: 1.4.1 failed at HEALTH, 2d ago: no answer\n");
 }
 
+static void test_launch(_unused_ void **state) {
+        _cleanup_free_ char *told = status_of(
+                "{\"launch\":{\"hook\":\"muster\",\"hooks\":[\"muster\",\"muster-b\"],\"state\":\"continue\",\"alarm\":true,"
+                "\"reason\":\"no route\"}}");
+        _cleanup_free_ char *none = status_of(
+                "{\"launch\":{\"hook\":null,\"hooks\":[],\"state\":\"none\",\"alarm\":false,\"reason\":\"\"}}");
+
+        assert_non_null(
+                strstr(told, "\nlaunch    hook muster, muster-b: continue, BUT THE GROUP COULD NOT BE TOLD, "
+                             "no route\n"));
+        assert_null(strstr(none, "launch"));
+}
+
 static void test_installed(_unused_ void **state) {
         _cleanup_free_ char *text = status_of(
                 "{\"apps\":[{\"app\":\"api\",\"version\":\"1.2\",\"installed\":[{\"release\":\"1.2-abc\",\"role\":\"current\","
@@ -173,6 +186,7 @@ static void test_table(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_status),
+                cmocka_unit_test(test_launch),
                 cmocka_unit_test(test_installed),
                 cmocka_unit_test(test_undelivered),
                 cmocka_unit_test(test_status_of_little),

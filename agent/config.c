@@ -213,13 +213,34 @@ static bool group_is_valid(const char *group) {
                name_is_valid(group);
 }
 
-static bool depot_is_valid(const char *uri) {
-        _cleanup_free_ char *bucket = NULL;
+S3BucketTerms config_bucket_terms(const Config *config) {
+        return (S3BucketTerms){ (S3Encryption) config->s3_encryption, config->s3_kms_key_id,
+                                config->s3_requester_pays, config->s3_bucket_owner };
+}
 
+int config_check_aws(const Config *config, Error *error) {
+        const S3BucketTerms terms = config_bucket_terms(config);
+
+        return s3_bucket_terms_check(&terms, error);
+}
+
+static int check_depot(const char *uri, Error *error) {
+        _cleanup_free_ char *bucket = NULL;
+        int r;
+
+        if (string_starts_with(uri, "file:///"))
+                return 0;
         if (!string_starts_with(uri, "s3://"))
-                return string_starts_with(uri, "file:///");
+                return error_set_fault(
+                        error, -EINVAL, FAULT_INPUT,
+                        "[agent] depot is '%s', expected s3://BUCKET[/PREFIX] or file:///FOLDER", uri);
         bucket = strndup(uri + strlen("s3://"), strcspn(uri + strlen("s3://"), "/"));
-        return bucket && s3_bucket_is_valid(bucket);
+        if (!bucket)
+                return error_oom(error);
+        r = s3_bucket_check(bucket, error);
+        if (r < 0)
+                error_prefix(error, "[agent] depot");
+        return r;
 }
 
 /* What holds also before there is a depot. The sandbox of muster-unpack mounts a folder beneath state_dir, in a notation
@@ -272,15 +293,15 @@ int config_check(const Config *config, Error *error) {
         int r;
 
         r = check_places(config, error);
+        if (r >= 0)
+                r = config_check_aws(config, error);
         if (r < 0)
                 return r;
         if (!config->depot)
                 return 0;
-        if (!depot_is_valid(config->depot))
-                return error_set_fault(
-                        error, -EINVAL, FAULT_INPUT,
-                        "[agent] depot is '%s', expected s3://BUCKET[/PREFIX] or file:///FOLDER",
-                        config->depot);
+        r = check_depot(config->depot, error);
+        if (r < 0)
+                return r;
         if (!config->group || !group_is_valid(config->group))
                 return error_set_fault(
                         error, -EINVAL, FAULT_INPUT,

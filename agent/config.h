@@ -12,6 +12,7 @@
 
 #include "agent/base/error.h"
 #include "agent/net/endpoint.h"
+#include "agent/net/s3_bucket.h"
 
 #define CONFIG_PATH "/etc/muster/muster.conf"
 #define CONFIG_FILE_SIZE_MAX (256U * 1024U)
@@ -60,6 +61,10 @@ typedef struct Config {
         char *sns_endpoint_url;
         char *ca_bundle;
         int s3_addressing; /* S3Addressing */
+        int s3_encryption; /* S3Encryption */
+        char *s3_kms_key_id;
+        bool s3_requester_pays;
+        char *s3_bucket_owner;
         int use_fips;      /* EndpointChoice, */
         int use_dualstack; /* as well */
 
@@ -83,8 +88,12 @@ DEFINE_CLEANUP(Config *, config_free)
 /* Reads the text of one file into CONFIG. FILE is for messages. -EINVAL with the fault FAULT_INPUT. */
 int config_parse(Config *config, const char *file, const char *text, Error *error);
 
-/* What only the whole can tell: groups, names, missing values. */
+/* What only the whole can tell: groups, names, missing values. Of [aws] alone: config_check_aws(). */
 int config_check(const Config *config, Error *error);
+int config_check_aws(const Config *config, Error *error);
+
+/* Belong to the configuration. */
+S3BucketTerms config_bucket_terms(const Config *config);
 
 /* Reads PATH (which may be missing) and the .conf files of PATH.d, and checks the whole. */
 int config_load(const char *path, Config **ret, Error *error);

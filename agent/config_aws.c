@@ -18,6 +18,7 @@ int config_aws_context(const Config *config, sd_event *event, AwsContext **ret, 
                         .fips = (EndpointChoice) config->use_fips,
                         .dualstack = (EndpointChoice) config->use_dualstack,
                 },
+                .bucket_terms = config_bucket_terms(config),
                 .ca_bundle = config->ca_bundle,
         };
 

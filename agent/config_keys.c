@@ -8,6 +8,7 @@
 static const char *const failure_choices[] = { "abandon", "continue", "wait", NULL };
 static const char *const addressing_choices[] = { "auto", "path", "virtual", NULL };
 
+static const char *const encryption_choices[] = { "default", "AES256", "aws:kms", "aws:kms:dsse", NULL };
 static const char *const endpoint_choices[] = { "auto", "yes", "no", NULL };
 
 static const char *const unlimited_word[] = { "unlimited", NULL };
@@ -79,6 +80,16 @@ static const ConfigKey keys[] = {
                 use_dualstack, endpoint_choices, "auto, yes or no",
                 "endpoints with IPv6; auto: as AWS_USE_DUALSTACK_ENDPOINT or the profile says, and where only IPv6 "
                 "leads out"),
+        { "aws", "s3_sse", "default", "default, AES256, aws:kms or aws:kms:dsse",
+          "how what is written is encrypted, where the bucket's policy demands that it be said",
+          CONFIG_CHOICE, offsetof(Config, s3_encryption), encryption_choices },
+        { "aws", "s3_sse_kms_key_id", NULL, "a key's id, alias or ARN",
+          "with aws:kms, where it is not the bucket's", CONFIG_STRING, offsetof(Config, s3_kms_key_id),
+          NULL },
+        AWS(s3_requester_pays, CONFIG_BOOLEAN, "no", A_BOOLEAN,
+            "whether requests are paid for, as some buckets want"),
+        AWS(s3_bucket_owner, CONFIG_STRING, NULL, "an account's twelve digits",
+            "the account that the bucket must belong to"),
         { "launch", "hook", "auto", "auto, none or the name of a launch lifecycle hook",
           "the hook that holds a new instance until its required apps are healthy; auto: those named muster or muster-…",
           CONFIG_STRING, offsetof(Config, launch_hook), NULL },

@@ -487,16 +487,16 @@ static void s3_close(Depot *depot) {
 
 static int set_address(S3Depot *data, const char *rest, Error *error) {
         const char *slash = strchrnul(rest, '/'), *prefix = *slash ? slash + 1 : slash, *wrong;
+        int r;
 
         data->bucket = strndup(rest, (size_t) (slash - rest));
         if (!data->bucket || asprintf(&data->prefix, "%s%s", prefix, *prefix ? "/" : "") < 0) {
                 data->prefix = NULL;
                 return error_oom(error);
         }
-        if (!s3_bucket_is_valid(data->bucket))
-                return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "invalid bucket \"%.80s\": expected 3 to 63 of a-z 0-9 . -",
-                                       data->bucket);
+        r = s3_bucket_check(data->bucket, error);
+        if (r < 0)
+                return r;
         wrong = *prefix ? depot_key_problem(prefix) : NULL;
         if (wrong)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT, "invalid prefix: %s", wrong);

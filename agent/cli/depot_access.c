@@ -1,7 +1,10 @@
-#include "agent/cli/depot_access.h"
+#include <string.h>
+
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
+#include "agent/cli/depot_access.h"
 #include "agent/config_aws.h"
+#include "agent/config_keys.h"
 
 void depot_access_deinit(DepotAccess *access) {
         access->depot = depot_free(access->depot);
@@ -23,6 +26,38 @@ static int open_depot(const char *uri, const Config *config, DepotAccess *access
         return depot_open(uri, &options, &access->depot, error);
 }
 
+static int set_aws(Config *config, const char *assignment, Error *error) {
+        const char *equals = strchrnul(assignment, '=');
+        _cleanup_free_ char *name = strndup(assignment, (size_t) (equals - assignment));
+        const ConfigKey *key;
+        int r;
+
+        if (!name)
+                return error_oom(error);
+        key = config_key_find("aws", name);
+        if (!key || !*equals)
+                return error_set_fault(
+                        error, -EINVAL, FAULT_INPUT,
+                        "--aws is '%.64s', expected KEY=VALUE with a key of [aws], see muster.conf(5)",
+                        assignment);
+        r = config_key_set(key, config, equals + 1);
+        if (r == -EINVAL)
+                return error_set_fault(error, r, FAULT_INPUT, "--aws: bad value of %s: '%.64s', expected %s",
+                                       name, equals + 1, key->expected);
+        return r < 0 ? error_oom(error) : 0;
+}
+
+static int set_all_aws(Config *config, char *const *assignments, Error *error) {
+        int r = 0;
+
+        STRV_FOREACH(assignment, assignments)
+                if (r >= 0)
+                        r = set_aws(config, *assignment, error);
+        if (r >= 0)
+                r = config_check_aws(config, error);
+        return r;
+}
+
 int depot_access_open(const DepotValues *values, DepotAccess *ret, Error *error) {
         _cleanup_depot_access_ DepotAccess access = {};
         _cleanup_(config_freep) Config *config = NULL;
@@ -30,6 +65,8 @@ int depot_access_open(const DepotValues *values, DepotAccess *ret, Error *error)
         int r;
 
         r = config_load(values->config, &config, error);
+        if (r >= 0)
+                r = set_all_aws(config, values->aws, error);
         if (r < 0)
                 return r;
         uri = values->uri ?: config->depot;

@@ -11,6 +11,7 @@
 typedef struct DepotValues {
         const char *uri;
         const char *config;
+        char **aws; /* "KEY=VALUE" of [aws], over what the configuration says */
 } DepotValues;
 
 typedef struct DepotAccess {

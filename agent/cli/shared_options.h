@@ -35,6 +35,12 @@
                 .initial = CONFIG_PATH, .environment = "MUSTER_CONFIG"                                       \
         }
 
+#define AWS_OPTION(structure, member)                                                                        \
+        {                                                                                                    \
+                .name = "aws", .type = OPTION_LIST, OPTION_INTO(structure, member.aws),                      \
+                .value = "KEY=VALUE", .help = "a key of [aws] in the configuration, such as s3_sse=aws:kms"  \
+        }
+
 #define DEPOT_OPTIONS(structure, member)                                                                     \
         { .name = "depot",                                                                                   \
           .letter = 'd',                                                                                     \
@@ -43,7 +49,7 @@
           .value = "URI",                                                                                    \
           .help = "the depot: s3://bucket/prefix or file:///folder (otherwise the configuration's)",         \
           .environment = "MUSTER_DEPOT" },                                                                   \
-                CONFIG_OPTION(structure, member)
+                CONFIG_OPTION(structure, member), AWS_OPTION(structure, member)
 
 #define ROOT_OPTION(structure, member)                                                                       \
         {                                                                                                    \

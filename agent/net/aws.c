@@ -19,6 +19,7 @@ struct AwsContext {
         Imds *imds;
         CredentialChain *credentials;
         EndpointRules endpoints;
+        S3BucketTerms bucket_terms;
         RetryQuota quota;
         unsigned attempts;
         char *region;
@@ -106,6 +107,9 @@ int aws_context_new(sd_event *event, const AwsOptions *options, AwsContext **ret
         r = choose_region(aws, options->region, environment, profiles, error);
         if (r < 0)
                 return r;
+        r = s3_bucket_terms_copy(&options->bucket_terms, &aws->bucket_terms);
+        if (r < 0)
+                return error_oom(error);
         r = choose_attempts(aws, options->attempts_max, environment, error);
         if (r < 0)
                 return r;
@@ -127,6 +131,7 @@ AwsContext *aws_context_free(AwsContext *aws) {
         imds_free(aws->imds);
         http_client_free(aws->http);
         endpoint_rules_deinit(&aws->endpoints);
+        s3_bucket_terms_deinit(&aws->bucket_terms);
         for (size_t i = 0; i < AWS_BUCKETS_MAX; i++) {
                 free(aws->buckets[i].bucket);
                 free(aws->buckets[i].region);
@@ -159,6 +164,10 @@ CredentialChain *aws_context_credentials(const AwsContext *aws) {
 
 const EndpointRules *aws_context_endpoints(const AwsContext *aws) {
         return &aws->endpoints;
+}
+
+const S3BucketTerms *aws_context_bucket_terms(const AwsContext *aws) {
+        return &aws->bucket_terms;
 }
 
 RetryQuota *aws_context_quota(AwsContext *aws) {

@@ -12,6 +12,7 @@
 #include "agent/net/http.h"
 #include "agent/net/imds.h"
 #include "agent/net/retry.h"
+#include "agent/net/s3_bucket.h"
 
 #define AWS_ATTEMPTS 3U
 #define AWS_ATTEMPTS_MAX 10U
@@ -25,8 +26,9 @@ typedef struct AwsOptions {
         char *const *environment; /* NULL: the process's */
         const char *region;
         EndpointOptions endpoints;
-        const char *ca_bundle; /* NULL: AWS_CA_BUNDLE, the profile's ca_bundle, else the system's */
-        unsigned attempts_max; /* of one call; 0: AWS_MAX_ATTEMPTS, else AWS_ATTEMPTS */
+        S3BucketTerms bucket_terms; /* of every bucket */
+        const char *ca_bundle;      /* NULL: AWS_CA_BUNDLE, the profile's ca_bundle, else the system's */
+        unsigned attempts_max;      /* of one call; 0: AWS_MAX_ATTEMPTS, else AWS_ATTEMPTS */
 } AwsOptions;
 
 int aws_context_new(sd_event *event, const AwsOptions *options, AwsContext **ret, Error *error);
@@ -41,6 +43,7 @@ Imds *aws_context_imds(const AwsContext *aws);
 const Clock *aws_context_clock(const AwsContext *aws);
 CredentialChain *aws_context_credentials(const AwsContext *aws);
 const EndpointRules *aws_context_endpoints(const AwsContext *aws);
+const S3BucketTerms *aws_context_bucket_terms(const AwsContext *aws);
 RetryQuota *aws_context_quota(AwsContext *aws);
 unsigned aws_context_attempts(const AwsContext *aws);
 

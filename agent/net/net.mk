@@ -30,6 +30,7 @@ LIB_SRC += \
         agent/net/ip_route.c \
         agent/net/retry.c \
         agent/net/s3.c \
+        agent/net/s3_bucket.c \
         agent/net/s3_list.c \
         agent/net/sigv4.c \
         agent/net/sns.c \
@@ -65,6 +66,7 @@ UNIT_TESTS += \
         test-ip_route \
         test-retry \
         test-s3 \
+        test-s3_bucket \
         test-s3_list \
         test-sigv4 \
         test-sns \

@@ -15,6 +15,7 @@ struct S3Request {
         char *bucket;
         char *key; /* of a list: the prefix */
         uint64_t sent_size;
+        bool is_write;
         S3Done done;
         void *userdata;
 
@@ -49,10 +50,11 @@ static int request_new(AwsContext *aws, const char *bucket, const char *key, S3D
                        S3Request **ret, Error *error) {
         _cleanup_(s3_request_freep) S3Request *request = NULL;
 
-        if (!s3_bucket_is_valid(bucket))
-                return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "bad bucket name '%.64s', expected 3 to 63 of a-z, 0-9, '.' and '-'",
-                                       bucket);
+        int r;
+
+        r = s3_bucket_check(bucket, error);
+        if (r < 0)
+                return r;
         if (strlen(key) > S3_KEY_MAX)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "s3://%s/%.64s…: a key of more than %u bytes", bucket, key,
@@ -124,10 +126,25 @@ static int outcome_of(const AwsError *refusal) {
         }
 }
 
+/* "… is not authorized to perform: kms:Decrypt on resource: …" is S3's sentence for an object that is encrypted with a key
+ * which the caller may not use. */
+static bool is_about_key(const AwsError *refusal) {
+        return strstr(refusal->message, "kms:") || string_starts_with(refusal->code, "KMS.");
+}
+
 /* What S3's sentence leaves out. */
 static void add_hint(const S3Request *request, const AwsError *refusal, Error *error) {
         if (string_equal(refusal->code, "NoSuchBucket"))
                 error_set_fault(error, -ENOENT, FAULT_INPUT, "there is no bucket '%s'", request->bucket);
+        else if (is_about_key(refusal))
+                error_prefix(
+                        error,
+                        "the key that it is encrypted with may not be used: reading needs kms:Decrypt for it, "
+                        "writing kms:GenerateDataKey");
+        else if (refusal->status == 403 && request->is_write)
+                error_prefix(error,
+                             "not allowed: permission s3:PutObject, or what the bucket's policy demands "
+                             "(s3_sse, s3_bucket_owner)");
         else if (refusal->status == 403 && (!refusal->code[0] || string_equal(refusal->code, "AccessDenied")))
                 error_prefix(error,
                              "not allowed, or no such key and no permission s3:ListBucket to be told so");
@@ -162,14 +179,22 @@ static void on_answer(_unused_ AwsCall *call, int result, const Error *call_erro
 }
 
 static int start(S3Request *request, AwsRequest *aws_request, AwsDone done, Error *error) {
+        _cleanup_strv_ char **headers = NULL;
         _cleanup_buffer_ Buffer path = {};
         int r;
 
         r = buffer_append(&path, "/", 1, SIZE_MAX);
         if (r >= 0 && !request->each)
                 r = url_encode(&path, request->key, strlen(request->key), true);
+        STRV_FOREACH(header, aws_request->headers)
+                if (r >= 0)
+                        r = strv_append(&headers, *header);
+        if (r >= 0)
+                r = s3_bucket_terms_headers(aws_context_bucket_terms(request->aws), request->is_write,
+                                            &headers);
         if (r < 0)
                 return error_oom(error);
+        aws_request->headers = headers;
         aws_request->service = AWS_S3;
         aws_request->bucket = request->bucket;
         aws_request->path = buffer_string(&path);
@@ -328,6 +353,7 @@ int s3_put_start(AwsContext *aws, const char *bucket, const char *key, const S3P
         if (r < 0)
                 return r;
         request->sent_size = options->body.size;
+        request->is_write = true;
         if (put_headers(options, &headers) < 0)
                 return error_oom(error);
         aws_request.headers = headers;

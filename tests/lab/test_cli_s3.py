@@ -87,6 +87,43 @@ def test_two_who_set_a_target(remote):
                  "--key", "target.key", "--expect-serial", "0", "--env", "A=1")
 
 
+def test_bucket_with_demands(remote, cloud):
+    """What the bucket's policy wants is said by option or by configuration; without it the line says what to look at."""
+    remote.fails(INPUT, "twelve digits", *PUBLISH, "--aws", "s3_bucket_owner=me")
+    remote.fails(INPUT, "--aws is \"?'?s3_ssee=x", *PUBLISH, "--aws", "s3_ssee=x")
+    remote.fails(INPUT, "expected default, AES256, aws:kms", *PUBLISH, "--aws", "s3_sse=rot13")
+    encrypted = faults.demands(x_amz_server_side_encryption="aws:kms", x_amz_expected_bucket_owner="123456789012",
+                               x_amz_server_side_encryption_aws_kms_key_id="alias/deploys")
+    with cloud.fault(encrypted, service="s3", method="PUT"), \
+            cloud.fault(faults.demands(x_amz_expected_bucket_owner="123456789012"), service="s3"):
+        remote.fails(DENIED, "not allowed", *PUBLISH)
+        remote.fails(DENIED, "s3:PutObject, or what the bucket's policy demands", *PUBLISH, "--aws",
+                     "s3_bucket_owner=123456789012")
+        (remote.folder / "muster.conf").write_text("[aws]\ns3_sse = aws:kms\ns3_sse_kms_key_id = alias/deploys\n")
+        remote.publish("2.0", "--aws", "s3_bucket_owner=123456789012")
+    with cloud.fault(faults.demands(x_amz_request_payer="requester"), service="s3"):
+        remote.set("2.0", "--aws", "s3_requester_pays=yes")
+    with cloud.fault(faults.locked(), service="s3", method="GET"):
+        remote.fails(DENIED, "needs kms:Decrypt for it", "verify", "--app", "api", "--version", "2.0")
+
+
+def test_versioned_bucket(remote, cloud):
+    """What was deleted is not there, however many versions of it are kept, and can be written again."""
+    s3 = cloud.client("s3")
+    s3.put_bucket_versioning(Bucket=remote.bucket, VersioningConfiguration={"Status": "Enabled"})
+    remote.publish("2.0")
+    remote.set("2.0")
+    release = next(key for key in cloud.objects(remote.bucket) if key.endswith("/releases/2.0.json"))
+    s3.delete_object(Bucket=remote.bucket, Key=release)
+    remote.fails(NOT_FOUND, "api has no version 2.0", "verify", "--app", "api", "--version", "2.0")
+    remote.publish("2.0")
+    assert "serial 2" in remote.set("2.0", "--env", "A=1")
+
+
+def test_directory_bucket(remote):
+    remote.fails(INPUT, "fast--euc1-az1--x-s3' is a directory bucket", *PUBLISH, "--depot", "s3://fast--euc1-az1--x-s3/x")
+
+
 def test_secrets_are_not_talked_of(remote, cloud):
     done = remote.run("-v", *PUBLISH)
     pem = "".join((remote.folder / "release.key").read_text().splitlines()[1:-1])

@@ -87,6 +87,13 @@ static const struct {
         { "/race", 409, "", ERROR_XML("ConditionalRequestConflict", "conflict") },
         { "/outside", 416, "", ERROR_XML("InvalidRange", "range") },
         { "/denied", 403, "", ERROR_XML("AccessDenied", "Access Denied") },
+        { "/encrypted", 403, "",
+          ERROR_XML("AccessDenied",
+                    "User: arn:aws:sts::1:assumed-role/r/i is not authorized to perform: kms:Decrypt "
+                    "on resource: arn:aws:kms:r:1:key/k") },
+        { "/disabled", 400, "", ERROR_XML("KMS.DisabledException", "key/k is disabled.") },
+        { "/gone", 404, "x-amz-delete-marker: true\r\nx-amz-version-id: v1\r\n",
+          ERROR_XML("NoSuchKey", "The specified key does not exist.") },
         { "/badkey", 403, "", ERROR_XML("InvalidAccessKeyId", "No such key id") },
         { "/range", 206, "Content-Range: bytes 10-13/100\r\nETag: \"e1\"\r\n", "abcd" },
         { "/hidden-error", 200, "", ERROR_XML("InternalError", "We encountered an internal error.") },
@@ -167,6 +174,15 @@ static void test_outcomes(void **state) {
                 { "denied", -EACCES,
                   "s3://bucket/denied: not allowed, or no such key and no permission s3:ListBucket to be told so: S3 "
                   "GetObject: AccessDenied: Access Denied (status 403, request R1)" },
+                { "gone", S3_NOT_FOUND, NULL },
+                { "encrypted", -EACCES,
+                  "s3://bucket/encrypted: the key that it is encrypted with may not be used: reading needs kms:Decrypt "
+                  "for it, writing kms:GenerateDataKey: S3 GetObject: AccessDenied: User: arn:aws:sts::1:assumed-role/r/i "
+                  "is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:r:1:key/k (status 403, request R1)" },
+                { "disabled", -EREMOTEIO,
+                  "s3://bucket/disabled: the key that it is encrypted with may not be used: reading needs kms:Decrypt for "
+                  "it, writing kms:GenerateDataKey: S3 GetObject: KMS.DisabledException: key/k is disabled. (status 400, "
+                  "request R1)" },
                 { "badkey", -EACCES,
                   "s3://bucket/badkey: S3 GetObject: InvalidAccessKeyId: No such key id (status 403, request R1)" },
                 { "gateway", -EAGAIN, "s3://bucket/gateway: S3 GetObject (2 attempts): status 502" },
@@ -265,6 +281,37 @@ static void test_put(void **state) {
                      &outcomes[1]);
         assert_int_equal(outcomes[1].result, S3_PRECONDITION_FAILED);
         assert_non_null(strstr(setup->headers, "If-Match: \"e\"\r\n"));
+}
+
+/* What the bucket demands is in every request, signed. */
+static void test_bucket_terms(void **state) {
+        Setup *setup = *state;
+        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
+                                NULL };
+        const AwsOptions options = {
+                .environment = environment,
+                .region = "eu-central-1",
+                .endpoints.url = test_server_url(setup->server),
+                .bucket_terms = { S3_ENCRYPTION_KMS, (char *) "alias/k", true, (char *) "123456789012" },
+        };
+        static const char written[] =
+                "x-amz-server-side-encryption;x-amz-server-side-encryption-aws-kms-key-id,";
+        _cleanup_(s3_request_freep) S3Request *first = NULL, *second = NULL;
+        Outcome outcomes[2] = {};
+
+        aws_context_free(setup->aws);
+        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        first = put(setup, "new", &(S3PutOptions){ .body = { .data = "abc", .size = 3 } }, &outcomes[0]);
+        assert_int_equal(outcomes[0].result, S3_OK);
+        assert_non_null(strstr(setup->headers, "x-amz-server-side-encryption: aws:kms\r\n"));
+        assert_non_null(strstr(setup->headers, "x-amz-expected-bucket-owner: 123456789012\r\n"));
+        assert_non_null(strstr(setup->headers, written));
+        second = get(setup, "good", NULL, &outcomes[1]);
+        assert_int_equal(outcomes[1].result, S3_OK);
+        assert_null(strstr(setup->headers, "server-side-encryption"));
+        assert_non_null(strstr(setup->headers, "x-amz-request-payer: requester\r\n"));
+        assert_non_null(strstr(setup->headers, "x-amz-expected-bucket-owner;"));
+        assert_non_null(strstr(setup->headers, ";x-amz-request-payer,"));
 }
 
 static void test_put_file(void **state) {
@@ -389,12 +436,19 @@ static void test_list_ends(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_get),          TEST(test_outcomes),
-                TEST(test_get_headers),  TEST(test_wrong_range),
-                TEST(test_sink),         TEST(test_put),
-                TEST(test_put_file),     TEST(test_refused_at_once),
-                TEST(test_error_in_200), TEST(test_head_and_delete),
-                TEST(test_list),         TEST(test_list_ends),
+                TEST(test_get),
+                TEST(test_outcomes),
+                TEST(test_get_headers),
+                TEST(test_wrong_range),
+                TEST(test_sink),
+                TEST(test_put),
+                TEST(test_bucket_terms),
+                TEST(test_put_file),
+                TEST(test_refused_at_once),
+                TEST(test_error_in_200),
+                TEST(test_head_and_delete),
+                TEST(test_list),
+                TEST(test_list_ends),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

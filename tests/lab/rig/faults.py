@@ -41,6 +41,23 @@ def access_denied():
     return error(403, "AccessDenied", "Access Denied")
 
 
+def demands(**headers):
+    """The bucket's policy refuses whatever has not these headers (x_amz_request_payer="requester")."""
+    def act(request, forward):
+        if all(request.headers.get(name.replace("_", "-")) == value for name, value in headers.items()):
+            return forward(request)
+        return error_response(request, 403, "AccessDenied", "User: arn:aws:iam::123456789012:user/lab is not authorized to "
+                              "perform: s3:PutObject with an explicit deny in a resource-based policy")
+    return act
+
+
+def locked():
+    """The object is encrypted with a key of KMS that the caller may not use."""
+    return error(403, "AccessDenied", "User: arn:aws:sts::123456789012:assumed-role/muster-instance/i-1 is not authorized to "
+                 "perform: kms:Decrypt on resource: arn:aws:kms:eu-central-1:123456789012:key/1 because no identity-based "
+                 "policy allows the kms:Decrypt action")
+
+
 def expired_token():
     return error(400, "ExpiredToken", "The provided token has expired.")
 

@@ -42,7 +42,7 @@ static const SchemaMember members[] = {
         { "units", &release_units_type, offsetof(Appsource, spec.units), false },
         { "health", &release_healths_type, offsetof(Appsource, spec.health), false },
         { "env", &document_environment_type, offsetof(Appsource, spec.env), false },
-        { "traffic", &release_unsupported_type, 0, false },
+        { "traffic", &release_traffic_type, offsetof(Appsource, spec.traffic), false },
         {},
 };
 static const SchemaType source_type = {
@@ -118,6 +118,7 @@ static void move_sections(Appspec *from, Release *to) {
         memcpy(to->hooks, from->hooks, sizeof(to->hooks));
         to->units = from->units;
         to->health = from->health;
+        to->traffic = from->traffic;
         to->env = from->env;
         *from = (Appspec){};
 }

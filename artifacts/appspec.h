@@ -19,6 +19,7 @@
  *     - type: http                    # http, tcp, command, unit; see ReleaseHealth
  *       url: http://127.0.0.1:8080/healthz
  *       body: ${version}              # "${version}" in body and header becomes the release's version
+ *   traffic: target-group           # or none, the default: whether it leaves its load balancer for a change
  *   env:
  *     GOMAXPROCS: 4
  *
@@ -36,6 +37,7 @@ typedef struct Appspec {
         ReleaseHooks hooks[LIFECYCLE_EVENT_COUNT];
         ReleaseUnits units;
         ReleaseHealths health;
+        unsigned traffic; /* ReleaseTraffic */
         DocumentEnvironment env;
 } Appspec;
 

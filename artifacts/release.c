@@ -34,6 +34,15 @@ const SchemaType release_unsupported_type = {
         .kind = &unsupported_kind,
 };
 
+static const char *const traffics[] = {
+        [RELEASE_TRAFFIC_NONE] = "none", [RELEASE_TRAFFIC_TARGET_GROUP] = "target-group", NULL
+};
+const SchemaType release_traffic_type = {
+        .kind = &schema_choice,
+        .choices = traffics,
+        .zero_is_unset = true, /* nothing that an older muster would have to understand */
+};
+
 /* Artifacts */
 
 static bool platform_is_valid(const char *text) {
@@ -130,7 +139,7 @@ static const SchemaMember release_members[] = {
         { "hooks", &release_hooks_type, offsetof(Release, hooks), false },
         { "files", &release_unsupported_type, 0, false },
         { "permissions", &release_unsupported_type, 0, false },
-        { "traffic", &release_unsupported_type, 0, false },
+        { "traffic", &release_traffic_type, offsetof(Release, traffic), false },
         { "units", &release_units_type, offsetof(Release, units), false },
         { "health", &release_healths_type, offsetof(Release, health), false },
         { "env", &document_environment_type, offsetof(Release, env), false },

@@ -44,6 +44,12 @@ typedef struct ReleaseArtifact {
         SCHEMA_LIST(ReleaseChunk) chunks; /* the last one may be of a shorter piece */
 } ReleaseArtifact;
 
+/* Whether requests go elsewhere while the app changes. */
+typedef enum ReleaseTraffic {
+        RELEASE_TRAFFIC_NONE, /* the instance stays in its target groups */
+        RELEASE_TRAFFIC_TARGET_GROUP, /* it leaves them before ApplicationStop and joins them after the health checks */
+} ReleaseTraffic;
+
 typedef struct Release {
         char *app;
         char *version;
@@ -53,6 +59,7 @@ typedef struct Release {
         ReleaseHooks hooks[LIFECYCLE_EVENT_COUNT];
         ReleaseUnits units;
         ReleaseHealths health;
+        unsigned traffic;             /* ReleaseTraffic */
         DocumentEnvironment env;      /* sorted by name */
         char sha256[DIGEST_HEX_SIZE]; /* of the payload it was parsed from; "" for one that was made here */
 } Release;
@@ -85,6 +92,9 @@ const char *release_platform(void);
 
 /* Whether a good answer to this check proves that the new version gave it: what it expects has the version in it. */
 bool release_health_asserts_version(const Release *release, const ReleaseHealth *health);
+
+/* "none" or "target-group". */
+extern const SchemaType release_traffic_type;
 
 /* A section that this version does not act on: refused unless empty. */
 extern const SchemaType release_unsupported_type;

@@ -251,7 +251,9 @@ static int read_choice(const SchemaType *type, const JsonField *field, void *val
 }
 
 static int write_choice(const SchemaType *type, const void *value, json_t **ret) {
-        return give(json_string(type->choices[*(const unsigned *) value]), ret);
+        unsigned choice = *(const unsigned *) value;
+
+        return choice == 0 && type->zero_is_unset ? 0 : give(json_string(type->choices[choice]), ret);
 }
 
 const SchemaKind schema_choice = { .read = read_choice, .write = write_choice, .size = sizeof(unsigned) };

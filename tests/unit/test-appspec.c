@@ -40,6 +40,7 @@ static const char whole[] = "# An app with everything.\n"
                             "  - { type: tcp, address: 127.0.0.1:8080 }\n"
                             "  - type: command\n"
                             "    command: bin/check\n"
+                            "traffic: target-group\n"
                             "env:\n"
                             "  GOMAXPROCS: 4\n"
                             "  ANSWER: on\n";
@@ -68,6 +69,7 @@ static void test_whole(void **state) {
         assert_int_equal(hooks[1].timeout, 90 * SECOND);
         assert_int_equal(release->hooks[LIFECYCLE_VALIDATE_SERVICE].items[0].timeout, 3600 * SECOND);
         assert_int_equal(release->units.items[0].on_deploy, ON_DEPLOY_RELOAD);
+        assert_int_equal(release->traffic, RELEASE_TRAFFIC_TARGET_GROUP);
         assert_int_equal(release->health.n, 3);
         assert_int_equal(release->health.items[0].status, 204);
         assert_string_equal(release->health.items[0].body, "v1.4.2 is 1.4.2");

@@ -123,6 +123,8 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error) {
                 .identity = &setup->identity,
                 .depot = setup->depot,
                 .root = setup->root,
+                .aws = setup->aws,
+                .traffic_turn = &setup->traffic_turn,
                 .manager = agent->manager,
                 .boot_id = agent->boot_id,
         };

@@ -13,6 +13,7 @@ LIB_SRC += \
         agent/app_local.c \
         agent/app_open.c \
         agent/app_status.c \
+        agent/app_traffic.c \
         agent/boot_id.c \
         agent/bus.c \
         agent/config.c \
@@ -63,6 +64,7 @@ LIB_SRC += \
         agent/recover.c \
         agent/redact.c \
         agent/registration_find.c \
+        agent/rejoin.c \
         agent/release_checks.c \
         agent/replay.c \
         agent/report.c \
@@ -75,6 +77,7 @@ LIB_SRC += \
         agent/step_hooks.c \
         agent/step_stored.c \
         agent/step_switch.c \
+        agent/step_traffic.c \
         agent/step_units.c \
         agent/step_verify.c \
         agent/target_group.c \

@@ -24,6 +24,7 @@ typedef struct Setup {
         int lock_fd;
         Launch *launch;
         App *apps[CONFIG_APPS_MAX];
+        const char *traffic_turn; /* the app that may be out of the load balancer */
         size_t n_apps;
         Wakeup *wakeup;
 } Setup;

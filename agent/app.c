@@ -41,6 +41,7 @@ EngineContext app_engine_context(App *app) {
                 .instance = app->context.identity->instance,
                 .boot_id = app->context.boot_id,
                 .audit = app->audit,
+                .traffic = app_engine_traffic(app),
                 .look = { app->watch ? begin_look : NULL, is_superseded, app },
         };
 }
@@ -121,6 +122,7 @@ void app_make_way(App *app) {
         app_clean_stop(app->clean);
         app_audit_stop(app->audit);
         app->recheck = recheck_free(app->recheck);
+        app->rejoin = rejoin_free(app->rejoin);
         app_keep_history(app);
 }
 
@@ -228,6 +230,7 @@ static void roll_back(App *app) {
         const EngineContext context = app_engine_context(app);
         Error error = {};
 
+        app->rejoin = rejoin_free(app->rejoin);
         if (engine_retry_rollback(&context, app_on_deployed, app_on_progress, app, &app->engine, &error) < 0)
                 log_error("%s: %s", app->config->name, error.message);
 }
@@ -259,6 +262,7 @@ void app_evaluate(App *app) {
 
         if (app->engine || app->stopping)
                 return;
+        app_traffic_settle(app);
         if (target && environment_of_target(target, &app->environment, app->env_sha256) < 0) {
                 log_error("%s: out of memory", app->config->name);
                 return;
@@ -398,6 +402,8 @@ int app_status(const App *app, json_t **ret) {
         r = app_status_to_json(&facts, &status);
         if (r >= 0 && app_is_open(app))
                 r = app_audit_to_json(app->audit, status);
+        if (r >= 0)
+                r = app_traffic_to_json(app, status);
         if (r >= 0)
                 *ret = TAKE_PTR(status);
         return r;

@@ -20,8 +20,10 @@ typedef struct AppContext {
         const Clock *clock;
         const Config *config;
         const Identity *identity;
-        Depot *depot;          /* NULL: nothing but local deployments */
-        const TrustRoot *root; /* NULL: likewise */
+        Depot *depot;              /* NULL: nothing but local deployments */
+        const TrustRoot *root;     /* NULL: likewise */
+        AwsContext *aws;           /* NULL: the depot is not on AWS */
+        const char **traffic_turn; /* of all apps together, see EngineTraffic */
         Manager *manager;
         const char *boot_id;
 } AppContext;

@@ -136,6 +136,7 @@ static int start_watch(App *app, Error *error) {
 static int resume(App *app, Error *error) {
         const EngineContext context = app_engine_context(app);
 
+        app_traffic_settle(app);
         if (!deployment_is_running(&app->record.deployment)) {
                 app_keep_history(app);
                 placement_prune_environments(app->store, &app->record);
@@ -147,6 +148,8 @@ static int resume(App *app, Error *error) {
 void app_close(App *app) {
         app->engine = engine_free(app->engine);
         app->recheck = recheck_free(app->recheck);
+        app->rejoin = rejoin_free(app->rejoin);
+        app_traffic_leave_turn(app);
         app->stopping = unpack_stop_free(app->stopping);
         app->clean = app_clean_free(app->clean);
         app->audit = app_audit_free(app->audit);

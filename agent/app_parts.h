@@ -1,7 +1,7 @@
 #pragma once
 
 /* Private to the app: app.c decides and has the engine act, app_open.c opens and closes what an app is made of, app_local.c
- * does what root orders by hand. */
+ * does what root orders by hand, app_traffic.c sees to the load balancer between deployments. */
 
 #include "agent/app.h"
 #include "agent/app_audit.h"
@@ -11,6 +11,7 @@
 #include "agent/engine.h"
 #include "agent/hook_logs.h"
 #include "agent/recheck.h"
+#include "agent/rejoin.h"
 #include "agent/report.h"
 #include "agent/target_watch.h"
 #include "agent/unpack_stop.h"
@@ -34,6 +35,7 @@ struct App {
         json_t *report_members; /* what is the instance's, by its key */
         sd_event_source *retry;
         Recheck *recheck;
+        Rejoin *rejoin;       /* what a deployment left it out of */
         UnpackStop *stopping; /* what a musterd that is no more was unpacking */
         FailedChecks checks;  /* of the good release, in this boot */
         Decision decision;
@@ -70,3 +72,10 @@ void app_go_for_another(App *app, const char *why);
 void app_on_target(TargetWatch *watch, void *userdata);
 void app_on_deployed(Engine *engine, void *userdata);
 void app_on_progress(Engine *engine, void *userdata);
+
+EngineTraffic app_engine_traffic(App *app);
+
+/* Back into the target groups that a deployment has left the instance out of, unless one runs that will see to it. */
+void app_traffic_settle(App *app);
+void app_traffic_leave_turn(App *app);
+int app_traffic_to_json(const App *app, json_t *status);

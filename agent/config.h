@@ -51,6 +51,10 @@ typedef struct Config {
         bool queue_shared;
         char *queue_topic; /* of SNS, as an ARN: what an own queue is subscribed to */
 
+        char *target_groups; /* names or ARNs with spaces between them; NULL: those of the Auto Scaling group */
+        uint64_t drain_timeout; /* how long connections have to end */
+        uint64_t healthy_timeout;
+
         char *region;
         char *endpoint_url;
         char *s3_endpoint_url;

@@ -23,6 +23,8 @@ static const char *const auto_word[] = { "auto", NULL };
         { "agent", #name, text, expected, help, type, offsetof(Config, name), NULL }
 #define AMOUNT(name, type, word, text, expected, help)                                                       \
         { "agent", #name, text, expected, help, type, offsetof(Config, name), word }
+#define TRAFFIC(name, type, text, expected, help)                                                            \
+        { "traffic", #name, text, expected, help, type, offsetof(Config, name), NULL }
 #define AWS(name, type, text, expected, help)                                                                \
         { "aws", #name, text, expected, help, type, offsetof(Config, name), NULL }
 
@@ -62,6 +64,12 @@ static const ConfigKey keys[] = {
               "what a queue of the instance's own is subscribed to"),
         AGENT(queue_shared, CONFIG_BOOLEAN, "yes", A_BOOLEAN,
               "whether others look at the queue too; no: the depot is polled less often while the queue works"),
+        TRAFFIC(target_groups, CONFIG_STRING, NULL, "names or ARNs of target groups",
+                "the target groups of this instance; where it is not given, those of its Auto Scaling group"),
+        TRAFFIC(drain_timeout, CONFIG_DURATION, "10m", A_DURATION,
+                "how long requests that are under way may take to end when the instance leaves its target groups"),
+        TRAFFIC(healthy_timeout, CONFIG_DURATION, "5m", A_DURATION,
+                "how long the load balancer may take to find the instance healthy again"),
         AWS(region, CONFIG_NAME, NULL, "a region such as eu-central-1",
             "from AWS_REGION, AWS_DEFAULT_REGION or the instance metadata where it is not given"),
         AWS(endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of every service that has none of its own here"),

@@ -7,34 +7,46 @@ typedef struct StepRow {
         const char *name;
         const char *lifecycle_event;
         Step next;
-        Step on_failure; /* STEP_END: the deployment fails with nothing changed */
-        bool tolerated;  /* a failure is noted and the deployment goes on */
+        bool tolerated; /* a failure is noted and the deployment goes on */
+        bool traffic;   /* passed over in a deployment without traffic */
 } StepRow;
 
-/* The whole order of a deploy. A step of the rollback that fails ends it, but for the failed release's own stop. */
+/* The whole order of a deploy. A step of the rollback that fails ends it, but for the failed release's own stop, and for the
+ * load balancer: what the instance was taken out of it is put back into after the deployment, too. */
 static const StepRow rows[STEP_COUNT] = {
-        [STEP_VERIFY] = { "VERIFY", NULL, STEP_FETCH, STEP_END, false },
-        [STEP_FETCH] = { "FETCH", NULL, STEP_APPLICATION_STOP, STEP_END, false },
+        [STEP_VERIFY] = { "VERIFY", NULL, STEP_FETCH },
+        [STEP_FETCH] = { "FETCH", NULL, STEP_BEFORE_BLOCK_TRAFFIC },
+        [STEP_BEFORE_BLOCK_TRAFFIC] = { "BEFORE_BLOCK_TRAFFIC", "BeforeBlockTraffic", STEP_BLOCK_TRAFFIC,
+                                        .tolerated = true, .traffic = true },
+        [STEP_BLOCK_TRAFFIC] = { "BLOCK_TRAFFIC", "BlockTraffic", STEP_AFTER_BLOCK_TRAFFIC, .traffic = true },
+        [STEP_AFTER_BLOCK_TRAFFIC] = { "AFTER_BLOCK_TRAFFIC", "AfterBlockTraffic", STEP_APPLICATION_STOP,
+                                       .tolerated = true, .traffic = true },
         [STEP_APPLICATION_STOP] = { "APPLICATION_STOP", "ApplicationStop", STEP_BEFORE_INSTALL,
-                                    STEP_BEFORE_INSTALL, true },
-        [STEP_BEFORE_INSTALL] = { "BEFORE_INSTALL", "BeforeInstall", STEP_SWITCH, STEP_ROLLBACK_STOP, false },
-        [STEP_SWITCH] = { "SWITCH", NULL, STEP_AFTER_INSTALL, STEP_ROLLBACK_STOP, false },
-        [STEP_AFTER_INSTALL] = { "AFTER_INSTALL", "AfterInstall", STEP_UNITS, STEP_ROLLBACK_STOP, false },
-        [STEP_UNITS] = { "UNITS", NULL, STEP_APPLICATION_START, STEP_ROLLBACK_STOP, false },
-        [STEP_APPLICATION_START] = { "APPLICATION_START", "ApplicationStart", STEP_VALIDATE_SERVICE,
-                                     STEP_ROLLBACK_STOP, false },
-        [STEP_VALIDATE_SERVICE] = { "VALIDATE_SERVICE", "ValidateService", STEP_HEALTH, STEP_ROLLBACK_STOP,
-                                    false },
-        [STEP_HEALTH] = { "HEALTH", NULL, STEP_COMMIT, STEP_ROLLBACK_STOP, false },
-        [STEP_COMMIT] = { "COMMIT", NULL, STEP_END, STEP_ROLLBACK_STOP, false },
+                                    .tolerated = true },
+        [STEP_BEFORE_INSTALL] = { "BEFORE_INSTALL", "BeforeInstall", STEP_SWITCH },
+        [STEP_SWITCH] = { "SWITCH", NULL, STEP_AFTER_INSTALL },
+        [STEP_AFTER_INSTALL] = { "AFTER_INSTALL", "AfterInstall", STEP_UNITS },
+        [STEP_UNITS] = { "UNITS", NULL, STEP_APPLICATION_START },
+        [STEP_APPLICATION_START] = { "APPLICATION_START", "ApplicationStart", STEP_VALIDATE_SERVICE },
+        [STEP_VALIDATE_SERVICE] = { "VALIDATE_SERVICE", "ValidateService", STEP_HEALTH },
+        [STEP_HEALTH] = { "HEALTH", NULL, STEP_BEFORE_ALLOW_TRAFFIC },
+        [STEP_BEFORE_ALLOW_TRAFFIC] = { "BEFORE_ALLOW_TRAFFIC", "BeforeAllowTraffic", STEP_ALLOW_TRAFFIC,
+                                        .traffic = true },
+        [STEP_ALLOW_TRAFFIC] = { "ALLOW_TRAFFIC", "AllowTraffic", STEP_AFTER_ALLOW_TRAFFIC, .traffic = true },
+        [STEP_AFTER_ALLOW_TRAFFIC] = { "AFTER_ALLOW_TRAFFIC", "AfterAllowTraffic", STEP_COMMIT,
+                                       .traffic = true },
+        [STEP_COMMIT] = { "COMMIT", NULL, STEP_END },
+        [STEP_ROLLBACK_BLOCK_TRAFFIC] = { "ROLLBACK_BLOCK_TRAFFIC", "BlockTraffic", STEP_ROLLBACK_STOP,
+                                          .tolerated = true, .traffic = true },
         [STEP_ROLLBACK_STOP] = { "ROLLBACK_STOP", "ApplicationStop", STEP_ROLLBACK_SWITCH,
-                                 STEP_ROLLBACK_SWITCH, true },
-        [STEP_ROLLBACK_SWITCH] = { "ROLLBACK_SWITCH", NULL, STEP_ROLLBACK_UNITS, STEP_END, false },
-        [STEP_ROLLBACK_UNITS] = { "ROLLBACK_UNITS", NULL, STEP_ROLLBACK_START, STEP_END, false },
-        [STEP_ROLLBACK_START] = { "ROLLBACK_START", "ApplicationStart", STEP_ROLLBACK_HEALTH, STEP_END,
-                                  false },
-        [STEP_ROLLBACK_HEALTH] = { "ROLLBACK_HEALTH", NULL, STEP_END, STEP_END, false },
-        [STEP_END] = { "END", NULL, STEP_END, STEP_END, false },
+                                 .tolerated = true },
+        [STEP_ROLLBACK_SWITCH] = { "ROLLBACK_SWITCH", NULL, STEP_ROLLBACK_UNITS },
+        [STEP_ROLLBACK_UNITS] = { "ROLLBACK_UNITS", NULL, STEP_ROLLBACK_START },
+        [STEP_ROLLBACK_START] = { "ROLLBACK_START", "ApplicationStart", STEP_ROLLBACK_HEALTH },
+        [STEP_ROLLBACK_HEALTH] = { "ROLLBACK_HEALTH", NULL, STEP_ROLLBACK_ALLOW_TRAFFIC },
+        [STEP_ROLLBACK_ALLOW_TRAFFIC] = { "ROLLBACK_ALLOW_TRAFFIC", "AllowTraffic", STEP_END,
+                                          .tolerated = true, .traffic = true },
+        [STEP_END] = { "END", NULL, STEP_END },
 };
 
 static const char *const outcome_names[] = {
@@ -161,7 +173,7 @@ void deployment_deinit(Deployment *deployment) {
 }
 
 bool step_is_rollback(Step step) {
-        return step >= STEP_ROLLBACK_STOP && step <= STEP_ROLLBACK_HEALTH;
+        return step >= STEP_ROLLBACK_BLOCK_TRAFFIC && step <= STEP_ROLLBACK_ALLOW_TRAFFIC;
 }
 
 bool deployment_is_running(const Deployment *deployment) {
@@ -169,6 +181,8 @@ bool deployment_is_running(const Deployment *deployment) {
 }
 
 bool deployment_has_changed_anything(const Deployment *deployment) {
+        if (deployment->unchanged)
+                return false;
         return deployment->step > STEP_APPLICATION_STOP ||
                (deployment->step == STEP_APPLICATION_STOP && deployment->attempt > 0);
 }
@@ -188,6 +202,50 @@ static void go_to(Deployment *deployment, Step step) {
         deployment->step_started = false;
         deployment->attempt = 0;
         deployment->hooks_done = 0;
+}
+
+static Step next_step(const Deployment *deployment) {
+        Step next = rows[deployment->step].next;
+
+        if (deployment->step == STEP_ROLLBACK_SWITCH && !deployment->from.version)
+                next = STEP_ROLLBACK_ALLOW_TRAFFIC; /* there is nothing to bring up */
+        while (rows[next].traffic && !deployment->traffic)
+                next = rows[next].next;
+        return next;
+}
+
+/* To the step after this one, or to the end. */
+static void advance(Deployment *deployment, uint64_t at) {
+        Step next = next_step(deployment);
+
+        if (next != STEP_END)
+                go_to(deployment, next);
+        else if (deployment->step == STEP_COMMIT)
+                finish(deployment, OUTCOME_SUCCEEDED, at);
+        else if (deployment->unchanged || !deployment->from.version)
+                finish(deployment, OUTCOME_FAILED, at);
+        else
+                finish(deployment, OUTCOME_ROLLED_BACK, at);
+}
+
+/* Whether the instance may have left its target groups in this deployment. */
+static bool has_left(const Deployment *deployment) {
+        return deployment->traffic && (deployment->step > STEP_BLOCK_TRAFFIC ||
+                                       (deployment->step == STEP_BLOCK_TRAFFIC && deployment->attempt > 0));
+}
+
+/* Ends what a step that leads forward has begun: the whole way back, the load balancer only, or nothing at all. */
+static void go_back(Deployment *deployment, uint64_t at) {
+        if (deployment_has_changed_anything(deployment)) {
+                go_to(deployment, deployment->traffic && deployment->step >= STEP_ALLOW_TRAFFIC
+                                          ? STEP_ROLLBACK_BLOCK_TRAFFIC
+                                          : STEP_ROLLBACK_STOP);
+        } else if (has_left(deployment)) {
+                deployment->unchanged = true;
+                go_to(deployment, STEP_ROLLBACK_ALLOW_TRAFFIC);
+        } else {
+                finish(deployment, OUTCOME_FAILED, at);
+        }
 }
 
 /* Why there is no way back, as far as it was tried. */
@@ -259,20 +317,12 @@ static int on_hook(Deployment *deployment, _unused_ const DeploymentEvent *event
 }
 
 static int on_succeeded(Deployment *deployment, const DeploymentEvent *event) {
-        Step next = rows[deployment->step].next;
         int r;
 
         if (!deployment->step_started)
                 return -EINVAL;
         r = close_log(deployment, STEP_RESULT_SUCCEEDED, event);
-        if (deployment->step == STEP_COMMIT)
-                finish(deployment, OUTCOME_SUCCEEDED, event->at);
-        else if (deployment->step == STEP_ROLLBACK_SWITCH && !deployment->from.version)
-                finish(deployment, OUTCOME_FAILED, event->at);
-        else if (deployment->step == STEP_ROLLBACK_HEALTH)
-                finish(deployment, OUTCOME_ROLLED_BACK, event->at);
-        else
-                go_to(deployment, next);
+        advance(deployment, event->at);
         return r;
 }
 
@@ -285,12 +335,12 @@ static int on_failed(Deployment *deployment, const DeploymentEvent *event) {
         r = close_log(deployment, row->tolerated ? STEP_RESULT_TOLERATED : STEP_RESULT_FAILED, event);
         if (!row->tolerated)
                 q = blame(deployment, event->reason, event->fault);
-        if (row->on_failure != STEP_END)
-                go_to(deployment, row->on_failure);
+        if (row->tolerated)
+                advance(deployment, event->at);
         else if (step_is_rollback(deployment->step))
                 q = fail_rollback(deployment, event->reason, event->fault, event->at);
         else
-                finish(deployment, OUTCOME_FAILED, event->at);
+                go_back(deployment, event->at);
         return r < 0 ? r : q;
 }
 
@@ -304,10 +354,7 @@ static int on_cancelled(Deployment *deployment, const DeploymentEvent *event) {
         r = close_log(deployment, STEP_RESULT_INTERRUPTED, event);
         q = blame(deployment, event->reason, event->fault);
         deployment->cancelled = true;
-        if (deployment_has_changed_anything(deployment))
-                go_to(deployment, STEP_ROLLBACK_STOP);
-        else
-                finish(deployment, OUTCOME_FAILED, event->at);
+        go_back(deployment, event->at);
         return r < 0 ? r : q;
 }
 
@@ -330,11 +377,23 @@ static int resume_worn_out(Deployment *deployment, uint64_t at) {
         static const char reason[] = "musterd ended in the middle of this step again and again";
         int q = blame(deployment, reason, FAULT_HOST), r = 0;
 
-        if (step_is_rollback(deployment->step))
+        if (deployment->step == STEP_ROLLBACK_ALLOW_TRAFFIC)
+                advance(deployment, at);
+        else if (step_is_rollback(deployment->step))
                 r = fail_rollback(deployment, reason, FAULT_HOST, at);
         else
-                go_to(deployment, STEP_ROLLBACK_STOP);
+                go_back(deployment, at);
         return r < 0 ? r : q;
+}
+
+/* Nothing was changed. Into the load balancer the instance comes again after the end, too, if it has left it before an earlier
+ * boot ended. */
+static int resume_unchanged(Deployment *deployment, const char *reason, uint64_t at) {
+        int q = blame(deployment, reason, FAULT_HOST);
+
+        deployment->interrupted = true;
+        finish(deployment, OUTCOME_FAILED, at);
+        return q;
 }
 
 static int on_resumed(Deployment *deployment, const DeploymentEvent *event) {
@@ -347,9 +406,7 @@ static int on_resumed(Deployment *deployment, const DeploymentEvent *event) {
                 rebooted ? "the instance was restarted in the middle" : "musterd ended in the middle";
         r = close_log(deployment, STEP_RESULT_INTERRUPTED, &interrupted);
         if (deployment->step <= STEP_FETCH || (rebooted && !changed)) {
-                q = blame(deployment, interrupted.reason, FAULT_HOST);
-                deployment->interrupted = true;
-                finish(deployment, OUTCOME_FAILED, event->at);
+                q = resume_unchanged(deployment, interrupted.reason, event->at);
         } else if (rebooted) {
                 q = resume_rebooted(deployment, interrupted.reason, event->at);
         } else if (deployment->attempt >= STEP_RESUMES_MAX) {

@@ -13,6 +13,9 @@
 typedef enum Step {
         STEP_VERIFY,
         STEP_FETCH,
+        STEP_BEFORE_BLOCK_TRAFFIC, /* the steps of traffic are only of a deployment with `traffic` */
+        STEP_BLOCK_TRAFFIC,        /* the instance leaves its target groups */
+        STEP_AFTER_BLOCK_TRAFFIC,
         STEP_APPLICATION_STOP,
         STEP_BEFORE_INSTALL,
         STEP_SWITCH,
@@ -21,12 +24,17 @@ typedef enum Step {
         STEP_APPLICATION_START,
         STEP_VALIDATE_SERVICE,
         STEP_HEALTH,
+        STEP_BEFORE_ALLOW_TRAFFIC,
+        STEP_ALLOW_TRAFFIC, /* it joins them again */
+        STEP_AFTER_ALLOW_TRAFFIC,
         STEP_COMMIT,
-        STEP_ROLLBACK_STOP, /* ApplicationStop of the release that failed */
+        STEP_ROLLBACK_BLOCK_TRAFFIC, /* if it may have joined them by then */
+        STEP_ROLLBACK_STOP,          /* ApplicationStop of the release that failed */
         STEP_ROLLBACK_SWITCH, /* the good release's tree and unit files back; none: units stopped, current removed */
         STEP_ROLLBACK_UNITS,
         STEP_ROLLBACK_START, /* ApplicationStart of the good release */
         STEP_ROLLBACK_HEALTH,
+        STEP_ROLLBACK_ALLOW_TRAFFIC,
         STEP_END,
         STEP_COUNT,
 } Step;
@@ -100,6 +108,7 @@ typedef struct Deployment {
         char *rollout;     /* of that target; NULL: it had none */
         char *facts;       /* what it was decided on, as JSON (decision_json.h); NULL: nothing was decided */
         bool local;
+        bool traffic; /* the release asks for the instance to be out of its load balancer; known with VERIFY */
         bool env_changed;   /* the same release, other environment: units are restarted, not reloaded */
         char **environment; /* the group's values, "NAME=value", sorted */
         char env_sha256[DIGEST_HEX_SIZE]; /* of those */
@@ -114,8 +123,9 @@ typedef struct Deployment {
         Step failed_step;    /* valid with reason */
         char *reason;        /* why it failed, NULL while nothing did */
         ErrorFault fault;
-        bool cancelled;     /* it ended, or goes back, because the target asks for something else */
-        bool interrupted;   /* it ended because the agent did, before anything was changed */
+        bool cancelled;   /* it ended, or goes back, because the target asks for something else */
+        bool interrupted; /* it ended because the agent did, before anything was changed */
+        bool unchanged; /* it goes back, or went, but only into the load balancer: nothing of the app was changed */
         unsigned reboots;   /* that interrupted it */
         unsigned rollbacks; /* how often the way back was tried again after it had failed */
         Step rollback_step; /* valid with rollback_reason: where and why the way back failed */
@@ -149,7 +159,8 @@ bool release_ref_equal(const ReleaseRef *a, const ReleaseRef *b);
  * begun, anything after the end). */
 int deployment_apply(Deployment *deployment, const DeploymentEvent *event);
 
-/* Whether it runs, and whether it has begun to change what serves: ApplicationStop comes first. */
+/* Whether it runs, and whether it has begun to change what serves: ApplicationStop comes first. To leave the load balancer
+ * changes nothing of it. */
 bool deployment_is_running(const Deployment *deployment);
 bool deployment_has_changed_anything(const Deployment *deployment);
 bool step_is_rollback(Step step);

@@ -17,6 +17,9 @@
 static const StepFunction functions[STEP_COUNT] = {
         [STEP_VERIFY] = step_verify,
         [STEP_FETCH] = step_fetch,
+        [STEP_BEFORE_BLOCK_TRAFFIC] = step_hooks,
+        [STEP_BLOCK_TRAFFIC] = step_block_traffic,
+        [STEP_AFTER_BLOCK_TRAFFIC] = step_hooks,
         [STEP_APPLICATION_STOP] = step_hooks,
         [STEP_BEFORE_INSTALL] = step_hooks,
         [STEP_SWITCH] = step_switch,
@@ -25,12 +28,17 @@ static const StepFunction functions[STEP_COUNT] = {
         [STEP_APPLICATION_START] = step_hooks,
         [STEP_VALIDATE_SERVICE] = step_hooks,
         [STEP_HEALTH] = step_health,
+        [STEP_BEFORE_ALLOW_TRAFFIC] = step_hooks,
+        [STEP_ALLOW_TRAFFIC] = step_allow_traffic,
+        [STEP_AFTER_ALLOW_TRAFFIC] = step_hooks,
         [STEP_COMMIT] = step_commit,
+        [STEP_ROLLBACK_BLOCK_TRAFFIC] = step_block_traffic,
         [STEP_ROLLBACK_STOP] = step_hooks,
         [STEP_ROLLBACK_SWITCH] = step_switch,
         [STEP_ROLLBACK_UNITS] = step_units,
         [STEP_ROLLBACK_START] = step_hooks,
         [STEP_ROLLBACK_HEALTH] = step_health,
+        [STEP_ROLLBACK_ALLOW_TRAFFIC] = step_allow_traffic,
 };
 
 static void log_step(const Engine *engine, int priority, const char *message_id, const char *text) {
@@ -75,6 +83,9 @@ static void clear_work(StepWork *work) {
         unit_job_free(work->job);
         health_free(work->health);
         unit_enable_free(work->enable);
+        registration_find_free(work->find);
+        target_group_free(work->target_group);
+        sd_event_source_unref(work->turn);
         strv_free(work->names);
         strv_free(work->environment);
         free(work->scripts);
@@ -212,6 +223,9 @@ void engine_step_done(Engine *engine, int result, const Error *error) {
         Error problem = {};
 
         engine->work.tail = (Buffer){};
+        if (step == STEP_VERIFY && engine->to)
+                engine->context.record->deployment.traffic =
+                        engine->to->traffic == RELEASE_TRAFFIC_TARGET_GROUP;
         if (step == STEP_COMMIT && result == 0) {
                 commit(engine);
                 return;
@@ -253,7 +267,8 @@ static int check_documents(const Engine *engine, Error *error) {
         const Deployment *deployment = engine_deployment(engine);
         bool back = step_is_rollback(deployment->step);
 
-        if (deployment->step <= STEP_APPLICATION_STOP || deployment->step == STEP_ROLLBACK_STOP ||
+        if (deployment->step <= STEP_APPLICATION_STOP || deployment->step == STEP_ROLLBACK_BLOCK_TRAFFIC ||
+            deployment->step == STEP_ROLLBACK_STOP || deployment->step == STEP_ROLLBACK_ALLOW_TRAFFIC ||
             !engine_subject_ref(engine)->version || engine_subject(engine))
                 return 0;
         return error_set_fault(error, -ENOENT, FAULT_HOST,
@@ -263,7 +278,8 @@ static int check_documents(const Engine *engine, Error *error) {
 
 static bool must_look(const Engine *engine) {
         const Deployment *deployment = engine_deployment(engine);
-        bool step = deployment->step == STEP_APPLICATION_STOP || deployment->step == STEP_SWITCH ||
+        bool step = deployment->step == STEP_BEFORE_BLOCK_TRAFFIC ||
+                    deployment->step == STEP_APPLICATION_STOP || deployment->step == STEP_SWITCH ||
                     deployment->step == STEP_COMMIT;
 
         return step && !engine->looked && !deployment->local && engine->context.look.begin;
@@ -519,11 +535,13 @@ int engine_retry_rollback(const EngineContext *context, EngineDone done, EngineC
         return r;
 }
 
-/* Health checks only look, and may take minutes that a release which nobody wants any more does not get. */
+/* Health checks and the load balancer's only look, and may take minutes that a release which nobody wants any more does
+ * not get. */
 static bool can_be_cancelled(const Deployment *deployment) {
-        return deployment_is_running(deployment) &&
-               (!deployment_has_changed_anything(deployment) ||
-                (deployment->step == STEP_HEALTH && deployment->step_started));
+        bool waits = deployment->step == STEP_HEALTH || deployment->step == STEP_ALLOW_TRAFFIC;
+
+        return deployment_is_running(deployment) && !step_is_rollback(deployment->step) &&
+               (!deployment_has_changed_anything(deployment) || (waits && deployment->step_started));
 }
 
 int engine_cancel(Engine *engine, const char *reason) {

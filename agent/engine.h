@@ -29,6 +29,16 @@ typedef struct EngineLook {
         void *userdata;
 } EngineLook;
 
+/* What a deployment that takes the instance out of its load balancer needs. One app of an instance is out at a time: *TURN
+ * is its name, and it is the app's to set it back to NULL once it is in again. */
+typedef struct EngineTraffic {
+        AwsContext *aws;           /* NULL: there is no load balancer */
+        const char *scaling_group; /* NULL: not known, or none */
+        const char **turn;
+        bool (*may_join)(void *userdata); /* an instance that is about to go is not put back; NULL: it may */
+        void *userdata;
+} EngineTraffic;
+
 /* What outlives every deployment of an app; all of it borrowed. */
 typedef struct EngineContext {
         sd_event *event;
@@ -44,7 +54,8 @@ typedef struct EngineContext {
         const char *instance;
         const char *boot_id;
         const AppAudit *audit; /* what is known of the releases in the store; NULL: nothing */
-        EngineLook look;       /* zero: there is nowhere to look */
+        EngineTraffic traffic;
+        EngineLook look; /* zero: there is nowhere to look */
 } EngineContext;
 
 /* What is to be deployed, and how; copied. */

@@ -5,6 +5,8 @@
 #include "agent/engine.h"
 #include "agent/installed_check.h"
 #include "agent/receive.h"
+#include "agent/registration_find.h"
+#include "agent/target_group.h"
 #include "artifacts/release.h"
 #include "artifacts/store_clean.h"
 #include "hooks/health.h"
@@ -27,6 +29,8 @@ int step_hooks(Engine *engine, Error *error);
 int step_switch(Engine *engine, Error *error);
 int step_units(Engine *engine, Error *error);
 int step_health(Engine *engine, Error *error);
+int step_block_traffic(Engine *engine, Error *error);
+int step_allow_traffic(Engine *engine, Error *error);
 int step_commit(Engine *engine, Error *error);
 
 /* VERIFY: room for the release, which others may have to make first (step_admit.c). As a step function. */
@@ -62,6 +66,9 @@ typedef struct StepWork {
         bool job_forced;  /* a rollback's reload failed, and the unit is restarted */
         Health *health;
         UnitEnable *enable;
+        RegistrationFind *find;
+        TargetGroup *target_group;
+        sd_event_source *turn; /* timer: waits for another app to be in again */
         char **names;
         HookScript *scripts;
         unsigned n_scripts;

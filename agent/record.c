@@ -21,6 +21,7 @@ void record_deinit(Record *record) {
         strv_free(record->good_environment);
         free(record->good_boot_id);
         release_ref_deinit(&record->previous);
+        target_registrations_deinit(&record->deregistered);
         local_pin_deinit(&record->pin);
         for (size_t i = 0; i < record->n_failures; i++)
                 failure_deinit(&record->failures[i]);
@@ -101,21 +102,24 @@ static int good_to_json(const Record *record, json_t **ret) {
 }
 
 int record_to_json(const Record *record, bool with_deployment, json_t **ret) {
-        json_auto_t *json = NULL, *good = NULL, *failures = NULL, *deployment = NULL;
+        json_auto_t *json = NULL, *good = NULL, *failures = NULL, *deployment = NULL, *deregistered = NULL;
         int r;
 
         r = good_to_json(record, &good);
+        if (r >= 0)
+                r = target_registrations_to_json(&record->deregistered, &deregistered);
         if (r >= 0)
                 r = failures_to_json(record, &failures);
         if (r >= 0 && with_deployment && record->deployment.id)
                 r = deployment_to_json(&record->deployment, &deployment);
         if (r < 0)
                 return r;
-        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:O, s:O?}", "schema",
+        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:O, s:O, s:O?}", "schema",
                          (json_int_t) RECORD_SCHEMA, "app", record->app, "instance", record->instance,
                          "machine", record->machine, "serial", (json_int_t) record->serial, "target_sha256",
                          record->target_sha256, "previous", release_ref_to_json(&record->previous), "pin",
-                         local_pin_to_json(&record->pin), "failures", failures, "deployment", deployment);
+                         local_pin_to_json(&record->pin), "deregistered", deregistered, "failures", failures,
+                         "deployment", deployment);
         if (!json || json_object_update(json, good) < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(json);
@@ -155,18 +159,20 @@ static int read_good(json_t *json, Record *record) {
 }
 
 static int read_record(json_t *json, Record *record, Error *error) {
-        json_t *target, *previous, *pin = NULL, *failures, *deployment;
+        json_t *target, *previous, *pin = NULL, *deregistered = NULL, *failures, *deployment;
         const char *app = NULL, *instance = NULL, *machine = NULL;
         json_int_t serial;
         int r;
 
-        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s:o, s:o}", "app", &app, "instance",
+        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s:o, s:o}", "app", &app, "instance",
                         &instance, "machine", &machine, "serial", &serial, "target_sha256", &target,
-                        "previous", &previous, "pin", &pin, "failures", &failures, "deployment",
-                        &deployment) < 0 ||
+                        "previous", &previous, "pin", &pin, "deregistered", &deregistered, "failures",
+                        &failures, "deployment", &deployment) < 0 ||
             digest_from_json(target, record->target_sha256) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
-            local_pin_from_json(pin, &record->pin) < 0 || failures_from_json(failures, record) < 0)
+            local_pin_from_json(pin, &record->pin) < 0 ||
+            target_registrations_from_json(deregistered, &record->deregistered) < 0 ||
+            failures_from_json(failures, record) < 0)
                 return error_set(error, -EINVAL, "the deploy record is malformed");
         record->serial = (uint64_t) serial;
         r = read_good(json, record);
@@ -261,7 +267,7 @@ static void drop_failure(Record *record, size_t i) {
 static int add_failure(Record *record, const Deployment *deployment) {
         const Failure *known =
                 record_find_failure(record, deployment->to.sha256, deployment->serial, deployment->rollout);
-        bool disturbing = deployment->failed_step > STEP_FETCH;
+        bool disturbing = deployment->failed_step >= STEP_APPLICATION_STOP && !deployment->unchanged;
         Failure failure = {
                 .serial = deployment->serial,
                 .step = deployment->failed_step,

@@ -10,8 +10,9 @@
 #include "agent/base/buffer.h"
 #include "agent/deployment.h"
 #include "agent/local_pin.h"
+#include "agent/target_registration.h"
 
-#define RECORD_SCHEMA 2U /* 1 is read, too */
+#define RECORD_SCHEMA 3U /* 1 and 2 are read, too */
 #define RECORD_SIZE_MAX (1024U * 1024U)
 #define RECORD_FAILURES_MAX 16U
 
@@ -47,6 +48,9 @@ typedef struct Record {
         bool good_is_down;    /* the way back to it has failed, and nothing has brought it up since */
         bool good_is_local;   /* it came by `muster deploy --local`; a target above good_serial replaces it */
         ReleaseRef previous;
+
+        /* What the instance was taken out of for a deployment and is not known to be back in: written before it is taken out. */
+        TargetRegistrations deregistered;
 
         LocalPin pin; /* root holds this instance at a release; its failures have the serial 0 */
 

@@ -141,10 +141,11 @@ static void on_names(ElbRequest *request, int result, const Error *error, void *
 
 /* ARNs are taken as they are, names are asked for. */
 static int ask_configured(RegistrationFind *find, Error *error) {
-        _cleanup_strv_ char **names = NULL;
-        int r = 0;
+        _cleanup_strv_ char **names = NULL, **configured = NULL;
+        int r;
 
-        STRV_FOREACH(s, find->context.target_groups)
+        r = strv_split(find->context.target_groups, " \t", &configured);
+        STRV_FOREACH(s, configured)
                 if (r >= 0)
                         r = strv_append(elb_is_target_group_arn(*s) ? &find->arns : &names, *s);
         if (r < 0)
@@ -165,8 +166,7 @@ int registration_find_start(const RegistrationFindContext *context, Registration
         find->context = *context;
         find->done = done;
         find->userdata = userdata;
-        r = context->target_groups && *context->target_groups ? ask_configured(find, error)
-                                                              : ask_scaling(find, error);
+        r = context->target_groups ? ask_configured(find, error) : ask_scaling(find, error);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(find);

@@ -15,8 +15,9 @@ typedef void (*RegistrationFindDone)(RegistrationFind *find, int result, const E
 /* What is borrowed must stay. */
 typedef struct RegistrationFindContext {
         AwsContext *aws;
-        char *const *target_groups; /* of the configuration; NULL: those of the Auto Scaling group */
-        const char *scaling_group;  /* NULL: it is asked for */
+        const char *
+                target_groups; /* of the configuration, with spaces between them; NULL: those of the Auto Scaling group */
+        const char *scaling_group; /* NULL: it is asked for */
         const char *instance;
 } RegistrationFindContext;
 

@@ -60,6 +60,7 @@ static int begin_again(const Deployment *recorded, Deployment *ret) {
         *ret = (Deployment){ .serial = recorded->serial,
                              .accepted = recorded->accepted,
                              .local = recorded->local,
+                             .traffic = recorded->traffic,
                              .env_changed = recorded->env_changed,
                              .started = recorded->started };
         if (string_set(&ret->id, recorded->id) < 0 || release_ref_copy(&ret->to, &recorded->to) < 0 ||

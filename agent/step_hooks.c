@@ -11,7 +11,8 @@
 
 #define LOGS_MODE 0700
 
-/* Whose hooks run, and from which folder: ApplicationStop is the old release's, or going back the failed one's. */
+/* Whose hooks run, and from which folder: as in CodeDeploy those of BeforeBlockTraffic, AfterBlockTraffic and
+ * ApplicationStop are the old release's, the last one's going back the failed one's. */
 typedef struct Subject {
         const Release *release;
         const ReleaseRef *ref;
@@ -22,6 +23,8 @@ static Subject subject_of(const Engine *engine) {
         const Deployment *deployment = engine_deployment(engine);
 
         switch (deployment->step) {
+        case STEP_BEFORE_BLOCK_TRAFFIC:
+        case STEP_AFTER_BLOCK_TRAFFIC:
         case STEP_APPLICATION_STOP:
         case STEP_ROLLBACK_START:
                 return (Subject){ engine->from, &deployment->from, engine->context.record->good_environment };

@@ -44,7 +44,8 @@ C_LIBRARY = re.compile(
 # Headers that speak for a family of sources: each of those is one function and what it needs.
 FAMILIES = {"agent/engine_step.h": ("agent/step_",), "tests/analyzer.h": ("tests/analyzer",),
             "agent/agent_parts.h": ("agent/agent_bus.c", "agent/agent_launch.c"),
-            "agent/app_parts.h": ("agent/app_open.c", "agent/app_local.c", "agent/app_failure.c")}
+            "agent/app_parts.h": ("agent/app_open.c", "agent/app_local.c", "agent/app_failure.c",
+                                  "agent/app_traffic.c")}
 
 # What each program is linked with, at most.
 LIBC = {"libc.so.6"}

@@ -89,6 +89,160 @@ static void test_orders(_unused_ void **state) {
         }
 }
 
+#define FORWARD_OUT                                                                                          \
+        "VERIFY FETCH BEFORE_BLOCK_TRAFFIC BLOCK_TRAFFIC AFTER_BLOCK_TRAFFIC APPLICATION_STOP "              \
+        "BEFORE_INSTALL SWITCH AFTER_INSTALL UNITS APPLICATION_START VALIDATE_SERVICE HEALTH "
+#define ALLOW "BEFORE_ALLOW_TRAFFIC ALLOW_TRAFFIC AFTER_ALLOW_TRAFFIC "
+
+/* Out of the load balancer before anything is changed, in it again after the checks, whatever comes of it. */
+static void test_orders_with_traffic(_unused_ void **state) {
+        static const struct {
+                Step fail_at, also;
+                bool first;
+                const char *order;
+                Outcome outcome;
+        } cases[] = {
+                { STEP_COUNT, STEP_COUNT, false, FORWARD_OUT ALLOW "COMMIT ", OUTCOME_SUCCEEDED },
+                { STEP_COUNT, STEP_COUNT, true, FORWARD_OUT ALLOW "COMMIT ", OUTCOME_SUCCEEDED },
+                { STEP_BEFORE_BLOCK_TRAFFIC, STEP_AFTER_BLOCK_TRAFFIC, false, FORWARD_OUT ALLOW "COMMIT ",
+                  OUTCOME_SUCCEEDED },
+                { STEP_BLOCK_TRAFFIC, STEP_COUNT, false,
+                  "VERIFY FETCH BEFORE_BLOCK_TRAFFIC BLOCK_TRAFFIC ROLLBACK_ALLOW_TRAFFIC ", OUTCOME_FAILED },
+                { STEP_BLOCK_TRAFFIC, STEP_ROLLBACK_ALLOW_TRAFFIC, false,
+                  "VERIFY FETCH BEFORE_BLOCK_TRAFFIC BLOCK_TRAFFIC ROLLBACK_ALLOW_TRAFFIC ", OUTCOME_FAILED },
+                { STEP_HEALTH, STEP_COUNT, false, FORWARD_OUT BACK "ROLLBACK_ALLOW_TRAFFIC ",
+                  OUTCOME_ROLLED_BACK },
+                { STEP_HEALTH, STEP_ROLLBACK_ALLOW_TRAFFIC, false, FORWARD_OUT BACK "ROLLBACK_ALLOW_TRAFFIC ",
+                  OUTCOME_ROLLED_BACK },
+                { STEP_HEALTH, STEP_COUNT, true, FORWARD_OUT BACK_TO_NONE "ROLLBACK_ALLOW_TRAFFIC ",
+                  OUTCOME_FAILED },
+                { STEP_BEFORE_ALLOW_TRAFFIC, STEP_COUNT, false,
+                  FORWARD_OUT "BEFORE_ALLOW_TRAFFIC " BACK "ROLLBACK_ALLOW_TRAFFIC ", OUTCOME_ROLLED_BACK },
+                { STEP_ALLOW_TRAFFIC, STEP_COUNT, false,
+                  FORWARD_OUT "BEFORE_ALLOW_TRAFFIC ALLOW_TRAFFIC ROLLBACK_BLOCK_TRAFFIC " BACK
+                              "ROLLBACK_ALLOW_TRAFFIC ",
+                  OUTCOME_ROLLED_BACK },
+                { STEP_AFTER_ALLOW_TRAFFIC, STEP_ROLLBACK_BLOCK_TRAFFIC, false,
+                  FORWARD_OUT ALLOW "ROLLBACK_BLOCK_TRAFFIC " BACK "ROLLBACK_ALLOW_TRAFFIC ",
+                  OUTCOME_ROLLED_BACK },
+                { STEP_COMMIT, STEP_COUNT, false,
+                  FORWARD_OUT ALLOW "COMMIT ROLLBACK_BLOCK_TRAFFIC " BACK "ROLLBACK_ALLOW_TRAFFIC ",
+                  OUTCOME_ROLLED_BACK },
+                { STEP_UNITS, STEP_ROLLBACK_UNITS, false,
+                  "VERIFY FETCH BEFORE_BLOCK_TRAFFIC BLOCK_TRAFFIC AFTER_BLOCK_TRAFFIC APPLICATION_STOP "
+                  "BEFORE_INSTALL SWITCH AFTER_INSTALL UNITS ROLLBACK_STOP ROLLBACK_SWITCH ROLLBACK_UNITS ",
+                  OUTCOME_ROLLBACK_FAILED },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+                _cleanup_buffer_ Buffer order = {};
+
+                begin(&d, cases[i].first);
+                d.traffic = true;
+                run(&d, cases[i].fail_at, cases[i].also, &order);
+                assert_string_equal(buffer_string(&order), cases[i].order);
+                assert_int_equal(d.outcome, cases[i].outcome);
+        }
+}
+
+/* Given up where nothing but the load balancer was touched: only that is undone. */
+static void test_cancel_with_traffic(_unused_ void **state) {
+        static const struct {
+                Step before;
+                bool started;
+                Step then;
+        } cases[] = {
+                { STEP_BEFORE_BLOCK_TRAFFIC, false, STEP_END },
+                { STEP_BEFORE_BLOCK_TRAFFIC, true, STEP_END },
+                { STEP_BLOCK_TRAFFIC, false, STEP_END },
+                { STEP_BLOCK_TRAFFIC, true, STEP_ROLLBACK_ALLOW_TRAFFIC },
+                { STEP_AFTER_BLOCK_TRAFFIC, true, STEP_ROLLBACK_ALLOW_TRAFFIC },
+                { STEP_APPLICATION_STOP, false, STEP_ROLLBACK_ALLOW_TRAFFIC },
+                { STEP_APPLICATION_STOP, true, STEP_ROLLBACK_STOP },
+                { STEP_HEALTH, true, STEP_ROLLBACK_STOP },
+                { STEP_ALLOW_TRAFFIC, true, STEP_ROLLBACK_BLOCK_TRAFFIC },
+                { STEP_COMMIT, false, STEP_ROLLBACK_BLOCK_TRAFFIC },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+
+                begin(&d, false);
+                d.traffic = true;
+                d.step = cases[i].before;
+                if (cases[i].started)
+                        assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), 0);
+                assert_int_equal(d.step, cases[i].then);
+                if (d.step != STEP_ROLLBACK_ALLOW_TRAFFIC)
+                        continue;
+                assert_false(deployment_has_changed_anything(&d));
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_SUCCEEDED), 0);
+                assert_int_equal(d.outcome, OUTCOME_FAILED);
+        }
+}
+
+static bool changes_the_app(Step step) {
+        return (step >= STEP_APPLICATION_STOP && step <= STEP_HEALTH) ||
+               (step >= STEP_ROLLBACK_STOP && step <= STEP_ROLLBACK_HEALTH);
+}
+
+/* What a step that ended well has made of it; one that failed or was interrupted may have done anything. */
+static void follow(Step step, bool good, bool *in, bool *out) {
+        bool block = step == STEP_BLOCK_TRAFFIC || step == STEP_ROLLBACK_BLOCK_TRAFFIC;
+        bool allow = step == STEP_ALLOW_TRAFFIC || step == STEP_ROLLBACK_ALLOW_TRAFFIC;
+
+        if (block || allow) {
+                *in = good && allow;
+                *out = good && block;
+        }
+}
+
+/* Whatever happens in whatever order: on the way forward the app is changed only while the instance is out, what succeeds is
+ * in again, and it ends. Every sequence of choices is walked. */
+static void walk(const unsigned char *choices, size_t n) {
+        static const DeploymentEventKind kinds[] = { DEPLOYMENT_STEP_SUCCEEDED, DEPLOYMENT_STEP_FAILED,
+                                                     DEPLOYMENT_CANCELLED };
+        _cleanup_(deployment_deinit) Deployment d = {};
+        bool in = true, out = false;
+
+        begin(&d, false);
+        d.traffic = true;
+        for (size_t i = 0; i < 64 && deployment_is_running(&d); i++) {
+                DeploymentEventKind kind = kinds[i < n ? choices[i] : 0];
+                Step step = d.step;
+
+                if (changes_the_app(step) && !step_is_rollback(step))
+                        assert_true(out);
+                if (step == STEP_COMMIT)
+                        assert_true(in);
+                assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
+                if (apply(&d, kind) == -EINVAL) {
+                        kind = DEPLOYMENT_STEP_SUCCEEDED;
+                        assert_int_equal(apply(&d, kind), 0);
+                }
+                follow(step, kind == DEPLOYMENT_STEP_SUCCEEDED, &in, &out);
+        }
+        assert_false(deployment_is_running(&d));
+        if (d.outcome == OUTCOME_SUCCEEDED)
+                assert_true(in);
+}
+
+static void test_every_order_with_traffic(_unused_ void **state) {
+        unsigned char choices[24] = {};
+
+        for (size_t i = 0; i < sizeof(choices); i++)
+                for (size_t j = i + 1; j < sizeof(choices); j++)
+                        for (unsigned a = 0; a < 9; a++) {
+                                choices[i] = (unsigned char) (a % 3);
+                                choices[j] = (unsigned char) (a / 3);
+                                walk(choices, sizeof(choices));
+                                choices[i] = choices[j] = 0;
+                        }
+}
+
 static void test_reason_is_the_first(_unused_ void **state) {
         _cleanup_(deployment_deinit) Deployment d = {};
         DeploymentEvent event = { .kind = DEPLOYMENT_STEP_FAILED, .reason = "first", .fault = FAULT_HOST };
@@ -134,7 +288,7 @@ static void test_cancel(_unused_ void **state) {
                 assert_int_equal(apply(&d, DEPLOYMENT_CANCELLED), 0);
                 assert_true(d.cancelled);
                 assert_int_equal(d.steps[0].result, STEP_RESULT_INTERRUPTED);
-                if (step <= STEP_FETCH)
+                if (step < STEP_APPLICATION_STOP)
                         assert_int_equal(d.outcome, OUTCOME_FAILED);
                 else
                         assert_int_equal(d.step, STEP_ROLLBACK_STOP);
@@ -207,11 +361,35 @@ static void test_resume_after_a_reboot(_unused_ void **state) {
                 begin_at(&d, step, true);
                 resume_with(&d, "boot-2");
                 assert_string_equal(d.reason, "the instance was restarted in the middle");
-                if (step <= STEP_FETCH)
+                if (step < STEP_APPLICATION_STOP)
                         assert_int_equal(d.outcome, OUTCOME_FAILED);
                 else
                         assert_int_equal(d.step, STEP_ROLLBACK_SWITCH);
         }
+}
+
+/* After a reboot the app joins its target groups by the record; it need not be brought up again for that. */
+static void test_resume_while_out_after_a_reboot(_unused_ void **state) {
+        static const Step steps[] = { STEP_BEFORE_BLOCK_TRAFFIC, STEP_BLOCK_TRAFFIC,
+                                      STEP_AFTER_BLOCK_TRAFFIC };
+        _cleanup_(deployment_deinit) Deployment back = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+                _cleanup_(deployment_deinit) Deployment d = {};
+
+                begin_at(&d, steps[i], true);
+                d.traffic = true;
+                resume_with(&d, "boot-2");
+                assert_int_equal(d.outcome, OUTCOME_FAILED);
+                assert_true(d.interrupted);
+        }
+        begin_at(&back, STEP_BLOCK_TRAFFIC, true);
+        back.traffic = true;
+        assert_int_equal(apply(&back, DEPLOYMENT_STEP_FAILED), 0);
+        assert_int_equal(back.step, STEP_ROLLBACK_ALLOW_TRAFFIC);
+        assert_int_equal(apply(&back, DEPLOYMENT_STEP_STARTED), 0);
+        resume_with(&back, "boot-2");
+        assert_int_equal(back.outcome, OUTCOME_FAILED);
 }
 
 /* Between FETCH and ApplicationStop nothing has been changed yet. */
@@ -245,18 +423,24 @@ static void test_hooks(_unused_ void **state) {
 
 /* However the agent dies, it never goes on for ever. */
 static void test_resume_has_a_breaker(_unused_ void **state) {
-        for (Step step = STEP_APPLICATION_STOP; step < STEP_END; step++) {
+        for (Step step = STEP_BEFORE_BLOCK_TRAFFIC; step < STEP_END; step++) {
                 _cleanup_(deployment_deinit) Deployment d = {};
                 int deaths = 0;
 
                 begin(&d, false);
                 d.step = step;
+                d.traffic = true;
                 for (; deaths < 100 && deployment_is_running(&d); deaths++) {
                         assert_int_equal(apply(&d, DEPLOYMENT_STEP_STARTED), 0);
                         resume_with(&d, "boot-1");
                 }
                 assert_true(deaths < 32);
-                assert_int_equal(d.outcome, OUTCOME_ROLLBACK_FAILED);
+                if (step < STEP_APPLICATION_STOP)
+                        assert_int_equal(d.outcome, OUTCOME_FAILED);
+                else if (step == STEP_ROLLBACK_ALLOW_TRAFFIC)
+                        assert_int_equal(d.outcome, OUTCOME_ROLLED_BACK);
+                else
+                        assert_int_equal(d.outcome, OUTCOME_ROLLBACK_FAILED);
         }
 }
 
@@ -355,12 +539,16 @@ static void test_names(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_orders),
+                cmocka_unit_test(test_orders_with_traffic),
+                cmocka_unit_test(test_cancel_with_traffic),
+                cmocka_unit_test(test_every_order_with_traffic),
                 cmocka_unit_test(test_reason_is_the_first),
                 cmocka_unit_test(test_what_is_not_allowed),
                 cmocka_unit_test(test_cancel),
                 cmocka_unit_test(test_cancel_between_steps),
                 cmocka_unit_test(test_resume_in_the_same_boot),
                 cmocka_unit_test(test_resume_after_a_reboot),
+                cmocka_unit_test(test_resume_while_out_after_a_reboot),
                 cmocka_unit_test(test_resume_before_anything_was_changed),
                 cmocka_unit_test(test_hooks),
                 cmocka_unit_test(test_resume_has_a_breaker),

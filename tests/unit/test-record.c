@@ -142,12 +142,12 @@ static void test_torn(_unused_ void **state) {
 }
 
 static void test_newer_schema(_unused_ void **state) {
-        static const char newer[] = "{\"schema\": 3, \"surprise\": true}";
+        static const char newer[] = "{\"schema\": 4, \"surprise\": true}";
         Record record = {};
         Error error = {};
 
         assert_int_equal(record_parse(newer, strlen(newer), &record, &error), -EPROTONOSUPPORT);
-        assert_non_null(strstr(error.message, "schema 3"));
+        assert_non_null(strstr(error.message, "schema 4"));
         assert_int_equal(record_parse("{}", 2, &record, &error), -EINVAL);
         assert_int_equal(record_parse("[]", 2, &record, &error), -EINVAL);
         assert_int_equal(record_parse("{\"schema\": 0}", 13, &record, &error), -EINVAL);
@@ -182,17 +182,32 @@ static void test_schema_1(_unused_ void **state) {
         assert_int_equal(record.deployment.n_events, 0);
 }
 
-/* The file is written as it was read: a change of the format needs a new schema and a new golden file. */
 static void test_schema_2(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+        _cleanup_buffer_ Buffer text = {};
+
+        read_golden("tests/unit/data/record-2.json", &record, &text);
+        assert_int_equal(record.deregistered.n, 0);
+        assert_non_null(record.deployment.id);
+        assert_false(record.deployment.traffic);
+        assert_false(record.deployment.unchanged);
+        assert_int_equal(record.deployment.serial, 18);
+}
+
+/* The file is written as it was read: a change of the format needs a new schema and a new golden file. */
+static void test_schema_3(_unused_ void **state) {
         _cleanup_(record_deinit) Record record = {};
         _cleanup_free_ char *again = NULL;
         _cleanup_buffer_ Buffer text = {};
 
-        read_golden("tests/unit/data/record-2.json", &record, &text);
+        read_golden("tests/unit/data/record-3.json", &record, &text);
+        assert_int_equal(record.deregistered.n, 2);
+        assert_int_equal(record.deregistered.items[1].port, 9090);
+        assert_true(record.deployment.traffic);
         assert_int_equal(record_to_text(&record, &again), 0);
         assert_int_equal(strlen(again), text.size);
         assert_memory_equal(again, buffer_string(&text), text.size);
-        assert_int_equal(RECORD_SCHEMA, 2);
+        assert_int_equal(RECORD_SCHEMA, 3);
 }
 
 /* A step that cannot be is no step to go on with. */
@@ -340,6 +355,7 @@ int main(void) {
                 cmocka_unit_test(test_newer_schema),
                 cmocka_unit_test(test_schema_1),
                 cmocka_unit_test(test_schema_2),
+                cmocka_unit_test(test_schema_3),
                 cmocka_unit_test(test_running_at_the_end),
                 cmocka_unit_test(test_failures_count_and_are_bounded),
                 cmocka_unit_test(test_failures_of_a_rollout),

@@ -1,0 +1,178 @@
+#include "agent/base/log.h"
+#include "agent/base/strv.h"
+#include "agent/engine_step.h"
+#include "agent/messages.h"
+
+/* BLOCK_TRAFFIC and ALLOW_TRAFFIC, and the same of the way back. As what the instance is deregistered is in the record before
+ * it is done, and is taken out of the record only when it is registered again: so whatever becomes of this deployment, of
+ * musterd or of the machine, it is known what is to be put back (rejoin.h). */
+
+#define TURN_INTERVAL (1 * USEC_PER_SEC)
+
+static void log_traffic(const Engine *engine, int priority, const char *message_id, const char *text) {
+        const Deployment *deployment = engine_deployment(engine);
+        const LogFields fields = {
+                .app = engine->context.app,
+                .version = deployment->to.version,
+                .deployment = deployment->id,
+                .event = step_lifecycle_event(deployment->step),
+                .instance = engine->context.instance,
+        };
+
+        log_message(priority, message_id, &fields, "%s", text);
+}
+
+static void tell_registrations(const Engine *engine, const char *message_id, const char *what) {
+        _cleanup_free_ char *groups = NULL, *text = NULL;
+
+        if (target_registrations_to_text(&engine->context.record->deregistered, &groups) < 0)
+                return;
+        if (asprintf(&text, "%s %s", what, groups) < 0)
+                text = NULL;
+        log_traffic(engine, LOG_NOTICE, message_id, text ? text : what);
+}
+
+static int save(Engine *engine, Error *error) {
+        return record_save(engine->context.store->app_fd, engine->context.record, error);
+}
+
+static TargetGroupContext group_context(const Engine *engine, uint64_t patience) {
+        return (TargetGroupContext){
+                .event = engine->context.event,
+                .clock = engine->context.clock,
+                .aws = engine->context.traffic.aws,
+                .instance = engine->context.instance,
+                .patience = patience,
+        };
+}
+
+static void on_left(_unused_ TargetGroup *operation, int result, const Error *error, void *userdata) {
+        Engine *engine = userdata;
+        Error problem = *error;
+
+        if (result == TARGET_GROUP_LATE)
+                error_prefix(&problem, "requests that are under way have not ended within drain_timeout");
+        if (result == 0)
+                tell_registrations(engine, MESSAGE_TRAFFIC_BLOCKED, "no more requests come by target groups");
+        engine_step_done(engine, result, &problem);
+}
+
+/* STEP_STARTED, STEP_FINISHED or a negative errno. */
+static int leave(Engine *engine, const TargetRegistrations *found, Error *error) {
+        const TargetGroupContext context = group_context(engine, engine->context.config->drain_timeout);
+        TargetRegistrations *deregistered = &engine->context.record->deregistered;
+        int r;
+
+        if (target_registrations_merge(deregistered, found) < 0)
+                return error_oom(error);
+        if (deregistered->n == 0) {
+                log_traffic(engine, LOG_INFO, NULL, "the instance is registered in no target group");
+                return STEP_FINISHED;
+        }
+        r = save(engine, error);
+        if (r < 0)
+                return r;
+        r = target_group_leave_start(&context, deregistered, on_left, engine, &engine->work.target_group,
+                                     error);
+        return r < 0 ? r : STEP_STARTED;
+}
+
+static void on_found(RegistrationFind *find, int result, const Error *error, void *userdata) {
+        Engine *engine = userdata;
+        Error problem = *error;
+
+        if (result < 0 && !engine_deployment(engine)->from.version) {
+                /* Nothing of the app serves yet that a request could miss. */
+                log_traffic(engine, LOG_WARNING, NULL, error->message);
+                result = STEP_FINISHED;
+        } else if (result == 0) {
+                result = leave(engine, registration_find_found(find), &problem);
+        }
+        if (result != STEP_STARTED)
+                engine_step_done(engine, result == STEP_FINISHED ? 0 : result, &problem);
+}
+
+static int find(Engine *engine, Error *error) {
+        const EngineTraffic *traffic = &engine->context.traffic;
+        const RegistrationFindContext context = {
+                .aws = traffic->aws,
+                .target_groups = engine->context.config->target_groups,
+                .scaling_group = traffic->scaling_group,
+                .instance = engine->context.instance,
+        };
+        int r;
+
+        r = registration_find_start(&context, on_found, engine, &engine->work.find, error);
+        return r < 0 ? r : STEP_STARTED;
+}
+
+static int take_turn(Engine *engine, Error *error);
+
+static int on_turn(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        Engine *engine = userdata;
+        Error error = {};
+        int r;
+
+        r = take_turn(engine, &error);
+        if (r < 0)
+                engine_step_done(engine, r, &error);
+        return 0;
+}
+
+/* Two apps that leave at once would each take the other one's way back in the middle of its change. */
+static int take_turn(Engine *engine, Error *error) {
+        const char **turn = engine->context.traffic.turn;
+        int r;
+
+        if (!*turn || string_equal(*turn, engine->context.app)) {
+                *turn = engine->context.app;
+                return find(engine, error);
+        }
+        engine->work.turn = sd_event_source_unref(engine->work.turn);
+        r = sd_event_add_time_relative(engine->context.event, &engine->work.turn, CLOCK_BOOTTIME,
+                                       TURN_INTERVAL, TIMER_ACCURACY_EXACT, on_turn, engine);
+        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : STEP_STARTED;
+}
+
+int step_block_traffic(Engine *engine, Error *error) {
+        if (engine->context.traffic.aws)
+                return take_turn(engine, error);
+        log_traffic(engine, LOG_INFO, NULL, "there is no load balancer to leave: the depot is not on AWS");
+        return STEP_FINISHED;
+}
+
+static void on_joined(TargetGroup *operation, int result, const Error *error, void *userdata) {
+        Engine *engine = userdata;
+        Error problem = *error, ignored = {};
+
+        if (result == TARGET_GROUP_LATE)
+                error_prefix(&problem, "the load balancer does not send requests within healthy_timeout");
+        if (target_group_is_registered(operation)) {
+                if (result == 0)
+                        tell_registrations(engine, MESSAGE_TRAFFIC_ALLOWED,
+                                           "requests come again by target groups");
+                target_registrations_deinit(&engine->context.record->deregistered);
+                (void) save(
+                        engine,
+                        &ignored); /* the next step is recorded in any case; to register twice does no harm */
+        }
+        engine_step_done(engine, result, &problem);
+}
+
+int step_allow_traffic(Engine *engine, Error *error) {
+        const TargetGroupContext context = group_context(engine, engine->context.config->healthy_timeout);
+        const TargetRegistrations *deregistered = &engine->context.record->deregistered;
+        const EngineTraffic *traffic = &engine->context.traffic;
+        int r;
+
+        if (deregistered->n == 0 || !traffic->aws)
+                return STEP_FINISHED;
+        if (traffic->may_join && !traffic->may_join(traffic->userdata)) {
+                log_traffic(engine, LOG_NOTICE, NULL,
+                            "the instance is not to serve any more and stays out of its target groups");
+                return STEP_FINISHED;
+        }
+        r = target_group_join_start(&context, deregistered, on_joined, engine, &engine->work.target_group,
+                                    error);
+        return r < 0 ? r : STEP_STARTED;
+}

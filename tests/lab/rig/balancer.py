@@ -101,6 +101,12 @@ class Balancer:
     def _current(self, slot):
         return next(int(r["scur"]) for r in self._rows() if r["svname"] == slot)
 
+    def busy(self, instance):
+        """How many requests an instance has under way."""
+        with self._lock:
+            slot = self._slots.get(instance.id)
+            return self._current(slot) if slot else 0
+
     def statistics(self):
         """instance id -> {"requests", "errors", "status"}, as haproxy counts them."""
         with self._lock:

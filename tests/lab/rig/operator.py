@@ -14,6 +14,7 @@ poll_interval = {poll_interval}
 [launch]
 hook = muster
 {launch}
+{sections}
 [app api]
 required = yes
 """
@@ -68,12 +69,12 @@ class Muster:
     def bucket(self):
         return self._bucket
 
-    def _configuration(self, group, launch="", poll_interval="2s", agent=""):
+    def _configuration(self, group, launch="", poll_interval="2s", agent="", sections=""):
         return _CONFIGURATION.format(bucket=self._bucket, group=group, launch=launch, poll_interval=poll_interval,
-                                     agent=agent)
+                                     agent=agent, sections=sections)
 
     def template(self, group, **more):
-        """launch, agent: further lines of these sections."""
+        """launch, agent: further lines of these sections; sections: further ones."""
         root = (self._folder / "root.json").read_text()
         return Template(user_data=_USER_DATA.format(root=root, configuration=self._configuration(group, **more)))
 

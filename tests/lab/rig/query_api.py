@@ -1,5 +1,6 @@
 """The Query/XML protocol of Auto Scaling (2011-01-01) over the state machine of autoscaling.py."""
 
+import re
 import secrets
 import time
 from xml.sax.saxutils import escape
@@ -15,19 +16,22 @@ INSTANCE_TYPE = "t3.medium"
 IMAGE = "ami-0123456789abcdef0"
 
 
-def _xml(value):
+def xml_of(value):
+    """A value of dicts, lists and scalars as the query protocol writes it; None is left out."""
     if isinstance(value, dict):
-        return "".join(f"<{k}>{_xml(v)}</{k}>" for k, v in value.items() if v is not None)
+        return "".join(f"<{k}>{xml_of(v)}</{k}>" for k, v in value.items() if v is not None)
     if isinstance(value, (list, tuple)):
-        return "".join(f"<member>{_xml(v)}</member>" for v in value)
+        return "".join(f"<member>{xml_of(v)}</member>" for v in value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return escape(str(value))
 
 
-def _list(form, name):
-    numbered = ((k, v) for k, v in form.items() if k.startswith(f"{name}.member."))
-    return [v for _, v in sorted(numbered, key=lambda item: int(item[0].rsplit(".", 1)[1]))]
+def list_of(form, name, member=""):
+    """The values of NAME.member.N, or of NAME.member.N.MEMBER, in order."""
+    pattern = re.compile(re.escape(name) + r"\.member\.(\d+)" + re.escape(member))
+    numbered = ((pattern.fullmatch(k), v) for k, v in form.items())
+    return [v for _, v in sorted((int(m.group(1)), v) for m, v in numbered if m)]
 
 
 def _boolean(form, name, default):
@@ -55,7 +59,7 @@ class QueryApi:
         except ValidationError as error:
             return error_response(request, 400, "ValidationError", str(error))
         request_id = secrets.token_hex(16)
-        inner = f"<{action}Result>{_xml(result)}</{action}Result>" if result is not None else ""
+        inner = f"<{action}Result>{xml_of(result)}</{action}Result>" if result is not None else ""
         body = f'<{action}Response xmlns="{NAMESPACE}">{inner}<ResponseMetadata><RequestId>{request_id}</RequestId>' \
                f"</ResponseMetadata></{action}Response>"
         return Response(200, body.encode(), [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)])
@@ -93,7 +97,7 @@ class QueryApi:
                 "ProtectedFromScaleIn": member.protected}
 
     def _describe_instances(self, form):
-        ids = _list(form, "InstanceIds")
+        ids = list_of(form, "InstanceIds")
         if len(ids) > autoscaling.INSTANCES_MAX:
             raise ValidationError(f"The number of instance ids that may be passed in is limited to "
                                   f"{autoscaling.INSTANCES_MAX}")
@@ -106,7 +110,7 @@ class QueryApi:
 
     def _describe_hooks(self, form):
         group = self._machine.group(*self._required(form, "AutoScalingGroupName"))
-        names = _list(form, "LifecycleHookNames")
+        names = list_of(form, "LifecycleHookNames")
         for name in names:
             if name not in group.hooks:
                 raise ValidationError(f"Lifecycle hook '{name}' not found")  # AWS's own text is not known
@@ -128,7 +132,7 @@ class QueryApi:
         return {}
 
     def _describe_groups(self, form):
-        names = _list(form, "AutoScalingGroupNames")
+        names = list_of(form, "AutoScalingGroupNames")
         groups = [g for g in self._machine.groups.values() if not names or g.name in names]
         return {"AutoScalingGroups": [self._group(g) for g in groups]}
 
@@ -175,12 +179,12 @@ class QueryApi:
 
     def _enter_standby(self, form):
         group, decrement = self._required(form, "AutoScalingGroupName", "ShouldDecrementDesiredCapacity")
-        ids = _list(form, "InstanceIds")
+        ids = list_of(form, "InstanceIds")
         self._machine.enter_standby(group, ids, decrement == "true", self._clock())
         return {"Activities": [self._activity(f"Moving EC2 instance to Standby: {i}") for i in ids]}
 
     def _exit_standby(self, form):
-        ids = _list(form, "InstanceIds")
+        ids = list_of(form, "InstanceIds")
         self._machine.exit_standby(*self._required(form, "AutoScalingGroupName"), ids, self._clock())
         return {"Activities": [self._activity(f"Moving EC2 instance out of Standby: {i}") for i in ids]}
 

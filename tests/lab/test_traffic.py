@@ -1,0 +1,203 @@
+"""Apps that are taken out of their load balancer for a change: no request is lost although the unit restarts, and whatever goes
+wrong, the instance is in its target group again. Two instances of two deployment groups behind one load balancer, so that
+one serves while the other one changes; both do so in all of these tests, one after the other."""
+
+import json
+import threading
+import time
+
+import pytest
+from rig import faults, goapp
+from rig.autoscaling import Hook
+from rig.balancer import URL, Balancer
+from rig.director import Director
+from rig.elb import Elb
+from rig.host import wait_for
+from rig.operator import Muster
+from rig.prober import Load
+
+PROD, CANARY = "prod", "canary"
+TRAFFIC = "[traffic]\ndrain_timeout = 20s\nhealthy_timeout = 4s\n"
+
+
+def out_of_traffic(text):
+    return text.replace("on_deploy: reload", "on_deploy: restart").replace("deadline: 30s", "deadline: 3s").replace(
+        "env:\n", "traffic: target-group\nenv:\n")
+
+
+class Fleet:
+    def __init__(self, lab, cloud, folder):
+        self.lab, self.cloud, self._folder = lab, cloud, folder
+        self.balancer = Balancer(lab)
+        self.elb = Elb(cloud, self.balancer)
+        self.director = Director(lab, cloud, self.elb)
+        self.muster = Muster(lab.layers[0] / "usr/bin/muster")
+        self.muster.prepare(cloud)
+        self.target_group = self.elb.create_group("api")
+
+    def launch(self):
+        self.publish("1.0.0")
+        for group in (PROD, CANARY):
+            self.muster.set_target(group, "1.0.0")
+            template = self.muster.template(group, poll_interval="1s", agent="settle_time = 500ms\n", sections=TRAFFIC)
+            self.director.create_group(group, template, [Hook("muster", heartbeat=60)], desired=1,
+                                       target_groups=[self.target_group.arn])
+        self.director.wait_event("in_service", count=2)
+        for group in (PROD, CANARY):
+            self.elb.wait_state(self.id(group), "healthy")
+
+    def id(self, group):
+        return self.director.members(group)[0].id
+
+    def instance(self, group=PROD):
+        return self.director.instances[self.id(group)]
+
+    def publish(self, version, **switches):
+        self.muster.publish(goapp.build(self._folder, version, out_of_traffic, **switches), version)
+
+    def app(self, group=PROD):
+        """None while musterd does not run."""
+        answer = self.instance(group).run("muster", "status", "--json", check=False)
+        apps = json.loads(answer.out)["apps"] if answer.code == 0 else []
+        return apps[0] if apps else None
+
+    def wait_app(self, group=PROD, timeout=60, **wanted):
+        def reached():
+            app = self.app(group)
+            return app and all(app.get(key) == value for key, value in wanted.items()) and app
+        return wait_for(reached, timeout, f"the app of {group} to be {wanted}", 0.2)
+
+    def update(self, version, group=PROD):
+        self.muster.set_target(group, version)
+        self.wait_app(group, state="good", version=version, deployment=None)
+
+    def deployments(self):
+        return json.loads(self.instance().run("muster", "history", "--json").out)["deployments"]
+
+    def serves(self):
+        return self.instance().run("curl", "-s", "-m", "2", "http://127.0.0.1:8080/").text.split()[1]
+
+    def slow_requests(self, length, count=4):
+        """Requests that take a while, by the load balancer; returns how to wait for their answers."""
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(self.cloud.get(f"{URL}/slow?for={length}s", 20)))
+                   for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: all(self.balancer.busy(self.instance(g)) for g in (PROD, CANARY)), 10, "requests under way")
+
+        def end():
+            for thread in threads:
+                thread.join()
+            return [answer[0] if answer else None for answer in answers]
+        return end
+
+    def close(self):
+        self.director.close()
+        self.elb.close()
+        self.balancer.close()
+        assert self.elb.failure is None
+
+
+@pytest.fixture(scope="module")
+def launched(lab, session_cloud, tmp_path_factory):
+    lab.require_package()
+    session_cloud.proxy.reset()
+    made = Fleet(lab, session_cloud, tmp_path_factory.mktemp("traffic"))
+    try:
+        made.launch()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def fleet(launched, cloud, request):
+    request.node.director = launched.director
+    return launched
+
+
+def test_update_loses_no_request(fleet):
+    """The unit restarts, and requests that take long are under way."""
+    fleet.publish("2.0.0")
+    since = time.monotonic()
+    load = Load(fleet.lab, URL)
+    answers = fleet.slow_requests(3)
+    fleet.update("2.0.0")
+    fleet.update("2.0.0", CANARY)
+    load.wait_requests(100)
+    totals = load.stop()
+    assert totals["failed"] == 0, load.failures()
+    assert answers() == [200] * 4
+    assert all(s["errors"] == 0 for s in fleet.balancer.statistics().values())
+    for group in (PROD, CANARY):
+        assert fleet.elb.history(fleet.id(group), since) == ["draining", None, "initial", "healthy"]
+    steps = [step["step"] for step in fleet.deployments()[0]["steps"]]
+    assert steps[2:6] == ["BEFORE_BLOCK_TRAFFIC", "BLOCK_TRAFFIC", "AFTER_BLOCK_TRAFFIC", "APPLICATION_STOP"]
+    assert steps[-4:] == ["BEFORE_ALLOW_TRAFFIC", "ALLOW_TRAFFIC", "AFTER_ALLOW_TRAFFIC", "COMMIT"]
+    assert fleet.app()["out_of_traffic"] is None
+
+
+def test_release_that_fails(fleet):
+    """It is undone before the instance is in its target group again."""
+    fleet.publish("3.0.0", FAIL_HEALTH="1")
+    since = time.monotonic()
+    load = Load(fleet.lab, URL)
+    fleet.muster.set_target(PROD, "3.0.0")
+    wait_for(lambda: fleet.muster.reason(fleet.instance(), "3.0.0"), 60, "3.0.0 to fail")
+    fleet.elb.wait_state(fleet.id(PROD), "healthy")
+    assert load.stop()["failed"] == 0, load.failures()
+    assert load.first(version="3.0.0") is None
+    assert fleet.elb.history(fleet.id(PROD), since) == ["draining", None, "initial", "healthy"]
+    newest = fleet.deployments()[0]
+    assert newest["outcome"] == "rolled-back" and newest["steps"][-1]["step"] == "ROLLBACK_ALLOW_TRAFFIC"
+
+
+def test_release_that_the_load_balancer_finds_unhealthy(fleet):
+    fleet.publish("4.0.0")
+    since = time.monotonic()
+    fleet.muster.set_target(PROD, "4.0.0")
+    wait_for(lambda: "initial" in fleet.elb.history(fleet.id(PROD), since), 30, "it to be registered again", 0.02)
+    fleet.elb.sick = True
+    wait_for(lambda: fleet.elb.history(fleet.id(PROD), since).count("draining") == 2, 30, "it to leave once more", 0.02)
+    fleet.elb.sick = False
+    app = fleet.wait_app(state="held", version="2.0.0")
+    assert app["last_failure"]["step"] == "ALLOW_TRAFFIC" and app["last_failure"]["fault"] == "release"
+    assert "unhealthy" in app["last_failure"]["reason"]
+    fleet.elb.wait_state(fleet.id(PROD), "healthy")
+
+
+def test_musterd_is_killed_while_the_instance_is_out(fleet):
+    fleet.publish("5.0.0")
+    answers = fleet.slow_requests(3)
+    fleet.muster.set_target(PROD, "5.0.0")
+    fleet.elb.wait_state(fleet.id(PROD), "draining")
+    fleet.instance().sh("kill -9 $(systemctl show -P MainPID musterd)")
+    fleet.wait_app(state="good", version="5.0.0", deployment=None)
+    assert fleet.elb.state(fleet.id(PROD)) == "healthy"
+    assert answers() == [200] * 4
+    [block] = [s for s in fleet.deployments()[0]["steps"] if s["step"] == "BLOCK_TRAFFIC" and s["attempt"] == 2]
+    assert block["result"] == "succeeded"
+
+
+def test_elb_is_out_of_reach(fleet, cloud):
+    """Before the instance has left nothing begins; after that it comes back as soon as it can, also with another musterd."""
+    fleet.publish("6.0.0")
+    since = time.monotonic()
+    with cloud.fault(faults.throttling(), service="elasticloadbalancing", action="DeregisterTargets"):
+        fleet.muster.set_target(PROD, "6.0.0")
+        failed = wait_for(lambda: fleet.muster.reason(fleet.instance(), "6.0.0"), 60, "6.0.0 to fail")
+    assert "Throttling" in failed
+    app = fleet.wait_app(version="5.0.0", deployment=None)
+    assert app["last_failure"]["step"] == "BLOCK_TRAFFIC" and app["last_failure"]["fault"] == "host"
+    assert fleet.elb.history(fleet.id(PROD), since) == [] and fleet.serves() == "5.0.0"
+    with cloud.fault(faults.access_denied(), service="elasticloadbalancing", action="RegisterTargets"):
+        newest = wait_for(lambda: next((d for d in fleet.deployments() if d["outcome"] == "rolled-back"
+                                        and d["version"] == "6.0.0"), None), 90, "6.0.0 to be undone", 0.3)
+        assert newest["failed_step"] == "ALLOW_TRAFFIC" and newest["fault"] == "host"
+        fleet.instance().run("systemctl", "restart", "musterd")
+        app = fleet.wait_app(version="5.0.0", deployment=None)
+        assert app["out_of_traffic"]["target_groups"] == "api:8080"
+        assert fleet.elb.state(fleet.id(PROD)) is None
+    fleet.elb.wait_state(fleet.id(PROD), "healthy")
+    fleet.wait_app(out_of_traffic=None)

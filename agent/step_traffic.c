@@ -36,7 +36,8 @@ static int save(Engine *engine, Error *error) {
         return record_save(engine->context.store->app_fd, engine->context.record, error);
 }
 
-static TargetGroupContext group_context(const Engine *engine, uint64_t patience) {
+static TargetGroupContext group_context(Engine *engine, uint64_t patience) {
+        engine->work.allowance = patience;
         return (TargetGroupContext){
                 .event = engine->context.event,
                 .clock = engine->context.clock,

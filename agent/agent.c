@@ -13,6 +13,7 @@
 #include "agent/local.h"
 #include "agent/messages.h"
 #include "agent/net/aws_error.h"
+#include "agent/public_view.h"
 #include "agent/state_lock.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
@@ -56,9 +57,12 @@ static void tell_manager(const Agent *agent) {
 
         if (agent->waiting[0])
                 (void) buffer_printf(&text, "%s", agent->waiting);
-        for (size_t i = 0; i < setup->n_apps; i++)
-                (void) buffer_printf(&text, "%s%s: %s", text.size > 0 ? "; " : "", app_name(setup->apps[i]),
-                                     app_reason(setup->apps[i]));
+        for (size_t i = 0; i < setup->n_apps; i++) {
+                const char *reason = app_reason(setup->apps[i]);
+
+                (void) buffer_printf(&text, "%s%s: %.*s", text.size > 0 ? "; " : "", app_name(setup->apps[i]),
+                                     (int) public_view_length(reason), reason);
+        }
         (void) sd_notifyf(false, "STATUS=%s", buffer_string(&text));
 }
 
@@ -88,7 +92,7 @@ static void tell_progress(Agent *agent, App *app) {
         _cleanup_free_ char *text = NULL;
         json_auto_t *json = NULL;
 
-        if (!deployment || app_status(app, &json) < 0)
+        if (!deployment || app_status(app, &json) < 0 || public_view_make(json) < 0)
                 return;
         text = json_dumps(json, JSON_COMPACT);
         if (text)

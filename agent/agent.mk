@@ -66,6 +66,7 @@ LIB_SRC += \
         agent/registration_find.c \
         agent/rejoin.c \
         agent/release_checks.c \
+        agent/public_view.c \
         agent/replay.c \
         agent/report.c \
         agent/root_update.c \
@@ -112,6 +113,7 @@ UNIT_TESTS += \
         test-local \
         test-local_pin \
         test-placement \
+        test-public_view \
         test-queue \
         test-queue_held \
         test-queue_message \

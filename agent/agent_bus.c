@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "agent/agent_parts.h"
+#include "agent/public_view.h"
 #include "agent/undelivered.h"
 #include "artifacts/release.h"
 
@@ -61,7 +62,15 @@ static json_t *wakeup_status_or_null(const Setup *setup) {
         return setup->wakeup && wakeup_status(setup->wakeup, &status) >= 0 ? status : json_null();
 }
 
-static int on_status(void *userdata, char **ret_json, Error *error) {
+/* As text, and without what hooks printed unless root asks. */
+static int answer(json_t *json, bool with_output, char **ret_json, Error *error) {
+        if (!json || (!with_output && public_view_make(json) < 0))
+                return error_oom(error);
+        *ret_json = json_dumps(json, JSON_COMPACT);
+        return *ret_json ? 0 : error_oom(error);
+}
+
+static int on_status(void *userdata, bool with_output, char **ret_json, Error *error) {
         const Agent *agent = userdata;
         const Setup *setup = &agent->setup;
         json_auto_t *json = NULL;
@@ -75,8 +84,7 @@ static int on_status(void *userdata, char **ret_json, Error *error) {
                          "reason", agent->waiting, "apps", apps, "launch", agent_launch_status(setup),
                          "queue", wakeup_status_or_null(setup), "undelivered",
                          undelivered_to_json(setup->launch, setup->apps, setup->n_apps));
-        *ret_json = json ? json_dumps(json, JSON_COMPACT) : NULL;
-        return *ret_json ? 0 : error_oom(error);
+        return answer(json, with_output, ret_json, error);
 }
 
 static int not_ready(const Agent *agent, Error *error) {
@@ -105,16 +113,6 @@ static int add_history(json_t *all, const App *app, size_t limit, Error *error) 
         return json_array_extend(all, history) < 0 ? error_oom(error) : 0;
 }
 
-/* What hooks printed may be anything: it is root's, as the files are that it comes from. */
-static void hide_output(json_t *deployments) {
-        json_t *deployment, *step;
-        size_t i, k;
-
-        json_array_foreach(deployments, i, deployment)
-                json_array_foreach(json_object_get(deployment, "steps"), k, step)
-                        (void) json_object_del(step, "output_tail");
-}
-
 /* APP "" is all of them. */
 static int on_history(void *userdata, const char *name, size_t limit, bool with_output, char **ret_json,
                       Error *error) {
@@ -131,12 +129,7 @@ static int on_history(void *userdata, const char *name, size_t limit, bool with_
         for (size_t i = 0; i < agent->setup.n_apps && r >= 0; i++)
                 if (!*name || strcmp(app_name(agent->setup.apps[i]), name) == 0)
                         r = add_history(all, agent->setup.apps[i], limit, error);
-        if (r < 0)
-                return r;
-        if (!with_output)
-                hide_output(all);
-        *ret_json = json_dumps(json, JSON_COMPACT);
-        return *ret_json ? 0 : error_oom(error);
+        return r < 0 ? r : answer(json, with_output, ret_json, error);
 }
 
 static int check_archive(int fd, Error *error) {

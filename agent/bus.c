@@ -53,7 +53,7 @@ static int on_get_status(sd_bus_message *message, void *userdata, _unused_ sd_bu
         Error error = {};
         int r;
 
-        r = service->handlers->status(service->userdata, &json, &error);
+        r = service->handlers->status(service->userdata, check_root(message, NULL) >= 0, &json, &error);
         return r < 0 ? reply_error(message, r, &error) : sd_bus_reply_method_return(message, "s", json);
 }
 

@@ -19,8 +19,8 @@ typedef struct BusService BusService;
 
 /* Each returns 0, or a negative errno with the error set. Strings are new memory, which the service frees. */
 typedef struct BusHandlers {
-        int (*status)(void *userdata, char **ret_json, Error *error);
         /* WITH_OUTPUT: root asks, who may see what hooks printed. */
+        int (*status)(void *userdata, bool with_output, char **ret_json, Error *error);
         int (*history)(void *userdata, const char *app, size_t limit, bool with_output, char **ret_json,
                        Error *error);
         /* ARCHIVE_FD is borrowed. */

@@ -89,8 +89,8 @@ static void quote_output(Hook *hook) {
 
         output_digest(hook->tail, DIGEST_LINES, digest, sizeof(digest));
         if (*digest)
-                (void) snprintf(hook->error.message + n, sizeof(hook->error.message) - n,
-                                "; its last output: %s", digest);
+                (void) snprintf(hook->error.message + n, sizeof(hook->error.message) - n, OUTPUT_QUOTE "%s",
+                                digest);
 }
 
 static void on_ended(Transient *transient, int result, const Error *error, void *userdata) {

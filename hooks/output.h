@@ -24,6 +24,9 @@
 #define OUTPUT_HEAD (128U * 1024U)
 #define OUTPUT_TAIL (128U * 1024U)
 
+/* Stands in an error before what a program printed last, which may be anything: what is told to everybody ends there. */
+#define OUTPUT_QUOTE "; its last output: "
+
 /* A descriptor of NAME in DIRFD for the program to write to: made if missing, appended to if not. It belongs to OWNER
  * (mode 0600), so that a script that runs as that user can open /dev/stdout. */
 int output_open(int dirfd, const char *name, uid_t owner, Error *error);

@@ -5,6 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/strv.h"
 #include "hooks/hook_name.h"
+#include "hooks/output.h"
 #include "hooks/probe_command.h"
 #include "units/journal_sync.h"
 #include "units/transient.h"
@@ -32,7 +33,7 @@ static void quote_output(CommandAttempt *attempt) {
 
         if (unit_journal_read(attempt->unit, 0, &journal, NULL) >= 0 && journal.last_line)
                 (void) snprintf(attempt->error.message + n, sizeof(attempt->error.message) - n,
-                                "; its last output: %.*s", QUOTE_MAX, journal.last_line);
+                                OUTPUT_QUOTE "%.*s", QUOTE_MAX, journal.last_line);
 }
 
 static void on_journal(_unused_ JournalSync *sync, void *userdata) {

@@ -1,8 +1,14 @@
 #include <stdarg.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/strv.h"
 #include "agent/bus.h"
 #include "agent/cli/bus_client.h"
+
+/* musterd answers at once; to what it keeps on the disk first, as soon as the disk has it. Without an answer in this time it
+ * hangs. */
+#define ANSWER_TIMEOUT (5 * USEC_PER_SEC)
+#define DISK_TIMEOUT (60 * USEC_PER_SEC)
 
 #define _cleanup_message_ _cleanup_(sd_bus_message_unrefp)
 
@@ -29,7 +35,9 @@ static int call_failed(int r, const sd_bus_error *bus_error, Error *error) {
         if (sd_bus_error_has_name(bus_error, SD_BUS_ERROR_ACCESS_DENIED))
                 return error_set(error, -EPERM, "only root may ask musterd for this");
         if (sd_bus_error_has_names(bus_error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT))
-                return error_set(error, -ETIMEDOUT, "musterd does not answer (systemctl status musterd)");
+                return error_set(
+                        error, -ETIMEDOUT,
+                        "musterd does not answer: it hangs or is stopped (systemctl status musterd)");
         for (size_t i = 0; i < ELEMENTSOF(error_names); i++)
                 if (sd_bus_error_has_name(bus_error, error_names[i].name))
                         return error_set(error, error_names[i].r, "%s", bus_error->message);
@@ -65,9 +73,9 @@ static int new_call(sd_bus *bus, const char *method, sd_bus_message **ret, const
         return 0;
 }
 
-/* Calls METHOD with arguments of TYPES. */
-static int call_method(sd_bus *bus, const char *method, sd_bus_message **ret, Error *error, const char *types,
-                       ...) {
+/* Calls METHOD with arguments of TYPES, and waits so long for the answer. */
+static int call_method(sd_bus *bus, const char *method, uint64_t timeout, sd_bus_message **ret, Error *error,
+                       const char *types, ...) {
         _cleanup_message_ sd_bus_message *call = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error bus_error = SD_BUS_ERROR_NULL;
         va_list arguments;
@@ -78,7 +86,7 @@ static int call_method(sd_bus *bus, const char *method, sd_bus_message **ret, Er
         va_end(arguments);
         if (r < 0)
                 return error_set_errno(error, r, "cannot write a call of %s", method);
-        r = sd_bus_call(bus, call, 0, &bus_error, ret);
+        r = sd_bus_call(bus, call, timeout, &bus_error, ret);
         return r < 0 ? call_failed(r, &bus_error, error) : 0;
 }
 
@@ -106,7 +114,7 @@ int bus_client_status(sd_bus *bus, char **ret_json, Error *error) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
-        r = call_method(bus, "GetStatus", &reply, error, "");
+        r = call_method(bus, "GetStatus", ANSWER_TIMEOUT, &reply, error, "");
         return r < 0 ? r : take_string(reply, ret_json, error);
 }
 
@@ -114,7 +122,7 @@ int bus_client_history(sd_bus *bus, const char *app, uint32_t limit, char **ret_
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
-        r = call_method(bus, "GetHistory", &reply, error, "su", app, limit);
+        r = call_method(bus, "GetHistory", ANSWER_TIMEOUT, &reply, error, "su", app, limit);
         return r < 0 ? r : take_string(reply, ret_json, error);
 }
 
@@ -123,20 +131,20 @@ int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_f
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
-        r = call_method(bus, "DeployLocal", &reply, error, "sh", release_json, archive_fd);
+        r = call_method(bus, "DeployLocal", DISK_TIMEOUT, &reply, error, "sh", release_json, archive_fd);
         return r < 0 ? r : take_string(reply, ret_id, error);
 }
 
 int bus_client_poll(sd_bus *bus, Error *error) {
         _cleanup_message_ sd_bus_message *reply = NULL;
 
-        return call_method(bus, "Poll", &reply, error, "");
+        return call_method(bus, "Poll", ANSWER_TIMEOUT, &reply, error, "");
 }
 
 int bus_client_check_installed(sd_bus *bus, Error *error) {
         _cleanup_message_ sd_bus_message *reply = NULL;
 
-        return call_method(bus, "CheckInstalled", &reply, error, "");
+        return call_method(bus, "CheckInstalled", ANSWER_TIMEOUT, &reply, error, "");
 }
 
 int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, const char *reason,
@@ -144,7 +152,7 @@ int bus_client_pin_local(sd_bus *bus, const char *app, const char *version, cons
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
-        r = call_method(bus, "PinLocal", &reply, error, "sss", app, version, reason);
+        r = call_method(bus, "PinLocal", DISK_TIMEOUT, &reply, error, "sss", app, version, reason);
         if (r >= 0)
                 r = take_boolean(reply, ret_changed, error);
         return r < 0 ? r : take_string(reply, ret_id, error);
@@ -154,7 +162,7 @@ int bus_client_unpin_local(sd_bus *bus, const char *app, bool *ret_changed, Erro
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
-        r = call_method(bus, "UnpinLocal", &reply, error, "s", app);
+        r = call_method(bus, "UnpinLocal", DISK_TIMEOUT, &reply, error, "s", app);
         return r < 0 ? r : take_boolean(reply, ret_changed, error);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-/* musterd as the command line sees it: calls of org.muster.Agent1 (agent/bus.h) and what their errors mean. */
+/* musterd as the command line sees it: calls of org.muster.Agent1 (agent/bus.h) and what their errors mean. -ETIMEDOUT if it
+ * runs but hangs: after 5 seconds, or after 60 where it writes to the disk first. */
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>

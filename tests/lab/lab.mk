@@ -23,6 +23,8 @@ must-be-root:
 TEST_PROGRAMS += units-driver
 units-driver_MAIN := tests/lab/units-driver.c tests/lab/driver-hooks.c tests/lab/driver-units.c
 
+TEST_PROGRAMS += bus-driver
+bus-driver_MAIN := tests/lab/bus-driver.c
 TEST_PROGRAMS += aws-driver
 aws-driver_MAIN := tests/lab/aws-driver.c
 TEST_PROGRAMS += depot-driver

@@ -43,7 +43,7 @@ static char *read_text(const Mock *mock, const char *name) {
         return text;
 }
 
-static int on_status(void *userdata, char **ret, Error *error) {
+static int on_status(void *userdata, _unused_ bool with_output, char **ret, Error *error) {
         *ret = read_text(userdata, "status.json");
         return *ret ? 0 : error_set(error, -ENOENT, "there is no status.json");
 }

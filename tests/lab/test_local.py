@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from rig.desk import DENIED, FAILED, NOT_FOUND, OK
 from rig.host import wait_for
 
+TOP = Path(__file__).resolve().parents[2]
 APPSPEC = """\
 version: 0.0
 os: linux
@@ -120,10 +123,69 @@ def test_others_may_look_only(machine):
     assert "secret" in machine.muster("history", "--steps").out
     history = as_nobody("history", "--json")
     assert history.code == OK and "AFTER_INSTALL" in history.out and "secret" not in history.out
+
+    machine.app("echo the password is secret; exit 3")  # the reason of a failure quotes it
+    machine.muster("deploy", "--local", "/root/app", "--app", "api", "--version", "2.0", code=FAILED)
+    for words in (("status", "--json"), ("history", "--json")):
+        assert "exit status 3; its last output: the password is secret" in machine.muster(*words).out
+        seen = as_nobody(*words).out
+        assert "hooks/migrate: exit status 3" in seen and "secret" not in seen
+    assert "secret" not in machine.instance.run("systemctl", "show", "-P", "StatusText", "musterd").out
     assert (as_nobody("poll").code, as_nobody("poll").err) == (DENIED, "muster: only root may ask musterd for this\n")
 
 
+# What a program asks that gives no file, and what is said of it.
+NO_FILE = "org.muster.Error.BadInput: the archive: expected the descriptor of a file that can be read\n"
+# What may be wrong of an archive: the keys that say it, and the reason.
+LIES = {
+    "size": (lambda said: said.update(size=said["size"] + 1), "bytes, but"),
+    "chunk": (lambda said: said.update(chunks=["0" * 64]), "chunk 0 .* is not what the release says"),
+    "format": (lambda said: said.update(format="tar.gz"), ""),
+    "entries": (lambda said: said.update(entries=said["entries"] - 1), "entries"),
+    "bytes": (lambda said: said.update(unpacked_size=said["unpacked_size"] + 1), "bytes"),
+    "tree": (lambda said: said.update(tree_sha256="0" * 64), ""),
+}
+
+
+def test_descriptors_and_lies(machine):
+    """DeployLocal is called by a program that is not muster: each mistake is one sentence, and what serves serves on."""
+    instance = machine.instance
+    configure(machine)
+    instance.put("/usr/local/bin/bus-driver", TOP / "build/gcc/bus-driver", mode=0o755)
+    machine.app("true")
+    instance.sh("tar -C /root/app -I 'zstd -q' -cf /root/app.tar.zst .")
+    machine.muster("deploy", "--local", "/root/app.tar.zst", "--app", "api", "--version", "1.0")
+    truth = json.loads(instance.sh("cat /var/lib/muster/apps/api/releases/1.0-*.json").out)
+
+    def deploy(kind, release, path="/root/app.tar.zst"):
+        instance.put("/root/release.json", json.dumps({**release, "version": "2.0"}))
+        return instance.run("bus-driver", kind, path, "/root/release.json", check=False)
+
+    for kind, path in (("folder", "/root"), ("pipe", "-"), ("path-only", "/root/app.tar.zst"), ("write-only", "/root/app.tar.zst")):
+        assert deploy(kind, truth, path).out == NO_FILE, kind
+    assert deploy("file", {**truth, "app": 7}).out.startswith("org.muster.Error.BadInput: "), "no release"
+    for what, (lie, reason) in LIES.items():
+        release = json.loads(json.dumps(truth))
+        [artifact] = release["artifacts"].values()
+        lie(artifact)
+        asked = deploy("file", release)
+        if asked.code != 0:
+            assert re.search(f"^org.muster.Error.BadInput: .*{reason}", asked.out), (what, asked)
+            continue
+        ended = wait_for(lambda asked=asked: [d for d in machine.json("history")["deployments"]
+                                              if d["id"] == asked.text and d["outcome"] != "running"], 30, f"the end of {what}")
+        assert ended[0]["outcome"] == "failed" and re.search(reason, ended[0]["reason"]), (what, ended[0]["reason"])
+    assert machine.json("status")["apps"][0]["version"] == "1.0"
+    assert instance.sh("ls /var/lib/muster/apps/api/staging; systemctl is-active api").out == "active\n"
+
+
 def test_musterd_that_is_not_there(machine):
+    instance = machine.instance
+    instance.run("systemctl", "kill", "--signal=SIGSTOP", "--kill-whom=main", "musterd")
+    done = machine.muster("status", code=7)
+    assert done.err == "muster: musterd does not answer: it hangs or is stopped (systemctl status musterd)\n"
+    instance.run("systemctl", "kill", "--signal=SIGCONT", "--kill-whom=main", "musterd")
+    machine.muster("status")
     machine.instance.run("systemctl", "stop", "musterd")
     done = machine.muster("status", code=7)
     assert done.err == "muster: musterd does not run on this machine (systemctl status musterd)\n"

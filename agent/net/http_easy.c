@@ -87,8 +87,11 @@ static void set_request(CURL *easy, const HttpEasyOptions *options) {
         SET(CURLOPT_HTTPHEADER, options->headers);
         SET(CURLOPT_CONNECTTIMEOUT_MS, timeout_msec(options->timeouts.connect));
         SET(CURLOPT_TIMEOUT_MS, timeout_msec(options->timeouts.total));
-        SET(CURLOPT_LOW_SPEED_LIMIT, (long) HTTP_STALL_RATE);
-        SET(CURLOPT_LOW_SPEED_TIME, MAX(timeout_msec(options->timeouts.stall) / 1000, 1L));
+        if (options->timeouts.stall !=
+            USEC_INFINITY) { /* curl looks at the speed every second, also of a long poll */
+                SET(CURLOPT_LOW_SPEED_LIMIT, (long) HTTP_STALL_RATE);
+                SET(CURLOPT_LOW_SPEED_TIME, MAX(timeout_msec(options->timeouts.stall) / 1000, 1L));
+        }
         if (request->own_connection) {
                 SET(CURLOPT_FRESH_CONNECT, 1L);
                 SET(CURLOPT_FORBID_REUSE, 1L);

@@ -47,18 +47,19 @@ class Booted:
         apps = json.loads(answer.out)["apps"] if answer.code == 0 else []
         return apps and apps[0]["state"] == "good"
 
-    def process(self):
-        """/proc/PID of musterd, as this machine sees it."""
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if (process / "comm").read_text() == "musterd\n" and self.instance.id in (process / "cgroup").read_text():
-                    return process
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-        raise LookupError("musterd does not run")
-
     def polls(self):
         return len(self.cloud.proxy.requests(service="s3", client=self.instance.address, path="target.json"))
+
+
+def musterd_of(instance):
+    """/proc/PID of an instance's musterd, as this machine sees it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "comm").read_text() == "musterd\n" and instance.id in (process / "cgroup").read_text():
+                return process
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    raise LookupError("musterd does not run")
 
 
 def memory(process):
@@ -72,7 +73,7 @@ def cpu(process):
 
 
 def idle(report, booted, rounds):
-    process = booted.process()
+    process = musterd_of(booted.instance)
     certificates = len(list((booted.instance.root / "etc/ssl/certs").glob("*.pem")))
     report.part(f"idle: a depot in S3 over TLS, {certificates} certificates, each poll a connection of its own")
     samples, hours = [], []

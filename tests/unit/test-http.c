@@ -281,6 +281,25 @@ static void test_failures(void **state) {
         }
 }
 
+/* Who waits for a long poll's answer sleeps until it comes. */
+static void test_long_poll_sleeps(void **state) {
+        _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
+        _cleanup_free_ char *url = NULL;
+        HttpRequest request = { .method = "GET", .timeouts = { .stall = USEC_INFINITY } };
+        Setup *setup = *state;
+        Outcome outcome = {};
+
+        assert_true(asprintf(&url, "%s/silent", test_server_url(setup->server)) > 0);
+        request.url = url;
+        assert_int_equal(http_start(setup->client, &request, on_done, &outcome, &transfer, NULL), 0);
+        while (test_server_requests(setup->server) == 0)
+                assert_true(sd_event_run(setup->event, UINT64_MAX) >= 0);
+        while (sd_event_run(setup->event, 300 * USEC_PER_MSEC) > 0) /* what belongs to the beginning */
+                ;
+        assert_int_equal(sd_event_run(setup->event, 1500 * USEC_PER_MSEC), 0);
+        assert_false(outcome.done);
+}
+
 static void expect_failure(Setup *setup, const char *url, int result, const char *message) {
         HttpRequest request = { .method = "GET", .url = url, .timeouts = { .connect = 500 * USEC_PER_MSEC } };
         _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
@@ -551,6 +570,7 @@ int main(void) {
                 TEST(test_put_file),
                 TEST(test_put_short_file),
                 TEST(test_failures),
+                TEST(test_long_poll_sleeps),
                 TEST(test_no_connection),
                 TEST(test_bad_requests),
                 TEST(test_statuses_are_answers),

@@ -12,6 +12,7 @@ LIB_SRC += \
         agent/app_history.c \
         agent/app_local.c \
         agent/app_open.c \
+        agent/app_place.c \
         agent/app_status.c \
         agent/app_traffic.c \
         agent/boot_id.c \
@@ -19,6 +20,7 @@ LIB_SRC += \
         agent/config.c \
         agent/config_aws.c \
         agent/config_keys.c \
+        agent/current_keep.c \
         agent/decision.c \
         agent/decision_json.c \
         agent/deployment.c \

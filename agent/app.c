@@ -79,6 +79,8 @@ void app_on_deployed(_unused_ Engine *engine, void *userdata) {
         App *app = userdata;
 
         app->engine = engine_free(app->engine);
+        if (app->record.deployment.outcome == OUTCOME_SUCCEEDED)
+                app->misplacements = 0;
         placement_prune_environments(app->store, &app->record);
         (void) malloc_trim(0); /* what the download took does not stay with an agent that is idle for days */
         app_clean_start(app->clean);
@@ -143,6 +145,9 @@ static void deploy(App *app, const Target *target, const DecisionFacts *facts) {
 static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         App *app = userdata;
 
+        if (app->misplaced)
+                app_close(app);
+        app->misplaced = false;
         if (app_is_open(app))
                 app_evaluate(app);
         else
@@ -260,8 +265,9 @@ void app_evaluate(App *app) {
         char was[DECISION_REASON_MAX];
         DecisionFacts facts;
 
-        if (app->engine || app->stopping)
+        if (app_is_misplaced(app) || app->engine || app->stopping)
                 return;
+        app_keep_current(app);
         app_traffic_settle(app);
         if (target && environment_of_target(target, &app->environment, app->env_sha256) < 0) {
                 log_error("%s: out of memory", app->config->name);

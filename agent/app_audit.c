@@ -186,10 +186,15 @@ static void check_next(AppAudit *audit) {
                 log_message(LOG_WARNING, NULL, &audit->context.fields, "%s", error.message);
 }
 
-static void add_subject(AppAudit *audit, const ReleaseRef *release) {
-        char *name = audit->left[audit->n_left];
+/* A release that serves is looked at even if something of it is missing in the store: that must be told. One before it may
+ * have been removed long ago. */
+static bool is_subject(const AppAudit *audit, const ReleaseRef *release, char name[static STORE_NAME_SIZE]) {
+        return name_of(release, name) >= 0 &&
+               (release == &audit->context.record->good || store_has(audit->context.store, name));
+}
 
-        if (name_of(release, name) >= 0 && store_has(audit->context.store, name))
+static void add_subject(AppAudit *audit, const ReleaseRef *release) {
+        if (is_subject(audit, release, audit->left[audit->n_left]))
                 audit->n_left++;
 }
 
@@ -227,7 +232,7 @@ static int append_release(const AppAudit *audit, const ReleaseRef *release, cons
         const InstalledFinding *finding = app_audit_find(audit, release);
         InstalledFinding unknown = {};
 
-        if (name_of(release, unknown.name) < 0 || !store_has(audit->context.store, unknown.name))
+        if (!is_subject(audit, release, unknown.name))
                 return 0;
         return json_array_append_new(array, finding_to_json(finding ? finding : &unknown, role));
 }

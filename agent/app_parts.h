@@ -1,7 +1,8 @@
 #pragma once
 
 /* Private to the app: app.c decides and has the engine act, app_open.c opens and closes what an app is made of, app_local.c
- * does what root orders by hand, app_traffic.c sees to the load balancer between deployments. */
+ * does what root orders by hand, app_traffic.c sees to the load balancer between deployments,
+ * app_place.c looks whether its folders are as it left them. */
 
 #include "agent/app.h"
 #include "agent/app_audit.h"
@@ -39,6 +40,10 @@ struct App {
         UnpackStop *stopping; /* what a musterd that is no more was unpacking */
         FailedChecks checks;  /* of the good release, in this boot */
         Decision decision;
+        bool misplaced;         /* its folders are not there any more: it is opened anew */
+        unsigned misplacements; /* how often, since a deployment succeeded */
+        char current_problem
+                [DECISION_REASON_MAX]; /* why `current`, which somebody changed, cannot be put back */
 };
 
 /* Opens what the app is made of and takes up a deployment that was interrupted; what cannot be opened is tried again. */
@@ -55,6 +60,13 @@ EngineContext app_engine_context(App *app);
 /* Decides anew and acts on it, unless a deployment runs. */
 void app_evaluate(App *app);
 void app_retry_at(App *app, uint64_t at);
+
+/* Whether its folder, or one in it, was removed or replaced. Nothing can be recorded then, and it is opened anew. */
+bool app_is_misplaced(App *app);
+
+/* Where somebody has changed what `current` names, it is put back: what serves goes on, but its next start would be that of
+ * something else. A good release that is not there any more is down, so that it is deployed anew. */
+void app_keep_current(App *app);
 
 /* Reports how the app stands; app_tell() tells the agent, too. */
 void app_report(App *app);

@@ -3,6 +3,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
+#include "agent/current_keep.h"
 #include "agent/record_history.h"
 #include "agent/record_open.h"
 
@@ -86,12 +87,10 @@ static int own(Record *record, const RecordOwner *owner) {
         return owner->machine ? string_set(&record->machine, owner->machine->fingerprint) : 0;
 }
 
-/* Somebody, or muster-recover for a machine that it took for another one, has removed what the good release runs from. */
+/* Somebody, or muster-recover for a machine that it took for another one, has removed what the good release runs from, or
+ * has put something else there: what has been started since is not the good release. */
 static void check_current(const ReleaseStore *store, Record *record) {
-        char name[STORE_NAME_SIZE];
-
-        if (record->good.version && !deployment_is_running(&record->deployment) &&
-            store_current(store, name, NULL) == 0)
+        if (!current_is_right(store, record))
                 record->good_is_down = true;
 }
 

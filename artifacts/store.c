@@ -17,6 +17,7 @@
 #define BESIDE_ENTRIES 8U   /* the root, what lies beside it, and what is written while it is deployed */
 #define MANIFEST_LINE 128U  /* bytes for an entry, about */
 #define CURRENT "current"
+#define CURRENT_BAD "current.bad"
 #define RELEASES "releases"
 #define STAGING "staging"
 
@@ -97,6 +98,19 @@ int store_open(const char *state_dir, const char *app, ReleaseStore **ret, Error
                 return r;
         *ret = TAKE_PTR(store);
         return 0;
+}
+
+static bool is_same_folder(int fd, int dirfd, const char *path) {
+        struct stat is, named;
+
+        return fstat(fd, &is) == 0 && fstatat(dirfd, path, &named, 0) == 0 && is.st_dev == named.st_dev &&
+               is.st_ino == named.st_ino;
+}
+
+bool store_is_in_place(const ReleaseStore *store) {
+        return is_same_folder(store->app_fd, AT_FDCWD, store->path) &&
+               is_same_folder(store->releases_fd, store->app_fd, RELEASES) &&
+               is_same_folder(store->staging_fd, store->app_fd, STAGING);
 }
 
 ReleaseStore *store_free(ReleaseStore *store) {
@@ -284,15 +298,47 @@ int store_current(const ReleaseStore *store, char ret[static STORE_NAME_SIZE], E
         return 1;
 }
 
+/* A folder that somebody has put in the place of the link would stay in every deployment's way: what it holds may be
+ * all that is left of somebody's work, so it is moved, not removed. */
+static int set_current_aside(const ReleaseStore *store) {
+        int r = file_remove_tree_at(store->app_fd, CURRENT_BAD);
+
+        if (r >= 0 && renameat(store->app_fd, CURRENT, store->app_fd, CURRENT_BAD) < 0)
+                r = -errno;
+        return r;
+}
+
+static int link_current(const ReleaseStore *store, const char *target) {
+        int r = file_replace_symlink_at(store->app_fd, CURRENT, target);
+
+        if (r == -EISDIR)
+                r = set_current_aside(store);
+        else
+                return r;
+        return r < 0 ? r : file_replace_symlink_at(store->app_fd, CURRENT, target);
+}
+
+bool store_is_current(const ReleaseStore *store, const char *name) {
+        _cleanup_free_ char *target = NULL;
+        struct stat st;
+
+        return file_read_link_at(store->app_fd, CURRENT, &target) >= 0 &&
+               string_starts_with(target, RELEASES "/") && strcmp(target + strlen(RELEASES "/"), name) == 0 &&
+               fstatat(store->releases_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 int store_switch_current(const ReleaseStore *store, const char *name, Error *error) {
         char target[sizeof(RELEASES "/") + STORE_NAME_SIZE], envelope[STORE_ENVELOPE_NAME_SIZE];
         int r;
 
         r = check_release(store, name, NULL);
-        if (r < 0)
-                return error_set_errno(error, r, "%s: cannot switch to release %s", store->path, name);
+        if (r < 0) {
+                (void) error_set_errno(error, r, "%s: cannot switch to release %s", store->path, name);
+                error_blame(error, FAULT_HOST);
+                return r;
+        }
         (void) snprintf(target, sizeof(target), RELEASES "/%s", name);
-        r = file_replace_symlink_at(store->app_fd, CURRENT, target);
+        r = link_current(store, target);
         if (r < 0)
                 return error_set_errno(error, r, "%s/" CURRENT, store->path);
         store_envelope_name(name, envelope);
@@ -304,5 +350,7 @@ int store_switch_current(const ReleaseStore *store, const char *name, Error *err
 int store_remove_current(const ReleaseStore *store, Error *error) {
         int r = file_remove_at(store->app_fd, CURRENT);
 
+        if (r == -EISDIR)
+                r = set_current_aside(store);
         return r < 0 ? error_set_errno(error, r, "%s/" CURRENT, store->path) : 0;
 }

@@ -37,6 +37,9 @@ int store_open(const char *state_dir, const char *app, ReleaseStore **ret, Error
 ReleaseStore *store_free(ReleaseStore *store);
 DEFINE_CLEANUP(ReleaseStore *, store_free)
 
+/* Whether its folders are still what its path names: somebody may have removed them, or mounted something over them. */
+bool store_is_in_place(const ReleaseStore *store);
+
 /* The name of a release in the store; SHA256 are the 64 hex digits of its digest. -EINVAL. */
 int store_name(const char *version, const char *sha256, char ret[static STORE_NAME_SIZE]);
 bool store_name_is_valid(const char *name);
@@ -83,8 +86,11 @@ int store_list(const ReleaseStore *store, StoreEntry **ret, size_t *ret_count, E
 int store_current(const ReleaseStore *store, char ret[static STORE_NAME_SIZE], Error *error);
 
 /* Repoints `current` by one rename, durably. -ENOENT if there is no such release. Who looks sees the old release or the
- * new one, also after a power cut. */
+ * new one, also after a power cut. A folder that somebody put in its place is set aside as `current.bad`. */
 int store_switch_current(const ReleaseStore *store, const char *name, Error *error);
+
+/* Whether `current` names this release and its tree is there; its envelope may be lost. */
+bool store_is_current(const ReleaseStore *store, const char *name);
 
 /* Removes `current`, durably. None is no error. */
 int store_remove_current(const ReleaseStore *store, Error *error);

@@ -236,7 +236,8 @@ static int withdraw_half(int fd, const char *name, void *userdata) {
         for (size_t i = 0; i < ELEMENTSOF(endings); i++)
                 if (string_ends_with(name, endings[i]))
                         release[strlen(name) - strlen(endings[i])] = '\0';
-        if (store_has(clean->store, release))
+        /* Of a release that serves somebody has removed the document or the manifest: that is no reason to end it. */
+        if (store_has(clean->store, release) || clean->in_use(release, clean->userdata))
                 return 0;
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? 0 : -errno;

@@ -65,14 +65,11 @@ StoreStaging *store_staging_free(StoreStaging *staging) {
         return NULL;
 }
 
-/* A folder without an envelope is none of ours: it must not become whole by the envelope that is written now. */
-static int check_vacant(const ReleaseStore *store, const char *name, Error *error) {
+/* A folder whose envelope was lost is whole no more, and must not become so by the envelope that is written now. */
+static bool is_half(const ReleaseStore *store, const char *name) {
         struct stat st;
 
-        if (fstatat(store->releases_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-                return error_set_fault(error, -EEXIST, FAULT_HOST,
-                                       "%s/releases/%s is there without its envelope", store->path, name);
-        return errno == ENOENT ? 0 : error_set_errno(error, -errno, "%s/releases/%s", store->path, name);
+        return !store_has(store, name) && fstatat(store->releases_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* One that is there already, or is cut short by a crash, has no folder beside it and means nothing. */
@@ -92,14 +89,14 @@ static int write_new(const ReleaseStore *store, const char *envelope, const Stor
 
 /* The one of a release that is to be replaced belongs to a whole release, perhaps to the one that serves, until then. */
 static int write_envelope(const ReleaseStore *store, const char *name, const StoreRelease *release,
-                          Error *error) {
+                          bool replace, Error *error) {
         char envelope[STORE_ENVELOPE_NAME_SIZE];
         int r;
 
         store_envelope_name(name, envelope);
-        r = release->replace ? file_replace_at(store->releases_fd, envelope, release->envelope,
-                                               release->envelope_size, ENVELOPE_MODE)
-                             : write_new(store, envelope, release);
+        r = replace ? file_replace_at(store->releases_fd, envelope, release->envelope, release->envelope_size,
+                                      ENVELOPE_MODE)
+                    : write_new(store, envelope, release);
         return r < 0 ? error_set_errno(error, r, "%s/releases/%s", store->path, envelope) : 0;
 }
 
@@ -154,6 +151,7 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
         };
         _cleanup_(store_tree_making_freep) StoreTreeMaking *making = NULL;
         char name[STORE_NAME_SIZE];
+        bool half;
         int r;
 
         if (store_name(release->version, release->sha256, name) < 0 || release->envelope_size == 0 ||
@@ -161,20 +159,20 @@ int store_commit(const ReleaseStore *store, const StoreStaging *staging, const S
                 return error_set(error, -EINVAL, "this is no release to keep");
         if (store_has(store, name) && !release->replace)
                 return 0;
-        r = release->replace ? 0 : check_vacant(store, name, error);
-        if (r < 0)
-                return r;
+        half = is_half(store, name);
         r = describe(store, staging, name, release, &making, error);
         if (r >= 0)
                 r = seal_and_flush(staging, &rules, error);
-        if (r >= 0)
-                r = write_envelope(store, name, release, error);
+        if (r >= 0 && !half)
+                r = write_envelope(store, name, release, release->replace, error);
         if (r < 0)
                 return r;
         if (syncfs(staging->fd) < 0) /* the tree and the envelope, which lie on one file system */
                 return error_set_errno(error, -errno, "%s", staging->path);
         r = making ? store_tree_join(making, error) : 0;
-        return r < 0 ? r : rename_durably(store, staging, name, release->replace, error);
+        if (r >= 0)
+                r = rename_durably(store, staging, name, release->replace || half, error);
+        return r >= 0 && half ? write_envelope(store, name, release, true, error) : r;
 }
 
 struct StoreCommit {

@@ -45,7 +45,7 @@ C_LIBRARY = re.compile(
 FAMILIES = {"agent/engine_step.h": ("agent/step_",), "tests/analyzer.h": ("tests/analyzer",),
             "agent/agent_parts.h": ("agent/agent_bus.c", "agent/agent_launch.c"),
             "agent/app_parts.h": ("agent/app_open.c", "agent/app_local.c", "agent/app_failure.c",
-                                  "agent/app_traffic.c")}
+                                  "agent/app_traffic.c", "agent/app_place.c")}
 
 # What each program is linked with, at most.
 LIBC = {"libc.so.6"}

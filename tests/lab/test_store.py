@@ -163,6 +163,38 @@ def test_rollback_ready(serving):
     wait_for(lambda: report(serving).get("rollback") == rollback, 30, "the report to say so")
 
 
+def test_what_serves_is_meddled_with(serving):
+    """`current`, the document of what serves, all that musterd has of the app: it goes on serving, and is put right again."""
+    instance, folder = serving.instance, "/var/lib/muster/apps/api"
+    invocation = instance.run("systemctl", "show", "-P", "InvocationID", "api.service").text
+    named = serving.current()
+    for meddling in (f"rm {CURRENT}", f"ln -sfn releases/9.9-0123456789ab {CURRENT}", f"ln -sfn /etc {CURRENT}",
+                     f"rm {CURRENT}; mkdir {CURRENT}; touch {CURRENT}/mine"):
+        instance.sh(meddling)
+        wait_for(lambda: serving.current() == named, 30, f"current to be put back after: {meddling}")
+    assert instance.run("ls", f"{folder}/current.bad").text == "mine"
+    told = [m for m in instance.messages(unit="musterd.service") if "current did not name release 2.0.0" in m]
+    assert len(told) == 4
+
+    # The document of what serves is no reason to take what serves away.
+    instance.sh(f"rm {folder}/{named}.json; systemctl restart musterd")
+    wait_checked(serving, "failed")
+    instance.run("test", "-x", f"{CURRENT}/bin/api")
+    assert instance.run("systemctl", "show", "-P", "InvocationID", "api.service").text == invocation
+    serving.set_target("1.0.0")
+    serving.wait_app(state="good", version="1.0.0")
+    serving.set_target("2.0.0")
+    serving.wait_app(state="good", version="2.0.0")  # fetched anew
+    wait_checked(serving)
+
+    # What serves is gone from the disk: it comes anew. So it does if all is gone.
+    for what in (f"{folder}/releases/2.0.0-*", folder):
+        instance.sh(f"rm -r {what}")
+        wait_for(lambda: instance.run("test", "-x", f"{CURRENT}/bin/api", check=False).code == 0, 60, f"{what} to be back")
+        serving.wait_app(state="good", version="2.0.0")
+        assert "2.0.0" in serving.serves()
+
+
 def small_site(new_instance, tmp_path, size="256M", config="", *mkfs):
     """A site whose state lies on a small disk, and on which 1.0.0 serves."""
     instance = new_instance()

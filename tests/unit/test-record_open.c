@@ -7,6 +7,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
+#include "agent/current_keep.h"
 #include "agent/record_history.h"
 #include "agent/record_open.h"
 #include "artifacts/release.h"
@@ -189,6 +190,28 @@ static void test_damaged_without_history(void **state) {
         assert_false(deployment_is_running(&after.deployment));
 }
 
+/* Whatever started since is not what passed its checks. */
+static void test_current_is_elsewhere(void **state) {
+        Fixture *f = *state;
+        _cleanup_(record_deinit) Record record = {}, after = {};
+        char note[RECORD_NOTE_MAX];
+
+        deployed(f, &record, &f->v1, 5, OUTCOME_SUCCEEDED);
+        assert_int_equal(string_set(&record.instance, "i-1"), 0);
+        assert_int_equal(record_save(f->store->app_fd, &record, NULL), 0);
+        make_current(f, &f->v2);
+        assert_false(current_is_right(f->store, &record));
+        open_it(f, &after, note);
+        assert_true(after.good_is_down);
+
+        assert_int_equal(current_keep(f->store, &f->v1, NULL), 1);
+        assert_int_equal(current_keep(f->store, &f->v1, NULL), 0);
+        assert_true(current_is_right(f->store, &record));
+        record_deinit(&after);
+        open_it(f, &after, note);
+        assert_false(after.good_is_down);
+}
+
 static void test_current_is_gone(void **state) {
         Fixture *f = *state;
         _cleanup_(record_deinit) Record record = {}, after = {};
@@ -350,6 +373,7 @@ int main(void) {
                 ON_A_STORE(test_damaged_in_the_middle),
                 ON_A_STORE(test_damaged_without_history),
                 ON_A_STORE(test_current_is_gone),
+                ON_A_STORE(test_current_is_elsewhere),
                 ON_A_STORE(test_newer_schema),
                 ON_A_STORE(test_torn),
                 ON_A_STORE(test_another_machine),

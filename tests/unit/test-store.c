@@ -94,6 +94,10 @@ static StoreStaging *stage(Fixture *f) {
         return staging;
 }
 
+static bool exists(int fd, const char *path) {
+        return faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static StoreRelease release_of(const char *version, const char *sha256) {
         return (StoreRelease){
                 .version = version,
@@ -224,15 +228,23 @@ static void test_hard_link(void **state) {
                 fail_msg("%s", error.message);
 }
 
-/* An envelope must not make a folder whole that nobody committed. */
-static void test_foreign_folder(void **state) {
+/* An envelope must not make a folder whole that nobody committed, or whose own was lost: it changes places with what is
+ * fetched. */
+static void test_folder_without_envelope(void **state) {
         Fixture *f = *state;
         _cleanup_(store_staging_freep) StoreStaging *staging = stage(f);
         StoreRelease release = release_of("1.0", SHA_1);
+        _cleanup_buffer_ Buffer envelope = {};
 
         assert_int_equal(mkdirat(f->store->releases_fd, NAME_1, 0755), 0);
-        assert_int_equal(store_commit(f->store, staging, &release, NULL), -EEXIST);
+        write_file(f->store->releases_fd, NAME_1 "/other", "x", 0644);
         assert_false(store_has(f->store, NAME_1));
+        assert_int_equal(store_commit(f->store, staging, &release, NULL), 0);
+        assert_true(store_has(f->store, NAME_1));
+        assert_int_equal(store_read_envelope(f->store, NAME_1, &envelope, NULL), 0);
+        assert_string_equal(buffer_string(&envelope), "{}");
+        assert_false(exists(f->store->releases_fd, NAME_1 "/other"));
+        assert_true(exists(f->store->releases_fd, NAME_1 "/bin/app"));
 }
 
 /* A crash left the envelope of a commit that did not come to its rename, cut short. The next one replaces it, and has
@@ -272,6 +284,60 @@ static void test_current(void **state) {
         assert_int_equal(symlinkat("/etc", f->store->app_fd, "current"), 0);
         assert_int_equal(store_current(f->store, name, &error), -EBADMSG);
         assert_non_null(strstr(error.message, "/etc"));
+}
+
+/* A folder in the place of `current` is moved out of the way, whatever it holds. */
+static void test_folder_as_current(void **state) {
+        Fixture *f = *state;
+        int app = f->store->app_fd;
+
+        commit(f, "1.0", SHA_1);
+        for (unsigned i = 0; i < 2; i++) { /* one that was moved before goes */
+                assert_int_equal(mkdirat(app, "current", 0755), 0);
+                write_file(app, i == 0 ? "current/a" : "current/b", "x", 0644);
+                assert_false(store_is_current(f->store, NAME_1));
+                if (i == 0)
+                        assert_int_equal(store_switch_current(f->store, NAME_1, NULL), 0);
+                assert_int_equal(store_is_current(f->store, NAME_1), i == 0);
+                assert_int_equal(store_remove_current(f->store, NULL), 0);
+        }
+        assert_false(exists(app, "current"));
+        assert_true(exists(app, "current.bad/b"));
+        assert_false(exists(app, "current.bad/a"));
+}
+
+static void test_is_current(void **state) {
+        Fixture *f = *state;
+        Error error = {};
+
+        commit(f, "1.0", SHA_1);
+        assert_false(store_is_current(f->store, NAME_1));
+        assert_int_equal(store_switch_current(f->store, NAME_1, NULL), 0);
+        assert_true(store_is_current(f->store, NAME_1));
+        assert_false(store_is_current(f->store, NAME_2));
+        assert_int_equal(unlinkat(f->store->releases_fd, NAME_1 ".json", 0), 0);
+        assert_true(store_is_current(f->store, NAME_1)); /* it serves all the same */
+        assert_int_equal(file_remove_tree_at(f->store->releases_fd, NAME_1), 0);
+        assert_false(store_is_current(f->store, NAME_1));
+        assert_int_equal(store_switch_current(f->store, NAME_1, &error), -ENOENT);
+        assert_int_equal(error.fault, FAULT_HOST);
+}
+
+static void test_in_place(void **state) {
+        static const char *const folders[] = { "apps/api/staging", "apps/api/releases", "apps/api" };
+        Fixture *f = *state;
+        _cleanup_close_ int top = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+                assert_true(store_is_in_place(f->store));
+                assert_int_equal(renameat(top, folders[i], top, "away"), 0);
+                assert_false(store_is_in_place(f->store));
+                assert_int_equal(mkdirat(top, folders[i], 0755), 0);
+                assert_false(store_is_in_place(f->store)); /* another one */
+                assert_int_equal(unlinkat(top, folders[i], AT_REMOVEDIR), 0);
+                assert_int_equal(renameat(top, "away", top, folders[i]), 0);
+        }
+        assert_true(store_is_in_place(f->store));
 }
 
 static void test_list(void **state) {
@@ -533,10 +599,6 @@ static bool clean(Fixture *f, const char *in_staging, uint64_t releases, uint64_
         return left;
 }
 
-static bool exists(int fd, const char *path) {
-        return faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 static void test_clean_retention(void **state) {
         Fixture *f = *state;
 
@@ -578,6 +640,19 @@ static void test_clean_leftovers(void **state) {
         assert_false(exists(releases, "5.0-555555555555.json"));
         assert_false(exists(releases, "." NAME_2 ".json.77.tmp"));
         assert_true(store_has(f->store, NAME_1));
+}
+
+/* What is in use stays, whatever somebody has done to it. */
+static void test_clean_spares_halves_in_use(void **state) {
+        Fixture *f = *state;
+        int releases = f->store->releases_fd;
+
+        commit(f, "1.0", SHA_1);
+        write_file(releases, NAME_1 ".tree", "x", 0600);
+        assert_int_equal(unlinkat(releases, NAME_1 ".json", 0), 0);
+        clean(f, NULL, 5, STORE_KEEP_ALL);
+        assert_true(exists(releases, NAME_1 "/bin/app"));
+        assert_true(exists(releases, NAME_1 ".tree"));
 }
 
 /* A process that works in a release, as an old one does that drains after a reload. */
@@ -669,14 +744,18 @@ int main(void) {
                 STORE_TEST(test_link_out),
                 STORE_TEST(test_foreign_owner),
                 STORE_TEST(test_hard_link),
-                STORE_TEST(test_foreign_folder),
+                STORE_TEST(test_folder_without_envelope),
                 STORE_TEST(test_durable_before_rename),
                 STORE_TEST(test_current),
+                STORE_TEST(test_folder_as_current),
+                STORE_TEST(test_is_current),
+                STORE_TEST(test_in_place),
                 STORE_TEST(test_list),
                 STORE_TEST(test_admit),
                 STORE_TEST(test_commit_in_child),
                 STORE_TEST(test_clean_retention),
                 STORE_TEST(test_clean_leftovers),
+                STORE_TEST(test_clean_spares_halves_in_use),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

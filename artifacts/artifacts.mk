@@ -27,7 +27,7 @@ UNIT_TESTS += \
         test-target \
         test-trust_root \
         test-yaml_tree
-TEST_SUPPORT_SRC += tests/unit/documents.c
+TEST_SUPPORT_SRC += tests/unit/documents.c tests/unit/store_fixture.c
 MAN_PAGES += artifacts/muster-appspec.5
 FUZZERS += \
         fuzz-appspec \
@@ -80,6 +80,7 @@ UNIT_TESTS += \
         test-retention \
         test-siphash \
         test-store \
+        test-store_clean \
         test-store_staging \
         test-tree_check \
         test-tree_manifest \

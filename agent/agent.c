@@ -10,6 +10,7 @@
 #include "agent/base/strv.h"
 #include "agent/boot_id.h"
 #include "agent/config_aws.h"
+#include "agent/identity_cache.h"
 #include "agent/local.h"
 #include "agent/messages.h"
 #include "agent/net/aws_error.h"
@@ -28,6 +29,7 @@ static void setup_deinit(Setup *setup) {
         launch_free(setup->launch);
         root_update_free(setup->root_update);
         identify_free(setup->identify);
+        identity_check_free(setup->identity_check);
         depot_free(setup->depot);
         aws_context_free(setup->aws);
         identity_deinit(&setup->identity);
@@ -219,16 +221,58 @@ static int start(Agent *agent, Error *error) {
         return 0;
 }
 
+/* Better than what was found so far, for the next musterd of this boot. */
+static void remember_identity(const Config *config, const Identity *identity) {
+        Error error = {};
+
+        if (identity_cache_save(IDENTITY_CACHE_FOLDER, config, identity, &error) < 0)
+                log_warning("%s", error.message);
+}
+
+static void on_identity_checked(IdentityCheck *check, const Identity *found, bool differs, void *userdata) {
+        Agent *agent = userdata;
+
+        remember_identity(agent->setup.config, found);
+        agent->setup.identity_check = identity_check_free(check);
+        if (!differs)
+                return;
+        log_info("this instance is %s of group %s and reports as %s, and begins anew as that",
+                 found->instance, found->group, found->report_id);
+        agent_reload(agent);
+}
+
+/* What an operator got wrong does not become right by what was found before. */
+static int use_cached_identity(Setup *setup, const Error *error) {
+        int r;
+
+        if (error->fault == FAULT_INPUT)
+                return -ENOENT;
+        r = identity_cache_load(IDENTITY_CACHE_FOLDER, setup->config, &setup->identity, NULL);
+        if (r >= 0)
+                log_warning("%s; going by what was found before in this boot: instance %s of group %s",
+                            error->message, setup->identity.instance, setup->identity.group);
+        return r;
+}
+
 static void on_identified(Identify *identify, int result, const Error *error, void *userdata) {
         Agent *agent = userdata;
+        Setup *setup = &agent->setup;
+        bool certain = result >= 0 && identify_is_certain(identify);
         Error problem = {};
 
-        if (result < 0) {
+        if (result >= 0)
+                setup->identity = identify_take(identify);
+        else if (use_cached_identity(setup, error) >= 0)
+                result = 0;
+        else
                 problem = *error;
-        } else {
-                agent->setup.identity = identify_take(identify);
+        if (certain && setup->aws)
+                remember_identity(setup->config, &setup->identity);
+        if (result >= 0 && !certain)
+                result = identity_check_new(agent->event, setup->config, setup->aws, &setup->identity,
+                                            on_identity_checked, agent, &setup->identity_check, &problem);
+        if (result >= 0)
                 result = start(agent, &problem);
-        }
         if (result < 0)
                 give_up_for_now(agent, &problem);
 }

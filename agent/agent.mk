@@ -33,6 +33,8 @@ LIB_SRC += \
         agent/hook_completion.c \
         agent/hook_logs.c \
         agent/identity.c \
+        agent/identity_cache.c \
+        agent/identity_check.c \
         agent/instance_pin.c \
         agent/instance_life.c \
         agent/installed.c \
@@ -104,6 +106,7 @@ UNIT_TESTS += \
         test-failure \
         test-failure_upload \
         test-hook_logs \
+        test-identity_cache \
         test-installed \
         test-instance_life \
         test-instance_pin \

@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/app.h"
 #include "agent/bus.h"
+#include "agent/identity_check.h"
 #include "agent/launch.h"
 #include "agent/root_update.h"
 #include "agent/wakeup.h"
@@ -18,6 +19,7 @@ typedef struct Setup {
         AwsContext *aws;
         Identify *identify;
         Identity identity;
+        IdentityCheck *identity_check; /* while the identity is but a guess */
         Depot *depot;
         RootUpdate *root_update;
         int state_fd;

@@ -28,6 +28,7 @@ struct HookCompletion {
         uint64_t retry_delay;
         char problem[ERROR_MESSAGE_MAX];
         uint64_t failing_since; /* boot time; 0: it is not */
+        unsigned failures;      /* of requests, in a row */
         uint64_t alarmed_at;    /* boot time; 0: not yet */
 };
 
@@ -49,11 +50,17 @@ static void log_problem(const HookCompletion *completion, int priority, const ch
                     *for_how_long ? " for " : "", for_how_long, completion->problem);
 }
 
+static bool is_alarm_due(const HookCompletion *completion, uint64_t now) {
+        if (completion->alarmed_at > 0)
+                return now - completion->alarmed_at >= HOOK_COMPLETION_REMIND;
+        return completion->failures >= HOOK_COMPLETION_FAILURES_MAX ||
+               now - completion->failing_since >= HOOK_COMPLETION_ALARM;
+}
+
 static void sound_alarm(HookCompletion *completion, uint64_t now) {
         char duration[DURATION_TEXT_MAX];
 
-        if (now - completion->failing_since < HOOK_COMPLETION_ALARM ||
-            (completion->alarmed_at > 0 && now - completion->alarmed_at < HOOK_COMPLETION_REMIND))
+        if (!is_alarm_due(completion, now))
                 return;
         completion->alarmed_at = now;
         format_duration((now - completion->failing_since) / USEC_PER_SEC * USEC_PER_SEC, duration);
@@ -78,6 +85,11 @@ static void try_again(HookCompletion *completion, const char *problem) {
         completion->retry_delay = MIN(completion->retry_delay * 2, RETRY_MAX);
 }
 
+static void note_failure(HookCompletion *completion, const char *problem) {
+        completion->failures++;
+        try_again(completion, problem);
+}
+
 static void go_on(HookCompletion *completion) {
         (void) sd_event_source_set_time_relative(completion->timer, 0);
         (void) sd_event_source_set_enabled(completion->timer, SD_EVENT_ONESHOT);
@@ -95,6 +107,7 @@ static void settle(HookCompletion *completion, LifecycleSettled settled, const c
         completion->retry_delay = RETRY_FIRST;
         completion->problem[0] = '\0';
         completion->failing_since = completion->alarmed_at = 0;
+        completion->failures = 0;
         completion->n_heard++;
         if (!last && completion->hooks[completion->n_heard]) {
                 tell(completion);
@@ -112,9 +125,10 @@ static void on_described(AutoScalingRequest *request, int result, const Error *e
         size_t n;
 
         if (result < 0) {
-                try_again(completion, error->message);
+                note_failure(completion, error->message);
                 return;
         }
+        completion->failures = 0;
         instances = autoscaling_request_instances(request, &n);
         in_group = n > 0 ? instances[0].state : INSTANCE_UNKNOWN;
         if (lifecycle_place(completion->transition, in_group) == LIFECYCLE_PLACE_WAIT)
@@ -131,7 +145,7 @@ static void describe(HookCompletion *completion) {
         completion->request = autoscaling_request_free(completion->request);
         if (autoscaling_describe_instances_start(completion->aws, ids, on_described, completion,
                                                  &completion->request, &error) < 0)
-                try_again(completion, error.message);
+                note_failure(completion, error.message);
 }
 
 static void on_completed(_unused_ AutoScalingRequest *request, int result, const Error *error,
@@ -143,7 +157,7 @@ static void on_completed(_unused_ AutoScalingRequest *request, int result, const
         else if (result == AUTOSCALING_NO_ACTION)
                 describe(completion);
         else
-                try_again(completion, error->message);
+                note_failure(completion, error->message);
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
@@ -158,7 +172,7 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         completion->request = autoscaling_request_free(completion->request);
         if (autoscaling_complete_start(completion->aws, &action, completion->verdict, on_completed,
                                        completion, &completion->request, &error) < 0)
-                try_again(completion, error.message);
+                note_failure(completion, error.message);
         return 0;
 }
 

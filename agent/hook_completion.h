@@ -1,14 +1,16 @@
 #pragma once
 
 /* Tells an Auto Scaling group that this instance is done with lifecycle hooks, one after the other, again and again until each
- * has been heard (lifecycle_settle.h). An ABANDON of one hook ends the others with it. What cannot be delivered is an alarm:
- * the journal has it at error priority once it has lasted for HOOK_COMPLETION_ALARM, and then every HOOK_COMPLETION_REMIND. */
+ * has been heard (lifecycle_settle.h). An ABANDON of one hook ends the others with it. What cannot be delivered is an alarm,
+ * after HOOK_COMPLETION_FAILURES_MAX failed requests or, where the group answers but has nothing that waits, after
+ * HOOK_COMPLETION_ALARM: the journal has it at error priority then, and every HOOK_COMPLETION_REMIND. */
 
 #include <systemd/sd-event.h>
 
 #include "agent/lifecycle_settle.h"
 
-#define HOOK_COMPLETION_ALARM (30 * UINT64_C(1000000))
+#define HOOK_COMPLETION_FAILURES_MAX 3U
+#define HOOK_COMPLETION_ALARM (120 * UINT64_C(1000000))
 #define HOOK_COMPLETION_REMIND (3600 * UINT64_C(1000000))
 
 typedef struct HookCompletion HookCompletion;

@@ -1,6 +1,7 @@
 #include <string.h>
 #include <systemd/sd-id128.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
@@ -19,7 +20,10 @@ struct Identify {
         void *userdata;
         Identity identity;
         size_t question; /* the one that is asked now */
+        bool uncertain;  /* STS did not say who we are */
+        sd_event *event;
         sd_event_source *next;
+        sd_event_source *patience; /* with STS */
         ImdsRequest *imds;
         AutoScalingRequest *scaling;
         StsRequest *sts;
@@ -31,6 +35,11 @@ void identity_deinit(Identity *identity) {
         free(identity->scaling_group);
         free(identity->report_id);
         *identity = (Identity){};
+}
+
+bool identity_equal(const Identity *a, const Identity *b) {
+        return string_equal(a->instance, b->instance) && string_equal(a->group, b->group) &&
+               string_equal(a->scaling_group, b->scaling_group) && string_equal(a->report_id, b->report_id);
 }
 
 /* A question answers at once (ANSWERED), asks somebody (ASKED), or fails. */
@@ -227,18 +236,35 @@ static int ask_group(Identify *identify, Error *error) {
         return set_group(identify, identify->identity.scaling_group, "the Auto Scaling group's name", error);
 }
 
+static void go_by_instance_id(Identify *identify, const char *why) {
+        log_info("reports go by the instance id until STS says who we are: %s", why);
+        identify->uncertain = true;
+        answered(identify, string_set(&identify->identity.report_id, identify->identity.instance), NULL);
+}
+
 static void on_caller(StsRequest *request, int result, const Error *error, void *userdata) {
         Identify *identify = userdata;
         const char *id = identify->identity.instance;
 
-        if (result < 0)
-                log_info("reports go by the instance id, since STS does not say who we are: %s",
-                         error->message);
-        else if (layout_instance_is_valid(sts_request_identity(request)->user_id))
+        identify->patience = sd_event_source_unref(identify->patience);
+        if (result < 0) {
+                go_by_instance_id(identify, error->message);
+                return;
+        }
+        if (layout_instance_is_valid(sts_request_identity(request)->user_id))
                 id = sts_request_identity(request)->user_id;
         answered(identify, string_set(&identify->identity.report_id, id), NULL);
 }
 
+static int on_patience(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        Identify *identify = userdata;
+
+        identify->sts = sts_request_free(identify->sts);
+        go_by_instance_id(identify, "it does not answer");
+        return 0;
+}
+
+/* No deployment waits for STS, which a subnet may not even have a way to. */
 static int ask_report_id(Identify *identify, Error *error) {
         int r;
 
@@ -246,6 +272,10 @@ static int ask_report_id(Identify *identify, Error *error) {
                 r = string_set(&identify->identity.report_id, identify->identity.instance);
                 return r < 0 ? error_oom(error) : ANSWERED;
         }
+        r = sd_event_add_time_relative(identify->event, &identify->patience, CLOCK_BOOTTIME, IDENTITY_STS_MAX,
+                                       TIMER_ACCURACY_EXACT, on_patience, identify);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot use the event loop");
         r = sts_get_caller_identity_start(identify->aws, on_caller, identify, &identify->sts, error);
         return r < 0 ? r : ASKED;
 }
@@ -276,12 +306,22 @@ int identify_start(sd_event *event, const Config *config, AwsContext *aws, Ident
         identify = malloc(sizeof(*identify));
         if (!identify)
                 return error_oom(error);
-        *identify = (Identify){ .config = config, .aws = aws, .done = done, .userdata = userdata };
+        *identify = (Identify){
+                .config = config,
+                .aws = aws,
+                .event = event,
+                .done = done,
+                .userdata = userdata,
+        };
         r = sd_event_add_defer(event, &identify->next, ask_next, identify);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(identify);
         return 0;
+}
+
+bool identify_is_certain(const Identify *identify) {
+        return !identify->uncertain;
 }
 
 Identity identify_take(Identify *identify) {
@@ -295,6 +335,7 @@ Identify *identify_free(Identify *identify) {
         if (!identify)
                 return NULL;
         sd_event_source_unref(identify->next);
+        sd_event_source_unref(identify->patience);
         imds_request_free(identify->imds);
         autoscaling_request_free(identify->scaling);
         sts_request_free(identify->sts);

@@ -16,6 +16,7 @@ typedef struct Identity {
 } Identity;
 
 void identity_deinit(Identity *identity);
+bool identity_equal(const Identity *a, const Identity *b);
 
 #define IDENTITY_LOCAL_GROUP "local"
 
@@ -31,6 +32,11 @@ typedef void (*IdentifyDone)(Identify *identify, int result, const Error *error,
 /* AWS may be NULL for a depot that needs none. CONFIG must stay. */
 int identify_start(sd_event *event, const Config *config, AwsContext *aws, IdentifyDone done, void *userdata,
                    Identify **ret, Error *error);
+
+/* Whether the name for reports is STS's; if STS did not answer within IDENTITY_STS_MAX, which holds nothing up, it is but the
+ * instance's, and may be asked for again. */
+#define IDENTITY_STS_MAX (5 * UINT64_C(1000000))
+bool identify_is_certain(const Identify *identify);
 
 /* Hands over what was found; from the callback on. */
 Identity identify_take(Identify *identify);

@@ -12,7 +12,7 @@ group = {group}
 poll_interval = {poll_interval}
 {agent}
 [launch]
-hook = muster
+hook = {hook}
 {launch}
 {sections}
 [app api]
@@ -50,11 +50,17 @@ class Muster:
         self._run("root", "init", "--root-key", "root.key", "--release-key", "release.pub", "--target-key",
                   "target.pub", "--out", "root.json")
 
-    def publish(self, folder, version):
-        self._run("publish", folder, "--app", "api", "--version", version, "--key", "release.key")
+    def publish(self, folder, version, app="api"):
+        self._run("publish", folder, "--app", app, "--version", version, "--key", "release.key")
 
-    def set_target(self, group, version):
-        self._run("target", "set", "--app", "api", "--group", group, "--version", version, "--key", "target.key")
+    def set_target(self, group, version, app="api"):
+        self._run("target", "set", "--app", app, "--group", group, "--version", version, "--key", "target.key")
+
+    def failures(self, group, instance=None):
+        """What instances that failed have left in the depot, the newest first."""
+        options = ["--instance", instance] if instance else []
+        told = self._run("show", "failure", "--app", "api", "--group", group, "--json", *options, check=False)
+        return json.loads(told.stdout)["failures"] if told.returncode == 0 else []
 
     def pin(self, group, version, reason, *options, check=True):
         return self._run("pin", "api", group, version, "--reason", reason, "--key", "target.key", *options, check=check)
@@ -69,12 +75,12 @@ class Muster:
     def bucket(self):
         return self._bucket
 
-    def _configuration(self, group, launch="", poll_interval="2s", agent="", sections=""):
+    def _configuration(self, group, launch="", poll_interval="2s", agent="", sections="", hook="muster"):
         return _CONFIGURATION.format(bucket=self._bucket, group=group, launch=launch, poll_interval=poll_interval,
-                                     agent=agent, sections=sections)
+                                     agent=agent, sections=sections, hook=hook)
 
     def template(self, group, **more):
-        """launch, agent: further lines of these sections; sections: further ones."""
+        """launch, agent: further lines of these sections; sections: further ones; hook: which one is completed."""
         root = (self._folder / "root.json").read_text()
         return Template(user_data=_USER_DATA.format(root=root, configuration=self._configuration(group, **more)))
 

@@ -257,7 +257,8 @@ static int use_cached_identity(Setup *setup, const Error *error) {
 static void on_identified(Identify *identify, int result, const Error *error, void *userdata) {
         Agent *agent = userdata;
         Setup *setup = &agent->setup;
-        bool certain = result >= 0 && identify_is_certain(identify);
+        const char *doubt = identify_doubt(identify);
+        bool certain = result >= 0 && !doubt;
         Error problem = {};
 
         if (result >= 0)
@@ -266,6 +267,8 @@ static void on_identified(Identify *identify, int result, const Error *error, vo
                 result = 0;
         else
                 problem = *error;
+        if (doubt)
+                log_info("reports go by the instance id until it is known who we are: %s", doubt);
         if (certain && setup->aws)
                 remember_identity(setup->config, &setup->identity);
         if (result >= 0 && !certain)

@@ -69,14 +69,14 @@ static void sound_alarm(HookCompletion *completion, uint64_t now) {
 }
 
 /* What lasts is logged once, until it is an alarm. */
-static void try_again(HookCompletion *completion, const char *problem) {
+static void try_again(HookCompletion *completion, int priority, const char *problem) {
         uint64_t now = clock_boottime(&clock_system);
         bool is_new = !completion->problem[0];
 
         snprintf(completion->problem, sizeof(completion->problem), "%s", problem);
         if (is_new) {
                 completion->failing_since = now;
-                log_problem(completion, LOG_WARNING, "");
+                log_problem(completion, priority, "");
                 tell(completion);
         }
         sound_alarm(completion, now);
@@ -87,7 +87,7 @@ static void try_again(HookCompletion *completion, const char *problem) {
 
 static void note_failure(HookCompletion *completion, const char *problem) {
         completion->failures++;
-        try_again(completion, problem);
+        try_again(completion, LOG_WARNING, problem);
 }
 
 static void go_on(HookCompletion *completion) {
@@ -99,7 +99,7 @@ static void settle(HookCompletion *completion, LifecycleSettled settled, const c
         bool last = completion->verdict == AUTOSCALING_ABANDON;
 
         if (settled == LIFECYCLE_AGAIN) {
-                try_again(completion, problem);
+                try_again(completion, LOG_INFO, problem); /* a fast boot comes before the hook */
                 return;
         }
         completion->too_late |= settled == LIFECYCLE_TOO_LATE;

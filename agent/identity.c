@@ -2,7 +2,6 @@
 #include <systemd/sd-id128.h>
 
 #include "agent/base/clock.h"
-#include "agent/base/log.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/identity.h"
@@ -19,8 +18,8 @@ struct Identify {
         IdentifyDone done;
         void *userdata;
         Identity identity;
-        size_t question; /* the one that is asked now */
-        bool uncertain;  /* STS did not say who we are */
+        size_t question;               /* the one that is asked now */
+        char doubt[ERROR_MESSAGE_MAX]; /* why STS did not say who we are, or "" */
         sd_event *event;
         sd_event_source *next;
         sd_event_source *patience; /* with STS */
@@ -237,8 +236,7 @@ static int ask_group(Identify *identify, Error *error) {
 }
 
 static void go_by_instance_id(Identify *identify, const char *why) {
-        log_info("reports go by the instance id until STS says who we are: %s", why);
-        identify->uncertain = true;
+        snprintf(identify->doubt, sizeof(identify->doubt), "%s", why);
         answered(identify, string_set(&identify->identity.report_id, identify->identity.instance), NULL);
 }
 
@@ -260,7 +258,7 @@ static int on_patience(_unused_ sd_event_source *source, _unused_ uint64_t usec,
         Identify *identify = userdata;
 
         identify->sts = sts_request_free(identify->sts);
-        go_by_instance_id(identify, "it does not answer");
+        go_by_instance_id(identify, "STS does not answer");
         return 0;
 }
 
@@ -320,8 +318,8 @@ int identify_start(sd_event *event, const Config *config, AwsContext *aws, Ident
         return 0;
 }
 
-bool identify_is_certain(const Identify *identify) {
-        return !identify->uncertain;
+const char *identify_doubt(const Identify *identify) {
+        return identify->doubt[0] ? identify->doubt : NULL;
 }
 
 Identity identify_take(Identify *identify) {

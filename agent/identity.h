@@ -33,10 +33,10 @@ typedef void (*IdentifyDone)(Identify *identify, int result, const Error *error,
 int identify_start(sd_event *event, const Config *config, AwsContext *aws, IdentifyDone done, void *userdata,
                    Identify **ret, Error *error);
 
-/* Whether the name for reports is STS's; if STS did not answer within IDENTITY_STS_MAX, which holds nothing up, it is but the
- * instance's, and may be asked for again. */
+/* NULL if the name for reports is STS's. If STS did not answer within IDENTITY_STS_MAX, which holds nothing up, it is but the
+ * instance's and may be asked for again: then, why. */
 #define IDENTITY_STS_MAX (5 * UINT64_C(1000000))
-bool identify_is_certain(const Identify *identify);
+const char *identify_doubt(const Identify *identify);
 
 /* Hands over what was found; from the callback on. */
 Identity identify_take(Identify *identify);

@@ -26,7 +26,7 @@ static void on_identified(Identify *identify, int result, const Error *error, vo
 
         if (result < 0)
                 log_debug("%s", error->message);
-        if (result < 0 || !identify_is_certain(identify)) {
+        if (result < 0 || identify_doubt(identify)) {
                 ask_after(check);
                 return;
         }

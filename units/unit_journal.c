@@ -90,18 +90,52 @@ static int add_entry(sd_journal *journal, const UnitJournalSpec *spec, UnitJourn
         return 0;
 }
 
+/* The newest entry of all is of this boot. The kernel's boot id does not tell: a service in a container may see the
+ * machine's, which is not what the container's journal has. */
+static int find_boot(sd_journal *journal, sd_id128_t *ret) {
+        uint64_t at;
+        int r;
+
+        r = sd_journal_seek_tail(journal);
+        if (r >= 0)
+                r = sd_journal_previous(journal);
+        if (r <= 0)
+                return r;
+        r = sd_journal_get_monotonic_usec(journal, &at, ret);
+        return r < 0 ? r : 1;
+}
+
 /* Goes to the entry before; 0 if there is none, or it is too old. */
-static int previous_entry(sd_journal *journal, uint64_t since) {
+static int previous_entry(sd_journal *journal, sd_id128_t boot, uint64_t since) {
+        sd_id128_t of;
         uint64_t at;
         int r;
 
         r = sd_journal_previous(journal);
         if (r <= 0)
                 return r;
-        r = sd_journal_get_monotonic_usec(journal, &at, NULL);
-        if (r == -ESTALE) /* of an earlier boot */
-                return 0;
-        return r < 0 ? r : at >= since;
+        r = sd_journal_get_monotonic_usec(journal, &at, &of);
+        return r < 0 ? r : sd_id128_equal(of, boot) && at >= since;
+}
+
+static int read_entries(sd_journal *journal, const UnitJournalSpec *spec, UnitJournal *lines) {
+        sd_id128_t boot;
+        size_t size = 0;
+        int r;
+
+        r = find_boot(journal, &boot);
+        if (r <= 0)
+                return r;
+        r = add_matches(journal, spec->unit);
+        if (r >= 0)
+                r = sd_journal_seek_tail(journal);
+        for (unsigned i = 0; r >= 0 && i < spec->lines && size <= spec->size; i++) {
+                r = previous_entry(journal, boot, spec->since);
+                if (r <= 0)
+                        break;
+                r = add_entry(journal, spec, lines, &size);
+        }
+        return r;
 }
 
 int unit_journal_read(const char *unit, uint64_t since, UnitJournal *ret, Error *error) {
@@ -118,7 +152,6 @@ int unit_journal_read(const char *unit, uint64_t since, UnitJournal *ret, Error 
 int unit_journal_read_spec(const UnitJournalSpec *spec, UnitJournal *ret, Error *error) {
         _cleanup_(sd_journal_closep) sd_journal *journal = NULL;
         _cleanup_(unit_journal_deinit) UnitJournal lines = {};
-        size_t size = 0;
         int r;
 
         lines.text = strdup("");
@@ -126,15 +159,7 @@ int unit_journal_read_spec(const UnitJournalSpec *spec, UnitJournal *ret, Error 
                 return error_oom(error);
         r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
         if (r >= 0)
-                r = add_matches(journal, spec->unit);
-        if (r >= 0)
-                r = sd_journal_seek_tail(journal);
-        for (unsigned i = 0; r >= 0 && i < spec->lines && size <= spec->size; i++) {
-                r = previous_entry(journal, spec->since);
-                if (r <= 0)
-                        break;
-                r = add_entry(journal, spec, &lines, &size);
-        }
+                r = read_entries(journal, spec, &lines);
         if (r < 0)
                 return error_set_errno(error, r, "cannot read the journal of %s", spec->unit);
         *ret = lines;

@@ -75,7 +75,8 @@ def test_first_release_that_is_broken(director, cloud, muster, published):
     [failure] = muster.failures(GROUP, first)
     assert (failure["instance"], failure["version"], failure["step"], failure["fault"]) == (first, "1.0.0", "UNITS", "release")
     steps = {step["step"]: step for step in failure["deployment"]["steps"]}
-    assert steps["UNITS"]["output_tail"] and failure["reason"] in "\n".join(failure["journal"])
+    assert "failing to start, as told" in steps["UNITS"].get("output_tail", ""), failure
+    assert failure["reason"] in "\n".join(failure["journal"])
     [key] = cloud.objects(muster.bucket, "depot/apps/api/groups/prod/failures/")
     assert key.split("/")[-2] == failure["release_sha256"] and key.endswith(f":{first}.json")
 
@@ -130,6 +131,7 @@ def test_several_apps_and_hooks(director, cloud, muster, published, tmp_path):
     host.wait_message("not active yet", unit="musterd.service", timeout=60)
     with cloud.fault(faults.lost_answer(), times=1, action="CompleteLifecycleAction"):
         wait_for(lambda: launch_status(host)["state"] == "continued", 90, "both hooks to be completed")
+    director.wait_event("result", instance, count=2)
     assert sorted(r["hook"] for r in results(director, instance)) == ["muster", "muster-second"]
     assert {r["result"] for r in results(director, instance)} == {"CONTINUE"}
     status = json.loads(host.run("muster", "status", "--json").out)
@@ -144,7 +146,8 @@ def test_several_apps_and_hooks(director, cloud, muster, published, tmp_path):
     cloud.metadata.fault = imds.unreachable
     host.run("systemctl", "restart", "musterd.service")
     host.wait_message("going by what was found before in this boot", unit="musterd.service", timeout=60)
-    wait_for(lambda: [a["state"] for a in apps_of(host)].count("good") == 2, 30, "the apps to be looked after again")
+    wait_for(lambda: {a["app"]: a["version"] for a in apps_of(host)} == {"api": "1.0.0", "worker": "1.0", "extra": None},
+             30, "the apps to be looked after again")
     cloud.metadata.fault = None
     director.complete(instance, "warm-cache")
     director.wait_state(instance, "InService")

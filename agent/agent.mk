@@ -94,6 +94,8 @@ LIB_SRC += \
         agent/unpack_watch.c \
         agent/wakeup.c
 
+TEST_SUPPORT_SRC += tests/unit/scaling-group.c
+
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
 UNIT_TESTS += \
@@ -105,12 +107,14 @@ UNIT_TESTS += \
         test-environment \
         test-failure \
         test-failure_upload \
+        test-hook_completion \
         test-hook_logs \
         test-identity_cache \
         test-installed \
         test-instance_life \
         test-instance_pin \
         test-launch \
+        test-launch_beat \
         test-launch_pace \
         test-launch_storm \
         test-lifecycle_hooks \

@@ -1,0 +1,99 @@
+#include <string.h>
+
+#include "tests/unit/scaling-group.h"
+#include "tests/unit/test.h"
+
+#define REFUSAL(code, message)                                                                               \
+        "<ErrorResponse><Error><Type>Sender</Type><Code>" code "</Code><Message>" message                    \
+        "</Message></Error></ErrorResponse>"
+
+/* Of a form's body. */
+static const char *parameter(const char *form, const char *name, char ret[static 64]) {
+        const char *p = strstr(form, name);
+        size_t n;
+
+        ret[0] = '\0';
+        if (!p)
+                return ret;
+        p += strlen(name) + 1;
+        n = strcspn(p, "&");
+        assert_true(n < 64);
+        memcpy(ret, p, n);
+        ret[n] = '\0';
+        return ret;
+}
+
+static void note(TestGroup *group, const char *form, const char *action) {
+        char hook[64], result[64];
+
+        assert_true(strlen(group->asked) < sizeof(group->asked) - 160);
+        if (strcmp(action, "DescribeAutoScalingInstances") == 0)
+                strcat(group->asked, "describe\n");
+        else if (strcmp(action, "RecordLifecycleActionHeartbeat") == 0)
+                sprintf(strchr(group->asked, '\0'), "heartbeat %s\n",
+                        parameter(form, "LifecycleHookName", hook));
+        else
+                sprintf(strchr(group->asked, '\0'), "complete %s %s\n",
+                        parameter(form, "LifecycleHookName", hook),
+                        parameter(form, "LifecycleActionResult", result));
+}
+
+static void describe(const TestGroup *group, TestReply *reply) {
+        char text[1024] = "<R><DescribeAutoScalingInstancesResult><AutoScalingInstances/>"
+                          "</DescribeAutoScalingInstancesResult></R>";
+
+        if (group->state)
+                sprintf(text,
+                        "<R><DescribeAutoScalingInstancesResult><AutoScalingInstances><member>"
+                        "<InstanceId>i-1</InstanceId><AutoScalingGroupName>g</AutoScalingGroupName>"
+                        "<LifecycleState>%s</LifecycleState></member></AutoScalingInstances>"
+                        "</DescribeAutoScalingInstancesResult></R>",
+                        group->state);
+        test_reply(reply, 200, "", text);
+}
+
+static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
+        TestGroup *group = userdata;
+        char *form = strndup(request->body, request->body_size), action[64];
+        char outcome = group->outcomes[0];
+
+        note(group, form, parameter(form, "Action", action));
+        free(form);
+        if (strcmp(action, "DescribeAutoScalingInstances") == 0) {
+                describe(group, reply);
+                return;
+        }
+        if (group->outcomes[1])
+                group->outcomes++;
+        if (outcome == '+')
+                test_reply(reply, 200, "", "<R/>");
+        else if (outcome == '0')
+                test_reply(
+                        reply, 400, "",
+                        REFUSAL("ValidationError", "No active Lifecycle Action found with instance ID i-1"));
+        else
+                test_reply(reply, 403, "", REFUSAL("AccessDenied", "You may not."));
+}
+
+TestGroup *test_group_new(void) {
+        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
+                                NULL };
+        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        TestGroup *group = calloc(1, sizeof(*group));
+
+        assert_non_null(group);
+        group->outcomes = "+";
+        assert_true(sd_event_new(&group->event) >= 0);
+        group->server = test_server_new(group->event, handle, group);
+        options.endpoints.service_urls[AWS_AUTO_SCALING] = test_server_url(group->server);
+        assert_int_equal(aws_context_new(group->event, &options, &group->aws, NULL), 0);
+        return group;
+}
+
+TestGroup *test_group_free(TestGroup *group) {
+        aws_context_free(group->aws);
+        test_server_free(group->server);
+        sd_event_unref(group->event);
+        free(group);
+        return NULL;
+}

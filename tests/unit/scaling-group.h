@@ -1,0 +1,20 @@
+#pragma once
+
+/* An Auto Scaling group for unit tests that answers as it is told, and writes down what it was asked. */
+
+#include "agent/net/autoscaling.h"
+#include "tests/unit/http-server.h"
+
+typedef struct TestGroup {
+        sd_event *event;
+        AwsContext *aws;
+        TestServer *server;
+        const char *state; /* the instance's; NULL: it is not known */
+        /* How the completions and heartbeats come out, one letter each, the last one for ever: "+" accepted, "0" no action
+         * waits, "-" refused. */
+        const char *outcomes;
+        char asked[1024]; /* "complete muster CONTINUE\n", "heartbeat muster\n", "describe\n" */
+} TestGroup;
+
+TestGroup *test_group_new(void);
+TestGroup *test_group_free(TestGroup *group);

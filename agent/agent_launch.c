@@ -43,7 +43,8 @@ static int on_upload(void *userdata, FailureUploadDone done, void *done_userdata
                 read_journal(&journal);
         for (size_t i = 0; i < setup->n_apps && r >= 0; i++)
                 if (has_failed(setup->apps[i])) {
-                        r = app_failure(setup->apps[i], journal.text, &notes[n], error);
+                        r = app_failure(setup->apps[i], launch_group(setup->launch), journal.text, &notes[n],
+                                        error);
                         n += r >= 0;
                 }
         unit_journal_deinit(&journal);
@@ -77,6 +78,8 @@ static void on_launch(void *userdata) {
         for (size_t i = 0; i < setup->n_apps; i++)
                 app_set_report_member(setup->apps[i], "launch", agent_launch_status(setup));
         bus_service_changed(agent->bus);
+        agent_update_launch(
+                agent); /* the apps may have been ready before it was known that the instance is held */
 }
 
 int agent_start_launch(Agent *agent, Error *error) {

@@ -76,8 +76,10 @@ int app_status(const App *app, json_t **ret);
 /* How far the app's deployment has come; without a release where none runs. */
 LaunchWork app_work(const App *app);
 
-/* Why the app failed for good, for the depot. JOURNAL: musterd's, NULL: neither it nor what hooks printed is told. */
-int app_failure(const App *app, const char *journal, FailureNote *ret, Error *error);
+/* Why the app failed for good, for the depot. JOURNAL: musterd's, NULL: neither it nor what hooks printed is told.
+ * SCALING_GROUP may be NULL. */
+int app_failure(const App *app, const char *scaling_group, const char *journal, FailureNote *ret,
+                Error *error);
 
 /* Something that is the instance's and not the app's, which the report is to have under KEY. A new reference, which is
  * taken. */

@@ -10,7 +10,8 @@ static const ReleaseRef *failed_release(const App *app) {
         return record->good.version ? &record->good : &record->deployment.to;
 }
 
-int app_failure(const App *app, const char *journal, FailureNote *ret, Error *error) {
+int app_failure(const App *app, const char *scaling_group, const char *journal, FailureNote *ret,
+                Error *error) {
         const Deployment *deployment = &app->record.deployment;
         const ReleaseRef *release = failed_release(app);
         bool is_of_deployment = deployment->reason && release == &deployment->to;
@@ -19,7 +20,7 @@ int app_failure(const App *app, const char *journal, FailureNote *ret, Error *er
                 .instance = app->context.identity->instance,
                 .app = app->config->name,
                 .group = app->group,
-                .scaling_group = app->context.identity->scaling_group,
+                .scaling_group = scaling_group,
                 .version = release->version,
                 .release_sha256 = release->sha256,
                 .step = is_of_deployment ? step_to_string(deployment->failed_step) : NULL,

@@ -11,7 +11,7 @@
 #include "agent/messages.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
-#define RETRY_MAX (60 * USEC_PER_SEC)
+#define RETRY_MAX (120 * USEC_PER_SEC)
 #define UNKNOWN_LOOKS_MAX 10U /* some five minutes: then the instance is in no group */
 
 struct Launch {
@@ -213,8 +213,8 @@ static void begin_beats(Launch *launch) {
 static void wait_for_apps(Launch *launch) {
         launch->record.held_at = clock_boottime(&clock_system);
         launch->record.n_heard = 0;
-        set_state(launch, LAUNCH_WAITING, NULL);
         begin_beats(launch);
+        set_state(launch, LAUNCH_WAITING, NULL); /* which may be told at once what the apps have come to */
 }
 
 static int name_hooks(Launch *launch) {
@@ -270,8 +270,14 @@ static void on_hooks(AutoScalingRequest *request, int result, const Error *error
 
 /* By what is the instance held? */
 static void find_hooks(Launch *launch) {
+        LaunchState state = launch->record.state;
         Error error = {};
 
+        if (state != LAUNCH_NONE &&
+            !launch_is_open(state)) { /* it is over, and nobody needs to know any more */
+                answered(launch);
+                return;
+        }
         launch->request = autoscaling_request_free(launch->request);
         if (autoscaling_describe_hooks_start(launch->context.aws, launch->record.group, on_hooks, launch,
                                              &launch->request, &error) < 0)
@@ -504,6 +510,10 @@ void launch_update(Launch *launch, const LaunchApp *apps, size_t n) {
 
 LaunchState launch_state(const Launch *launch) {
         return launch->record.state;
+}
+
+const char *launch_group(const Launch *launch) {
+        return launch->record.group;
 }
 
 char *const *launch_hooks(const Launch *launch) {

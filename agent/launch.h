@@ -50,6 +50,9 @@ void launch_look_again(Launch *launch);
 
 LaunchState launch_state(const Launch *launch);
 
+/* The Auto Scaling group that holds it, or NULL. */
+const char *launch_group(const Launch *launch);
+
 /* The hooks that are completed, NULL-terminated, or NULL. */
 char *const *launch_hooks(const Launch *launch);
 

@@ -74,6 +74,7 @@ def test_first_release_that_is_broken(director, cloud, muster, published):
     assert (result["result"], result["why"]) == ("ABANDON", "completed")
     [failure] = muster.failures(GROUP, first)
     assert (failure["instance"], failure["version"], failure["step"], failure["fault"]) == (first, "1.0.0", "UNITS", "release")
+    assert failure["auto_scaling_group"] == GROUP
     steps = {step["step"]: step for step in failure["deployment"]["steps"]}
     assert "failing to start, as told" in steps["UNITS"].get("output_tail", ""), failure
     assert failure["reason"] in "\n".join(failure["journal"])

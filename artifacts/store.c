@@ -124,13 +124,22 @@ ReleaseStore *store_free(ReleaseStore *store) {
         return NULL;
 }
 
+StoreReserve store_reserve_of(const StoreReserve *reserve, const struct statvfs *fs) {
+        uint64_t bytes = (uint64_t) fs->f_blocks * fs->f_frsize;
+        StoreReserve real = *reserve;
+
+        if (real.bytes == STORE_RESERVE_AUTO)
+                real.bytes = MIN(bytes / RESERVE_DIVISOR, RESERVE_BYTES_MAX);
+        if (real.inodes == STORE_RESERVE_AUTO)
+                real.inodes = MIN((uint64_t) fs->f_files / RESERVE_DIVISOR, RESERVE_INODES_MAX);
+        return real;
+}
+
 static int admit_bytes(const ReleaseStore *store, const struct statvfs *fs, uint64_t bytes, uint64_t reserve,
                        Error *error) {
         uint64_t available = (uint64_t) fs->f_bavail * fs->f_frsize;
         char needed_text[SIZE_TEXT_MAX], available_text[SIZE_TEXT_MAX], reserve_text[SIZE_TEXT_MAX];
 
-        if (reserve == STORE_RESERVE_AUTO)
-                reserve = MIN((uint64_t) fs->f_blocks * fs->f_frsize / RESERVE_DIVISOR, RESERVE_BYTES_MAX);
         if (available >= reserve && available - reserve >= bytes)
                 return 0;
         format_size(bytes, needed_text);
@@ -146,8 +155,6 @@ static int admit_inodes(const ReleaseStore *store, const struct statvfs *fs, uin
                         uint64_t reserve, Error *error) {
         if (fs->f_files == 0) /* btrfs makes inodes as it needs them */
                 return 0;
-        if (reserve == STORE_RESERVE_AUTO)
-                reserve = MIN((uint64_t) fs->f_files / RESERVE_DIVISOR, RESERVE_INODES_MAX);
         if (fs->f_favail >= reserve && fs->f_favail - reserve >= entries)
                 return 0;
         return error_set_fault(error, -ENOSPC, FAULT_HOST,
@@ -158,6 +165,7 @@ static int admit_inodes(const ReleaseStore *store, const struct statvfs *fs, uin
 
 int store_admit(const ReleaseStore *store, const StoreNeed *need, const StoreReserve *reserve, Error *error) {
         uint64_t entries, bytes;
+        StoreReserve left;
         struct statvfs fs;
         int r;
 
@@ -170,8 +178,9 @@ int store_admit(const ReleaseStore *store, const StoreNeed *need, const StoreRes
             __builtin_add_overflow(bytes, need->bytes, &bytes) ||
             __builtin_add_overflow(bytes, need->entries * MANIFEST_LINE, &bytes))
                 bytes = UINT64_MAX;
-        r = admit_bytes(store, &fs, bytes, reserve->bytes, error);
-        return r < 0 ? r : admit_inodes(store, &fs, entries, reserve->inodes, error);
+        left = store_reserve_of(reserve, &fs);
+        r = admit_bytes(store, &fs, bytes, left.bytes, error);
+        return r < 0 ? r : admit_inodes(store, &fs, entries, left.inodes, error);
 }
 
 /* A whole release has its folder and its envelope. */

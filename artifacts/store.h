@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/statvfs.h>
 
 #include "agent/base/buffer.h"
 #include "agent/base/cleanup.h"
@@ -61,6 +62,9 @@ typedef struct StoreReserve {
         uint64_t bytes;
         uint64_t inodes;
 } StoreReserve;
+
+/* What that comes to on a file system. */
+StoreReserve store_reserve_of(const StoreReserve *reserve, const struct statvfs *fs);
 
 /* Whether there is room. -ENOSPC, the host's fault, with how much is needed and how much is there. */
 int store_admit(const ReleaseStore *store, const StoreNeed *need, const StoreReserve *reserve, Error *error);

@@ -32,6 +32,7 @@ typedef struct Cli {
         bool err_is_terminal;
         unsigned columns;
         bool quiet;
+        bool verbose;
         bool json;
         const Clock *clock;
 } Cli;

@@ -8,6 +8,13 @@ LIB_SRC += \
         agent/cli/deploy_command.c \
         agent/cli/deploy_watch.c \
         agent/cli/dispatch.c \
+        agent/cli/doctor_aws.c \
+        agent/cli/doctor_command.c \
+        agent/cli/doctor_depot.c \
+        agent/cli/doctor_environment.c \
+        agent/cli/doctor_host.c \
+        agent/cli/doctor_report.c \
+        agent/cli/doctor_services.c \
         agent/cli/documents.c \
         agent/cli/failure_command.c \
         agent/cli/failure_list.c \
@@ -46,6 +53,8 @@ UNIT_TESTS += \
         test-bundle \
         test-bus_client \
         test-command \
+        test-doctor_environment \
+        test-doctor_report \
         test-failure_list \
         test-key_source \
         test-option \

@@ -47,6 +47,7 @@ static ExitCode usage_error(const Cli *cli, int r, const Error *error) {
 static bool answer_globals(const GlobalValues *globals, const CommandPath *path, Cli *cli) {
         cli->json = globals->json;
         cli->quiet = globals->quiet;
+        cli->verbose = globals->verbose;
         if (globals->verbose)
                 log_set_max_priority(LOG_DEBUG);
         if (globals->help)

@@ -1,5 +1,6 @@
 #include "agent/cli/verbs.h"
 #include "agent/cli/deploy_command.h"
+#include "agent/cli/doctor_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
 #include "agent/cli/pin_command.h"
@@ -32,6 +33,7 @@ const Command command_root = {
                         &command_replay,
                         &command_deploy,
                         &command_poll,
+                        &command_doctor,
                         NULL,
                 },
 };

@@ -34,6 +34,7 @@ struct CredentialChain {
         uint64_t ends;       /* boot time */
         uint64_t next_try;   /* boot time before which CURRENT is used even past its end */
         bool rejected;
+        const char *source;       /* of the current ones */
         CredentialLookup *lookup; /* whoever asks meanwhile waits for the same; NULL: none is under way */
         CredentialRequest *requests;
 };
@@ -72,6 +73,7 @@ static void adopt(CredentialChain *chain, CredentialLookup *lookup) {
         credentials_deinit(&chain->current);
         chain->current = credential_lookup_take(lookup);
         chain->have = true;
+        chain->source = credential_lookup_place(lookup);
         chain->renewable = credential_lookup_is_renewable(lookup);
         chain->stable = credential_lookup_is_stable(lookup);
         chain->ends = boottime_of_end(chain, chain->current.expiration);
@@ -245,4 +247,8 @@ CredentialChain *credential_chain_free(CredentialChain *chain) {
         sd_event_unref(chain->context.event);
         free(chain);
         return NULL;
+}
+
+const char *credentials_source(const CredentialChain *chain) {
+        return chain->source;
 }

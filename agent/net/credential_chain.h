@@ -36,6 +36,9 @@ DEFINE_CLEANUP(CredentialRequest *, credential_request_free)
 /* Belongs to the chain and is good until control returns to the event loop; NULL unless the result was 0. */
 const Credentials *credential_request_get(const CredentialRequest *request);
 
+/* Where those in use come from, for messages: "the instance's role"; NULL: there are none yet. */
+const char *credentials_source(const CredentialChain *chain);
+
 /* A service refused these keys (expired, unknown token). The next request asks the source anew, unless there are newer
  * ones by now. False: asking again is of no use, since the source is fixed. */
 bool credentials_reject(CredentialChain *chain, const char *access_key_id, const char *session_token);

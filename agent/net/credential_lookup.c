@@ -446,6 +446,10 @@ Credentials credential_lookup_take(CredentialLookup *lookup) {
         return found;
 }
 
+const char *credential_lookup_place(const CredentialLookup *lookup) {
+        return places[lookup->place].title;
+}
+
 bool credential_lookup_is_renewable(const CredentialLookup *lookup) {
         return lookup->renewable || places[lookup->place].stable;
 }

@@ -36,6 +36,9 @@ DEFINE_CLEANUP(CredentialLookup *, credential_lookup_free)
 /* Hands over what was found. */
 Credentials credential_lookup_take(CredentialLookup *lookup);
 
+/* The place that they were found in, for messages: "the instance's role". */
+const char *credential_lookup_place(const CredentialLookup *lookup);
+
 /* Whether the same place may have newer ones later. */
 bool credential_lookup_is_renewable(const CredentialLookup *lookup);
 

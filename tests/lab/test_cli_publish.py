@@ -1,17 +1,12 @@
 """muster publish, on a depot in a folder."""
 
-import fcntl
 import hashlib
 import os
-import pty
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import tarfile
-import termios
-import threading
 import time
 import zipfile
 from pathlib import Path
@@ -263,35 +258,6 @@ def test_secrets_stay_secret(shop):
     assert secret not in out + err
     assert secret not in late_environment
     assert all(secret.encode() not in value for value in shop.depot().values())
-
-
-# Progress
-
-
-def test_progress_on_a_terminal(shop):
-    (shop.folder / "app/bin/blob").write_bytes(os.urandom(200_000_000))
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 72, 0, 0))
-    text = []
-
-    def read():
-        try:
-            while chunk := os.read(leader, 65536):
-                text.append(chunk)
-        except OSError:
-            pass
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    subprocess.run(shop.command("publish", "app", "--app", "api", "--version", "4.0", "--key", "release.key"),
-                   cwd=shop.folder, env={**shop.environment, "TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=follower,
-                   check=True)
-    os.close(follower)
-    reader.join()
-    shown = b"".join(text).decode()
-    assert re.search(r"\r(pack|upload)  \[=*>? *\] +\d+%", shown)
-    assert all(len(line) < 72 for line in re.split(r"[\r\n]|\033\[K", shown))
-    assert shown.endswith("\r\033[K")
 
 
 @pytest.fixture

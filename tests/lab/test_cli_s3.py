@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import shlex
 
 import pytest
 from rig import faults
@@ -34,6 +36,24 @@ def test_whole_way(remote, cloud):
     assert len(cloud.objects(remote.bucket, "our apps+more/ä/")) == 4
     (remote.folder / "app/bin/api").write_text("another\n")
     remote.fails(CONFLICT, "published already, with another content", *PUBLISH)
+
+
+def on_terminal(desk, *words):
+    """What a command shows on standard error, where that is a terminal of 72 columns."""
+    command = f"stty cols 72; exec {shlex.join(desk.command(*words))} >/dev/null"
+    done = desk.cloud.run("script", "-qec", command, "/dev/null", env={**desk.environment, "TERM": "xterm"}, cwd=desk.folder)
+    return done.stdout
+
+
+def test_progress_on_a_terminal(remote, cloud):
+    (remote.folder / "app/bin/blob").write_bytes(os.urandom(5_000_000))
+    remote.ok("root", "publish", "root.json")
+    remote.ok(*PUBLISH)
+    with cloud.fault(faults.slow(4_000_000), service="s3"):  # so it takes long enough for a bar to be drawn
+        shown = on_terminal(remote, "verify", "--app", "api", "--version", "2.0")
+    assert re.search(r"\nany  \[=*>? *\] +\d+%", shown)  # a carriage return, but text is read line by line
+    assert all(len(line) < 72 for line in re.split(r"\n|\033\[K", shown))
+    assert shown.endswith("\n\033[K")
 
 
 def test_wrong_bucket(remote):

@@ -143,3 +143,17 @@ UNIT_TESTS += \
         test-unpack_watch
 
 FUZZERS += fuzz-queue_message
+
+# Rollouts.
+LIB_SRC += \
+        agent/register.c \
+        agent/register_step.c \
+        agent/rollout_marks.c \
+        agent/rollout_plan.c
+UNIT_TESTS += \
+        test-register \
+        test-register_play \
+        test-register_step \
+        test-rollout_marks \
+        test-rollout_plan
+FUZZERS += fuzz-register

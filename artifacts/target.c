@@ -3,6 +3,7 @@
 
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
+#include "artifacts/layout.h"
 #include "artifacts/target.h"
 
 /* Shares: a number of instances or "25%" */
@@ -89,6 +90,29 @@ static const SchemaType bake_type = {
         .kind = &schema_duration,
         .max = TARGET_BAKE_MAX,
 };
+static const SchemaType min_healthy_time_type = {
+        .kind = &schema_duration,
+        .max = TARGET_BAKE_MAX,
+        .zero_is_unset = true,
+};
+static const SchemaType progress_deadline_type = {
+        .kind = &schema_duration,
+        .min = TARGET_PROGRESS_DEADLINE_MIN,
+        .max = TARGET_PROGRESS_DEADLINE_MAX,
+        .zero_is_unset = true,
+};
+static const SchemaType canary_type = {
+        .kind = &schema_text,
+        .is_valid = layout_instance_is_valid,
+        .expected = "the name of an instance",
+        .min = 1,
+        .max = LAYOUT_INSTANCE_MAX,
+};
+static const SchemaType canaries_type = {
+        .kind = &schema_list,
+        .element = &canary_type,
+        .max = TARGET_CANARIES_MAX,
+};
 static const char *const promotes[] = { "auto", "manual", NULL };
 static const SchemaType promote_type = {
         .kind = &schema_choice,
@@ -132,8 +156,13 @@ static bool rollout_is_set(const void *value) {
 static int check_rollout(const JsonField *field, void *value, Error *error) {
         const TargetRollout *rollout = value;
         JsonField stages = json_field_member(field, "stages");
+        JsonField id = json_field_member(field, "id");
         TargetShare last = {};
 
+        if (string_starts_with(rollout->id, TARGET_SERIAL_PREFIX))
+                return json_field_fail(&id, error,
+                                       "\"" TARGET_SERIAL_PREFIX
+                                       "...\" is what changes without a rollout are called");
         for (size_t i = 0; i < rollout->stages.n; i++) {
                 const TargetShare *share = &rollout->stages.items[i].share;
                 JsonField stage = json_field_element(&stages, i);
@@ -156,6 +185,9 @@ static const SchemaMember rollout_members[] = {
         { "stages", &stages_type, offsetof(TargetRollout, stages), true },
         { "max_failures", &failures_type, offsetof(TargetRollout, max_failures), false },
         { "promote", &promote_type, offsetof(TargetRollout, promote), false },
+        { "min_healthy_time", &min_healthy_time_type, offsetof(TargetRollout, min_healthy_time), false },
+        { "progress_deadline", &progress_deadline_type, offsetof(TargetRollout, progress_deadline), false },
+        { "canaries", &canaries_type, offsetof(TargetRollout, canaries), false },
         {},
 };
 static const SchemaType rollout_type = {

@@ -15,6 +15,13 @@
 #define TARGET_FREEZES_MAX 64U
 #define TARGET_COUNT_MAX UINT64_C(1000000)
 #define TARGET_BAKE_MAX (UINT64_C(30) * 86400 * 1000000)
+#define TARGET_CANARIES_MAX 64U
+
+/* A change without a rollout has a register of this name and its serial, so no rollout may be called so. */
+#define TARGET_SERIAL_PREFIX "serial-"
+#define TARGET_PROGRESS_DEADLINE_MIN (UINT64_C(30) * 1000000)
+#define TARGET_PROGRESS_DEADLINE_MAX (UINT64_C(7) * 86400 * 1000000)
+#define TARGET_PROGRESS_DEADLINE_DEFAULT (UINT64_C(15) * 60 * 1000000)
 
 /* A number of instances, or a share of the fleet; the other one is 0. */
 typedef struct TargetShare {
@@ -43,6 +50,10 @@ typedef struct TargetRollout {
         SCHEMA_LIST(TargetStage) stages; /* growing, the last one is 100 percent */
         uint64_t max_failures;           /* 0 */
         TargetPromote promote;
+        uint64_t min_healthy_time;  /* an instance counts once it has been healthy for so long; 0 */
+        uint64_t progress_deadline; /* of the change of one instance; 0: TARGET_PROGRESS_DEADLINE_DEFAULT */
+        SCHEMA_LIST(char *)
+        canaries; /* instances that go first, as they name themselves or by their EC2 id */
 } TargetRollout;
 
 typedef struct TargetFreeze {

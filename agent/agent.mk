@@ -148,12 +148,15 @@ FUZZERS += fuzz-queue_message
 LIB_SRC += \
         agent/register.c \
         agent/register_step.c \
+        agent/register_store.c \
         agent/rollout_marks.c \
         agent/rollout_plan.c
 UNIT_TESTS += \
         test-register \
         test-register_play \
         test-register_step \
+        test-register_store \
         test-rollout_marks \
         test-rollout_plan
+test-register_store_LDFLAGS := -Wl,--wrap=depot_put_start
 FUZZERS += fuzz-register

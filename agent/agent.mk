@@ -41,6 +41,7 @@ LIB_SRC += \
         agent/installed_check.c \
         agent/launch.c \
         agent/launch_beat.c \
+        agent/launch_find.c \
         agent/launch_pace.c \
         agent/launch_record.c \
         agent/launch_state.c \

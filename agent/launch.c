@@ -7,33 +7,22 @@
 #include "agent/hook_completion.h"
 #include "agent/launch.h"
 #include "agent/launch_beat.h"
+#include "agent/launch_find.h"
 #include "agent/launch_record.h"
 #include "agent/messages.h"
-
-#define RETRY_FIRST (1 * USEC_PER_SEC)
-#define RETRY_MAX (120 * USEC_PER_SEC)
-#define UNKNOWN_LOOKS_MAX 10U /* some five minutes: then the instance is in no group */
 
 struct Launch {
         LaunchContext context;
         LaunchChanged changed;
         void *userdata;
         LaunchRecord record;
-        LifecycleHooks hooks;            /* those of the record, with what the group says of them */
-        char problem[ERROR_MESSAGE_MAX]; /* why it is not known whether the instance is held, or by what */
-        char *failure;                   /* the reason of an app that failed, while it is uploaded */
-        unsigned unknown_looks;
-        uint64_t retry_delay;
-        sd_event_source *retry; /* runs `again` */
-        void (*again)(Launch *launch);
+        LifecycleHooks hooks; /* those of the record, with what the group says of them */
+        char *failure;        /* the reason of an app that failed, while it is uploaded */
+        LaunchFind *find;
         LaunchBeat *beat;
         FailureUpload *upload;
         HookCompletion *completion;
-        AutoScalingRequest *request;
 };
-
-static void look(Launch *launch);
-static void find_hooks(Launch *launch);
 
 static void log_launch(const Launch *launch, int priority, const char *message_id, const char *format, ...)
         _printf_(4, 5);
@@ -47,39 +36,6 @@ static void log_launch(const Launch *launch, int priority, const char *message_i
         (void) vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
         log_message(priority, message_id, &fields, "%s", text);
-}
-
-static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
-        Launch *launch = userdata;
-
-        launch->again(launch);
-        return 0;
-}
-
-/* What lasts is logged once: where it is to be expected, as no fault. */
-static void log_problem(Launch *launch, int priority, const char *problem) {
-        if (launch->problem[0])
-                return;
-        snprintf(launch->problem, sizeof(launch->problem), "%s", problem);
-        log_launch(launch, priority, NULL, "launch: %s; it is asked again", problem);
-        launch->changed(launch->userdata);
-}
-
-static void ask_again(Launch *launch, void (*again)(Launch *), int priority, const char *problem) {
-        log_problem(launch, priority, problem);
-        launch->again = again;
-        (void) sd_event_source_set_time_relative(launch->retry, launch->retry_delay);
-        (void) sd_event_source_set_enabled(launch->retry, SD_EVENT_ONESHOT);
-        launch->retry_delay = MIN(launch->retry_delay * 2, RETRY_MAX);
-}
-
-static void try_again(Launch *launch, void (*again)(Launch *), const char *problem) {
-        ask_again(launch, again, LOG_WARNING, problem);
-}
-
-static void answered(Launch *launch) {
-        launch->retry_delay = RETRY_FIRST;
-        launch->problem[0] = '\0';
 }
 
 /* Where it cannot be written it is decided and told again after a restart, which settles the same way. */
@@ -99,8 +55,10 @@ static void set_state(Launch *launch, LaunchState state, const char *reason) {
         (void) string_set(&launch->record.reason, reason);
         keep(launch);
         launch_beat_hold(launch->beat, state == LAUNCH_HOLDING);
-        if (!launch_is_open(state))
+        if (!launch_is_open(state)) { /* nobody needs to know its hooks any more */
                 launch_beat_end(launch->beat);
+                launch_find_stop(launch->find);
+        }
         launch->changed(launch->userdata);
 }
 
@@ -166,7 +124,7 @@ static void complete(Launch *launch) {
 
         if (hook_completion_start(&spec, on_settled, on_completion_news, launch, &launch->completion,
                                   &error) < 0)
-                try_again(launch, complete, error.message);
+                log_launch(launch, LOG_ERR, NULL, "%s", error.message); /* launch_update() tries again */
 }
 
 /* Saying why, first. */
@@ -227,131 +185,58 @@ static int name_hooks(Launch *launch) {
 }
 
 /* None of ours among the group's: one that was named stays, and is tried all the same. */
-static void take_no_hooks(Launch *launch, const Error *remark) {
+static void take_no_hooks(Launch *launch, const char *remark) {
         if (launch->record.state != LAUNCH_NONE) {
-                log_launch(launch, LOG_WARNING, NULL, "launch: %s", remark->message);
+                log_launch(launch, LOG_WARNING, NULL, "launch: %s", remark);
                 return;
         }
-        log_launch(launch, LOG_NOTICE, NULL, "launch: no lifecycle action is completed: %s", remark->message);
-        (void) string_set(&launch->record.reason, remark->message);
+        log_launch(launch, LOG_NOTICE, NULL, "launch: no lifecycle action is completed: %s", remark);
+        (void) string_set(&launch->record.reason, remark);
         launch->changed(launch->userdata);
 }
 
-static void on_hooks(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
-        Launch *launch = userdata;
-        _cleanup_lifecycle_hooks_ LifecycleHooks found = {};
-        const AutoScalingHook *all;
-        Error remark = {};
-        size_t n;
-        int r;
-
-        if (result < 0) {
-                try_again(launch, find_hooks, error->message);
-                return;
-        }
-        answered(launch);
-        all = autoscaling_request_hooks(request, &n);
-        r = lifecycle_hooks_choose(all, n, LIFECYCLE_LAUNCHING, launch->context.config->launch_hook, &found,
-                                   &remark);
-        if (r < 0)
-                log_launch(launch, LOG_ERR, NULL, "launch: the group has too many hooks of ours");
-        if (r < 0 || found.n == 0) {
-                take_no_hooks(launch, &remark);
-                return;
-        }
+static void take_hooks(Launch *launch) {
+        launch_beat_end(launch->beat);
         lifecycle_hooks_deinit(&launch->hooks);
-        launch->hooks = found;
-        found = (LifecycleHooks){};
+        launch->hooks = launch_find_take_hooks(launch->find);
         if (launch->record.state == LAUNCH_NONE && name_hooks(launch) >= 0)
                 wait_for_apps(launch);
         else if (launch_is_open(launch->record.state))
                 begin_beats(launch);
 }
 
-/* By what is the instance held? */
-static void find_hooks(Launch *launch) {
-        LaunchState state = launch->record.state;
-        Error error = {};
-
-        if (state != LAUNCH_NONE &&
-            !launch_is_open(state)) { /* it is over, and nobody needs to know any more */
-                answered(launch);
-                return;
-        }
-        launch->request = autoscaling_request_free(launch->request);
-        if (autoscaling_describe_hooks_start(launch->context.aws, launch->record.group, on_hooks, launch,
-                                             &launch->request, &error) < 0)
-                try_again(launch, find_hooks, error.message);
-}
-
-static bool is_named(const char *hook) {
-        return hook && strcmp(hook, LIFECYCLE_HOOK_AUTO) != 0 && strcmp(hook, LIFECYCLE_HOOK_NONE) != 0;
-}
-
-static int use_named_hook(Launch *launch) {
-        lifecycle_hooks_deinit(&launch->hooks);
-        if (lifecycle_hooks_add(&launch->hooks, launch->context.config->launch_hook) < 0)
-                return -ENOMEM;
-        return name_hooks(launch);
-}
-
 /* A hook that was named is known without asking for the group's, which only tell its time-outs. */
-static void on_held(Launch *launch, const char *group) {
-        const Config *config = launch->context.config;
+static void on_held(Launch *launch) {
+        const char *hook = launch->context.config->launch_hook;
 
         launch->record.state = LAUNCH_NONE;
-        if (string_set(&launch->record.group, config->launch_group ? config->launch_group : group) < 0 ||
-            (is_named(config->launch_hook) && use_named_hook(launch) < 0)) {
-                try_again(launch, look, "out of memory");
-                return;
-        }
-        if (is_named(config->launch_hook))
+        lifecycle_hooks_deinit(&launch->hooks);
+        if (string_set(&launch->record.group, launch_find_group(launch->find)) >= 0 &&
+            launch_find_is_named(hook) && lifecycle_hooks_add(&launch->hooks, hook) >= 0 &&
+            name_hooks(launch) >= 0)
                 wait_for_apps(launch);
-        find_hooks(launch);
 }
 
-/* Without a hook that is named this may as well be an instance of no group: after a while nobody is asked any more. */
-static void on_unknown(Launch *launch) {
-        static const char problem[] = "the Auto Scaling group does not know this instance yet";
-
-        if (is_named(launch->context.config->launch_hook) || launch->unknown_looks++ < UNKNOWN_LOOKS_MAX)
-                ask_again(launch, look, LOG_INFO, problem);
-        else
-                answered(launch);
-}
-
-static void on_looked(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
+static void on_found(LaunchFind *find, LaunchFinding finding, void *userdata) {
         Launch *launch = userdata;
-        const AutoScalingInstance *instances;
-        LifecyclePlace place;
-        size_t n;
 
-        if (result < 0) {
-                try_again(launch, look, error->message);
-                return;
-        }
-        instances = autoscaling_request_instances(request, &n);
-        if (n == 0 || instances[0].state == INSTANCE_UNKNOWN) {
-                on_unknown(launch);
-                return;
-        }
-        answered(launch);
-        place = lifecycle_place(LIFECYCLE_LAUNCHING, instances[0].state);
-        if (place == LIFECYCLE_PLACE_EARLY || place == LIFECYCLE_PLACE_WAIT)
-                on_held(launch, instances[0].group);
-        else
+        switch (finding) {
+        case LAUNCH_FOUND_FREE:
                 keep(launch); /* asked in this boot */
-}
-
-/* Is this instance held at all? */
-static void look(Launch *launch) {
-        char *const ids[] = { launch->context.identity->instance, NULL };
-        Error error = {};
-
-        launch->request = autoscaling_request_free(launch->request);
-        if (autoscaling_describe_instances_start(launch->context.aws, ids, on_looked, launch,
-                                                 &launch->request, &error) < 0)
-                try_again(launch, look, error.message);
+                break;
+        case LAUNCH_FOUND_HELD:
+                on_held(launch);
+                break;
+        case LAUNCH_FOUND_HOOKS:
+                take_hooks(launch);
+                break;
+        case LAUNCH_FOUND_NO_HOOKS:
+                take_no_hooks(launch, launch_find_remark(find));
+                break;
+        case LAUNCH_FOUND_PROBLEM:
+                launch->changed(launch->userdata);
+                break;
+        }
 }
 
 /* Beginning. */
@@ -367,7 +252,7 @@ static bool is_wanted(const LaunchContext *context) {
 
         if (!context->aws || string_equal(hook, LIFECYCLE_HOOK_NONE))
                 return false;
-        return is_named(hook) || is_auto_scaling_instance(context->identity->instance);
+        return launch_find_is_named(hook) || is_auto_scaling_instance(context->identity->instance);
 }
 
 /* What a musterd before this one knew, seen with the configuration of now. */
@@ -382,7 +267,7 @@ static int take_up_record(Launch *launch) {
                 r = string_set(&record->group, launch->context.identity->scaling_group);
         if (!string_equal(record->boot_id, launch->context.boot_id))
                 record->held_at = 0;
-        if (r >= 0 && is_named(config->launch_hook) && record->state != LAUNCH_NONE &&
+        if (r >= 0 && launch_find_is_named(config->launch_hook) && record->state != LAUNCH_NONE &&
             (strv_length(record->hooks) != 1 || strcmp(record->hooks[0], config->launch_hook) != 0)) {
                 record->hooks = strv_free(record->hooks);
                 record->n_heard = 0;
@@ -399,12 +284,12 @@ static int take_up_record(Launch *launch) {
 
 static void begin(Launch *launch) {
         if (launch_must_look(&launch->record, launch->context.boot_id)) {
-                look(launch);
+                launch_find_look(launch->find);
         } else if (launch_must_complete(launch->record.state)) {
                 complete(launch);
         } else if (launch_is_open(launch->record.state)) {
                 begin_beats(launch);
-                find_hooks(launch);
+                (void) launch_find_look_for_hooks(launch->find, launch->record.group);
         }
 }
 
@@ -417,6 +302,13 @@ static int prepare(Launch *launch, Error *error) {
                 .instance = context->identity->instance,
                 .interval = context->config->heartbeat_interval,
         };
+        const LaunchFindContext find = {
+                .event = context->event,
+                .aws = context->aws,
+                .instance = context->identity->instance,
+                .hook = context->config->launch_hook,
+                .group = context->config->launch_group,
+        };
         int r;
 
         r = launch_record_load(context->state_fd, context->identity->instance, &launch->record, error);
@@ -427,11 +319,7 @@ static int prepare(Launch *launch, Error *error) {
         r = launch_beat_new(&beat, &launch->beat, error);
         if (r < 0)
                 return r;
-        r = sd_event_add_time_relative(context->event, &launch->retry, CLOCK_BOOTTIME, 0,
-                                       TIMER_ACCURACY_EXACT, on_retry, launch);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(launch->retry, SD_EVENT_OFF);
-        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
+        return launch_find_new(&find, on_found, launch, &launch->find, error);
 }
 
 int launch_new(const LaunchContext *context, LaunchChanged changed, void *userdata, Launch **ret,
@@ -445,7 +333,6 @@ int launch_new(const LaunchContext *context, LaunchChanged changed, void *userda
         launch->context = *context;
         launch->changed = changed;
         launch->userdata = userdata;
-        launch->retry_delay = RETRY_FIRST;
         r = prepare(launch, error);
         if (r < 0)
                 return r;
@@ -458,11 +345,10 @@ int launch_new(const LaunchContext *context, LaunchChanged changed, void *userda
 Launch *launch_free(Launch *launch) {
         if (!launch)
                 return NULL;
-        sd_event_source_unref(launch->retry);
+        launch_find_free(launch->find);
         launch_beat_free(launch->beat);
         failure_upload_free(launch->upload);
         hook_completion_free(launch->completion);
-        autoscaling_request_free(launch->request);
         lifecycle_hooks_deinit(&launch->hooks);
         launch_record_deinit(&launch->record);
         free(launch->failure);
@@ -474,8 +360,8 @@ void launch_look_again(Launch *launch) {
         if (!is_wanted(&launch->context) || launch->completion || launch->upload ||
             launch_is_open(launch->record.state))
                 return;
-        launch->unknown_looks = 0;
-        look(launch);
+        launch_find_stop(launch->find);
+        launch_find_look(launch->find);
 }
 
 static const char *reason_of_failure(const LaunchApp *apps, size_t n) {
@@ -501,10 +387,9 @@ void launch_update(Launch *launch, const LaunchApp *apps, size_t n) {
         }
         if (launch_is_open(launch->record.state))
                 launch->upload = failure_upload_free(launch->upload);
-        if (state == launch->record.state)
-                return;
-        set_state(launch, state, NULL);
-        if (launch_must_complete(state))
+        if (state != launch->record.state)
+                set_state(launch, state, NULL);
+        if (launch_must_complete(state) && !launch->completion)
                 complete(launch);
 }
 
@@ -525,8 +410,8 @@ const char *launch_reason(const Launch *launch) {
 
         if (*problem)
                 return problem;
-        if (launch->problem[0])
-                return launch->problem;
+        if (*launch_find_problem(launch->find))
+                return launch_find_problem(launch->find);
         if (launch_is_open(launch->record.state) && *launch_beat_remark(launch->beat))
                 return launch_beat_remark(launch->beat);
         return launch->record.reason ? launch->record.reason : "";

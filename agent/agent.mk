@@ -56,6 +56,7 @@ LIB_SRC += \
         agent/queue_held.c \
         agent/queue_message.c \
         agent/queue_note.c \
+        agent/queue_orphan.c \
         agent/queue_own.c \
         agent/queue_plan.c \
         agent/queue_route.c \
@@ -128,6 +129,7 @@ UNIT_TESTS += \
         test-queue_held \
         test-queue_message \
         test-queue_note \
+        test-queue_orphan \
         test-queue_own \
         test-queue_plan \
         test-queue_route \

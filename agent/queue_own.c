@@ -120,6 +120,7 @@ static void succeed(QueueOwn *own) {
                             own->name, own->context.plan.topic);
         own->ready = true;
         set_problem(own, "");
+        begin_after(own, own->context.interval - random_below(own->context.interval / 4));
         own->handlers->ready(own->userdata, own->note.url);
 }
 
@@ -416,6 +417,7 @@ int queue_own_new(const QueueOwnContext *context, const QueueOwnHandlers *handle
         own->handlers = handlers;
         own->userdata = userdata;
         own->retry_delay = RETRY_FIRST;
+        own->context.interval = context->interval > 0 ? context->interval : QUEUE_OWN_INTERVAL;
         if (context->plan.topic && queue_plan_name(&context->plan, own->name) < 0)
                 return error_oom(error);
         r = queue_note_load(context->state_fd, context->plan.instance, &own->note, error);

@@ -1,7 +1,8 @@
 #pragma once
 
 /* Makes the queue that queue_plan.h describes and subscribes it to its topic, finds them where they are there already, makes
- * them again when somebody has removed them, and takes them away when the instance leaves. What a crash left half made, or
+ * them again when somebody has removed them (a subscription is missed by nobody but who looks, every few hours), and takes
+ * them away when the instance leaves. What a crash left half made, or
  * an earlier configuration made, is put right by the same way: every start goes through all of it.
  *
  * Nobody waits for it: until there is a queue the depot is polled. What fails is logged once and tried again, more and more
@@ -12,6 +13,8 @@
 #include "agent/net/aws.h"
 #include "agent/queue_plan.h"
 
+#define QUEUE_OWN_INTERVAL (6 * 3600 * USEC_PER_SEC)
+
 typedef struct QueueOwn QueueOwn;
 
 typedef struct QueueOwnContext {
@@ -19,6 +22,8 @@ typedef struct QueueOwnContext {
         AwsContext *aws;
         int state_fd;   /* of the folder that has the note of what exists (queue_note.h) */
         QueuePlan plan; /* without a topic none is wanted, and one of before goes */
+        uint64_t
+                interval; /* after which it is all gone through again, less a jitter; 0: QUEUE_OWN_INTERVAL */
 } QueueOwnContext;
 
 /* None of these may free it. */

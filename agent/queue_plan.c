@@ -10,7 +10,6 @@
 #define INSTANCE_MAX 32 /* characters of it in the name */
 #define GROUP_MAX 31
 #define DIGEST_CHARACTERS 8
-#define TAG_VALUE_MAX 256
 
 /* At most N characters of FROM, those that the name of a queue may have. */
 static size_t copy_part(char *to, const char *from, size_t n) {
@@ -94,17 +93,36 @@ static bool is_tag_value(const char *value) {
         for (const char *p = value; *p; p++)
                 if (!isascii(*p) || (!isalnum((unsigned char) *p) && !strchr(" +-=._:/@", *p)))
                         return false;
-        return *value && strlen(value) <= TAG_VALUE_MAX;
+        return *value && strlen(value) < QUEUE_TAG_MAX;
+}
+
+int queue_plan_depot_tag(const char *depot, char ret[static QUEUE_TAG_MAX]) {
+        char digest[DIGEST_HEX_SIZE];
+
+        if (is_tag_value(depot)) {
+                snprintf(ret, QUEUE_TAG_MAX, "%s", depot);
+                return 0;
+        }
+        if (digest_sha256_hex(depot, strlen(depot), digest) < 0)
+                return -ENOMEM;
+        snprintf(ret, QUEUE_TAG_MAX, "sha256:%s", digest);
+        return 0;
 }
 
 json_t *queue_plan_tags(const QueuePlan *plan) {
+        char depot[QUEUE_TAG_MAX];
         const char *const rows[][2] = {
-                { QUEUE_TAG_DEPOT, plan->depot },       { QUEUE_TAG_GROUP, plan->group },
-                { QUEUE_TAG_INSTANCE, plan->instance }, { QUEUE_TAG_OWNER, plan->owner },
-                { QUEUE_TAG_REPORT, plan->report },     { QUEUE_TAG_TOPIC, plan->topic },
+                { QUEUE_TAG_DEPOT, depot },
+                { QUEUE_TAG_GROUP, plan->group },
+                { QUEUE_TAG_INSTANCE, plan->instance },
+                { QUEUE_TAG_OWNER, plan->owner },
+                { QUEUE_TAG_REPORT, plan->report },
+                { QUEUE_TAG_TOPIC, plan->topic },
         };
         json_auto_t *tags = json_object();
 
+        if (queue_plan_depot_tag(plan->depot, depot) < 0)
+                return NULL;
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
                 if (rows[i][1] && is_tag_value(rows[i][1]) && add_text(tags, rows[i][0], rows[i][1]) < 0)
                         return NULL;

@@ -19,6 +19,7 @@
 #define QUEUE_TAG_OWNER "muster:owner"
 #define QUEUE_TAG_REPORT "muster:report"
 #define QUEUE_TAG_TOPIC "muster:topic"
+#define QUEUE_TAG_MAX 257 /* of a value, with the zero byte */
 
 typedef struct QueuePlan {
         const char *depot; /* its URI */
@@ -40,6 +41,9 @@ void queue_plan_prefix(const char *group, char ret[static QUEUE_PLAN_NAME_MAX]);
  * policy. A value that cannot be a tag's is left out. */
 json_t *queue_plan_attributes(const QueuePlan *plan, const char *queue_arn);
 json_t *queue_plan_tags(const QueuePlan *plan);
+
+/* A depot as its tag has it: the URI, or where that cannot be a tag, "sha256:" and its digest. -ENOMEM. */
+int queue_plan_depot_tag(const char *depot, char ret[static QUEUE_TAG_MAX]);
 
 /* Whether FOUND has all attributes of WANTED; a policy counts by what it says, not by how it is written. */
 bool queue_plan_is_met(const json_t *wanted, const json_t *found);

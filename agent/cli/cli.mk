@@ -28,6 +28,8 @@ LIB_SRC += \
         agent/cli/pin_command.c \
         agent/cli/progress.c \
         agent/cli/publish_command.c \
+        agent/cli/queue_command.c \
+        agent/cli/queue_survey.c \
         agent/cli/release_source.c \
         agent/cli/replay_command.c \
         agent/cli/root_command.c \

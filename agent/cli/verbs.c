@@ -5,6 +5,7 @@
 #include "agent/cli/key_command.h"
 #include "agent/cli/pin_command.h"
 #include "agent/cli/publish_command.h"
+#include "agent/cli/queue_command.h"
 #include "agent/cli/replay_command.h"
 #include "agent/cli/root_command.h"
 #include "agent/cli/show_command.h"
@@ -25,6 +26,7 @@ const Command command_root = {
                         &command_target,
                         &command_show,
                         &command_verify,
+                        &command_queue,
                         &command_pin,
                         &command_unpin,
                         &command_rollback,

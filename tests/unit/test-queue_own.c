@@ -32,6 +32,7 @@ typedef struct Fixture {
         unsigned n_ready;
         int left_result;
         char url[256];
+        uint64_t interval;
 } Fixture;
 
 static char *arn_of(const Fixture *f) {
@@ -206,6 +207,7 @@ static void start(Fixture *f, const char *topic) {
                 .state_fd = f->folder->fd,
                 .plan = { "s3://depot", "prod", "i-1", "AROA:i-1",
                           "apps/api/groups/prod/instances/AROA:i-1.json", topic },
+                .interval = f->interval,
         };
 
         f->own = queue_own_free(f->own);
@@ -353,6 +355,17 @@ static void test_made_again(void **state) {
         assert_non_null(f->attributes);
 }
 
+/* That a subscription is gone, nobody says. */
+static void test_looked_at_again(void **state) {
+        Fixture *f = *state;
+
+        f->interval = 20 * USEC_PER_MSEC;
+        run(f, TOPIC);
+        f->subscribed = f->ready = false;
+        test_wait(f->event, &f->ready);
+        assert_true(f->subscribed);
+}
+
 static void test_another_topic(void **state) {
         Fixture *f = *state;
         char before[QUEUE_PLAN_NAME_MAX];
@@ -451,6 +464,7 @@ int main(void) {
                 cmocka_unit_test(test_interrupted),
                 cmocka_unit_test(test_refused),
                 TEST(test_made_again),
+                TEST(test_looked_at_again),
                 TEST(test_another_topic),
                 TEST(test_no_topic),
                 TEST(test_leave),

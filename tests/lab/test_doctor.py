@@ -32,7 +32,8 @@ def readme_policies():
     """Every policy of README's chapter on EC2, as statements."""
     text = (TOP / "README.md").read_text()
     blocks = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", text, re.S | re.M)]
-    return [statement for block in blocks for statement in block.get("Statement", [block])]
+    lists = [block if isinstance(block, list) else block.get("Statement", [block]) for block in blocks]
+    return [statement for statements in lists for statement in statements]
 
 
 def as_moto_has_it(statement):

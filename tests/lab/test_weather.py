@@ -132,7 +132,6 @@ def test_passing(weather, cloud, fault):
 def test_clock(weather, cloud):
     """An hour wrong: each service's requests are corrected by its answer, and stay so."""
     cloud.set_clock(-3600)
-    cloud.proxy.log.clear()
     weather.publish()
     weather.wait()
     refused = [e for e in cloud.proxy.requests(service="s3", client=weather.instance.address) if e.status == 403]
@@ -190,17 +189,21 @@ def test_names_not_there_yet(weather):
 
 def test_nothing_but_s3(weather, cloud):
     """A VPC whose only way out is S3's gateway endpoint: SQS, STS and Auto Scaling cost one line each, and no deployment."""
-    started = len(weather.messages("looks after 1 app"))
+    services = ("SQS", "STS", "launch: Auto Scaling")
+
+    def count(text):
+        return len(weather.messages(text))
+    before = {text: count(text) for text in (*services, "looks after 1 app")}
     with cloud.fault(faults.reset(), service="sqs"), cloud.fault(faults.reset(), service="sts"), \
             cloud.fault(faults.reset(), service="autoscaling"):
         weather.configure(more="queue = prod\n")
         weather.instance.run("systemctl", "reload", "musterd")
-        wait_for(lambda: len(weather.messages("looks after 1 app")) > started, 60, "musterd to look after the app")
+        wait_for(lambda: count("looks after 1 app") > before["looks after 1 app"], 60, "musterd to look after the app")
         for _ in range(2):
             weather.publish()
             weather.wait()
-        wait_for(lambda: weather.messages("SQS") and weather.messages("launch: Auto Scaling"), 30, "the lines")
-        for service in ("SQS", "STS", "launch: Auto Scaling"):
-            assert len(weather.messages(service)) == 1, weather.messages(service)
+        wait_for(lambda: all(count(service) > before[service] for service in services), 30, "a line about each")
+        said = {service: weather.messages(service)[before[service]:] for service in services}
+    assert all(len(lines) == 1 for lines in said.values()), said
     weather.configure()
     weather.instance.run("systemctl", "reload", "musterd")

@@ -16,8 +16,9 @@ struct AppClean {
 };
 
 bool app_clean_is_needed(const ReleaseStore *store, const Record *record, const char *name) {
-        const ReleaseRef *refs[] = { &record->good, &record->previous, &record->deployment.to,
-                                     &record->deployment.from, &record->pin.release };
+        const ReleaseRef *refs[] = { &record->good,          &record->previous,
+                                     &record->deployment.to, &record->deployment.from,
+                                     &record->pin.release,   &record->prefetched };
         char needed[STORE_NAME_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(refs); i++)

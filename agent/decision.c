@@ -18,7 +18,7 @@ static void decided(Decision *ret, DecisionAction action, const char *format, ..
         va_end(arguments);
 }
 
-static uint64_t retry_delay(unsigned count) {
+static uint64_t delay_after(unsigned count) {
         uint64_t delay = DECISION_RETRY_FIRST;
 
         for (unsigned i = 1; i < count && delay < DECISION_RETRY_MAX; i++)
@@ -28,11 +28,19 @@ static uint64_t retry_delay(unsigned count) {
 
 const char *decision_action_to_string(DecisionAction action) {
         static const char *const names[] = {
-                [DECISION_WAIT] = "wait",           [DECISION_RETRY] = "retry",
-                [DECISION_DEPLOY] = "deploy",       [DECISION_FINISHED] = "finished",
-                [DECISION_FAILED] = "failed",       [DECISION_CHECK] = "check",
-                [DECISION_UNHEALTHY] = "unhealthy", [DECISION_ROLL_BACK] = "roll-back",
+                [DECISION_WAIT] = "wait",
+                [DECISION_RETRY] = "retry",
+                [DECISION_DEPLOY] = "deploy",
+                [DECISION_FINISHED] = "finished",
+                [DECISION_FAILED] = "failed",
+                [DECISION_CHECK] = "check",
+                [DECISION_UNHEALTHY] = "unhealthy",
+                [DECISION_ROLL_BACK] = "roll-back",
                 [DECISION_STUCK] = "stuck",
+                [DECISION_PREFETCH] = "prefetch",
+                [DECISION_PREFETCHED] = "prefetched",
+                [DECISION_DRAIN] = "drain",
+                [DECISION_DRAINED] = "drained",
         };
 
         return names[action];
@@ -61,7 +69,7 @@ static void decide_after_failure(const DecisionFacts *facts, const Failure *fail
                         step_to_string(failure->step), failure->reason);
                 return;
         }
-        ret->retry_at = usec_add(failure->at, count > 0 ? retry_delay(count) : 0);
+        ret->retry_at = usec_add(failure->at, count > 0 ? delay_after(count) : 0);
         if (is_due(facts->now, failure->at, ret->retry_at))
                 decided(ret, DECISION_DEPLOY, "release %s is tried again after: %s", version,
                         failure->reason);
@@ -78,7 +86,7 @@ static void decide_pinned(const DecisionFacts *facts, Decision *ret) {
         const Failure *failure = record_find_failure(record, pin->release.sha256, 0, NULL);
 
         ret->local_pin = true;
-        if (release_ref_equal(&record->good, &pin->release) && !record->good_is_down)
+        if (release_ref_equal(&record->good, &pin->release) && record_good_is_up(record))
                 decided(ret, DECISION_FINISHED, "this instance is pinned to release %s: %s",
                         pin->release.version, pin->reason);
         else if (failure)
@@ -102,7 +110,7 @@ static void decide_after_failed_rollback(const DecisionFacts *facts, Decision *r
                         back_to, step, reason);
                 return;
         }
-        ret->retry_at = rebooted ? facts->now : usec_add(d->finished, retry_delay(d->rollbacks + 1));
+        ret->retry_at = rebooted ? facts->now : usec_add(d->finished, delay_after(d->rollbacks + 1));
         decided(ret, is_due(facts->now, d->finished, ret->retry_at) ? DECISION_ROLL_BACK : DECISION_RETRY,
                 "the way back to %s, which failed in %s, is tried again: %s", back_to, step, reason);
 }
@@ -122,7 +130,7 @@ static void decide_check(const DecisionFacts *facts, Decision *ret) {
                         checks->reason);
                 return;
         }
-        ret->retry_at = usec_add(checks->at, retry_delay(checks->count));
+        ret->retry_at = usec_add(checks->at, delay_after(checks->count));
         decided(ret, is_due(facts->now, checks->at, ret->retry_at) ? DECISION_CHECK : DECISION_RETRY,
                 "release %s is checked again: %s", version, checks->reason);
 }
@@ -133,15 +141,15 @@ static void decide_on_target(const DecisionFacts *facts, Decision *ret) {
         bool same = release_ref_equal(&record->good, &facts->stable);
         const Failure *failure;
 
-        if (record->good_is_local && facts->target_serial <= record->good_serial && record->good.version &&
-            !record->good_is_down) {
+        if (record->good_is_local && facts->target_serial <= record->good_serial &&
+            record_good_is_up(record)) {
                 decided(ret, DECISION_FINISHED,
                         "release %s was deployed by hand; a target above serial %" PRIu64 " replaces it",
                         record->good.version, record->good_serial);
                 return;
         }
         ret->env_changed = same && strcmp(record->good_env_sha256, facts->env_sha256) != 0;
-        if (same && !ret->env_changed && !record->good_is_down) {
+        if (same && !ret->env_changed && record_good_is_up(record)) {
                 decided(ret, DECISION_FINISHED, "release %s is what target %" PRIu64 " %s",
                         facts->stable.version, facts->target_serial,
                         facts->pinned ? "pins the group to" : "asks for");
@@ -165,10 +173,9 @@ static bool leads_out(const DecisionFacts *facts) {
         return facts->target_known && facts->target_serial > record->deployment.accepted;
 }
 
-void decide(const DecisionFacts *facts, Decision *ret) {
+static void decide_serve(const DecisionFacts *facts, Decision *ret) {
         const Record *record = facts->record;
 
-        *ret = (Decision){};
         if (rollback_failed(record) && !leads_out(facts)) {
                 decide_after_failed_rollback(facts, ret);
                 return;
@@ -180,9 +187,81 @@ void decide(const DecisionFacts *facts, Decision *ret) {
         else
                 decided(ret, DECISION_WAIT, "%s",
                         facts->no_target ? facts->no_target : "no target was read yet");
-        if (ret->action != DECISION_DEPLOY && record->good.version && !record->good_is_down &&
+        if (ret->action != DECISION_DEPLOY && record_good_is_up(record) &&
             !string_equal(record->good_boot_id, facts->boot_id))
                 decide_check(facts, ret);
+}
+
+const ReleaseRef *decision_runs(const Record *record) {
+        const Deployment *d = &record->deployment;
+        bool cut = d->cut && d->kind == KIND_DEPLOY && d->failed_step > STEP_FETCH;
+
+        if (cut && (d->failed_step > STEP_SWITCH || !record->good.version))
+                return &d->to;
+        return record->good.version && (cut || !record->good_is_stopped) ? &record->good : NULL;
+}
+
+static bool decide_drain(const DecisionFacts *facts, Decision *ret) {
+        const ReleaseRef *runs = decision_runs(facts->record);
+
+        if (runs)
+                decided(ret, DECISION_DRAIN, "release %s is to be stopped: %s", runs->version, facts->life);
+        return runs;
+}
+
+static void decide_leave(const DecisionFacts *facts, Decision *ret) {
+        if (!decide_drain(facts, ret))
+                decided(ret, DECISION_DRAINED, "nothing runs and nothing is begun: %s", facts->life);
+}
+
+/* From the store, where a release lies that was good or has been fetched for this, it enters service in seconds. */
+static void decide_prepare(const DecisionFacts *facts, Decision *ret) {
+        const Record *record = facts->record;
+        bool pinned = record->pin.release.version;
+        const ReleaseRef *wanted = pinned ? &record->pin.release : &facts->stable;
+        const Failure *failure;
+
+        if (decide_drain(facts, ret))
+                return;
+        ret->local_pin = pinned;
+        if (!pinned && !facts->target_known) {
+                decided(ret, DECISION_WAIT, "%s",
+                        facts->no_target ? facts->no_target : "no target was read yet");
+                return;
+        }
+        if (release_ref_equal(&record->good, wanted) || release_ref_equal(&record->prefetched, wanted)) {
+                decided(ret, DECISION_PREFETCHED, "release %s is in the store and not started: %s",
+                        wanted->version, facts->life);
+                return;
+        }
+        failure = record_find_failure(record, wanted->sha256, pinned ? 0 : facts->target_serial,
+                                      pinned ? NULL : facts->rollout);
+        if (failure)
+                decide_after_failure(facts, failure, ret);
+        else
+                decided(ret, DECISION_DEPLOY, "release %s is fetched and not started: %s", wanted->version,
+                        facts->life);
+        if (ret->action == DECISION_DEPLOY)
+                ret->action = DECISION_PREFETCH;
+}
+
+/* What root orders is done, and what serves may be looked at. */
+static void decide_hold(const DecisionFacts *facts, Decision *ret) {
+        decide_serve(facts, ret);
+        if ((ret->action == DECISION_DEPLOY && !ret->local_pin) || ret->action == DECISION_ROLL_BACK)
+                decided(ret, DECISION_WAIT, "nothing is begun: %s", facts->life);
+}
+
+void decide(const DecisionFacts *facts, Decision *ret) {
+        static void (*const by_posture[])(const DecisionFacts *, Decision *) = {
+                [POSTURE_SERVE] = decide_serve,
+                [POSTURE_HOLD] = decide_hold,
+                [POSTURE_PREPARE] = decide_prepare,
+                [POSTURE_LEAVE] = decide_leave,
+        };
+
+        *ret = (Decision){};
+        by_posture[facts->posture](facts, ret);
 }
 
 bool decision_supersedes(const DecisionFacts *facts, const Deployment *deployment) {
@@ -194,7 +273,7 @@ bool decision_supersedes(const DecisionFacts *facts, const Deployment *deploymen
 }
 
 bool decision_is_serving(const Record *record, const char *boot_id) {
-        return record->good.version && !record->good_is_down && string_equal(record->good_boot_id, boot_id);
+        return record_good_is_up(record) && string_equal(record->good_boot_id, boot_id);
 }
 
 int decision_accept_target(const Record *record, uint64_t serial, const char *sha256, Error *error) {

@@ -4,6 +4,7 @@
  * target. It names the action and why in one sentence, which is also what `muster status` shows; doing it is the engine's
  * business. */
 
+#include "agent/instance_life.h"
 #include "agent/record.h"
 
 /* A fault of the host is tried again after this long, doubled each time, at most DECISION_RETRY_MAX. What the agent's own
@@ -29,6 +30,8 @@ typedef struct FailedChecks {
 typedef struct DecisionFacts {
         const Record *record;
         const char *instance;
+        LifePosture posture;
+        const char *life;  /* why it is not POSTURE_SERVE, one sentence */
         bool target_known; /* a target that was verified and may be acted on */
         uint64_t target_serial;
         const char *target_sha256;
@@ -43,15 +46,19 @@ typedef struct DecisionFacts {
 } DecisionFacts;
 
 typedef enum DecisionAction {
-        DECISION_WAIT,      /* nothing to do until something changes */
-        DECISION_RETRY,     /* nothing to do until retry_at */
-        DECISION_DEPLOY,    /* bring up the release */
-        DECISION_FINISHED,  /* the release serves */
-        DECISION_FAILED,    /* the release failed here and is not tried again */
-        DECISION_CHECK,     /* the good release has yet to pass its checks in this boot */
-        DECISION_UNHEALTHY, /* it did not, again and again; they are not run again */
-        DECISION_ROLL_BACK, /* the way back, which failed, is tried once more */
-        DECISION_STUCK,     /* the way back has failed, and only a newer target leads out of that */
+        DECISION_WAIT,       /* nothing to do until something changes */
+        DECISION_RETRY,      /* nothing to do until retry_at */
+        DECISION_DEPLOY,     /* bring up the release */
+        DECISION_FINISHED,   /* the release serves */
+        DECISION_FAILED,     /* the release failed here and is not tried again */
+        DECISION_CHECK,      /* the good release has yet to pass its checks in this boot */
+        DECISION_UNHEALTHY,  /* it did not, again and again; they are not run again */
+        DECISION_ROLL_BACK,  /* the way back, which failed, is tried once more */
+        DECISION_STUCK,      /* the way back has failed, and only a newer target leads out of that */
+        DECISION_PREFETCH,   /* bring the release into the store, for later */
+        DECISION_PREFETCHED, /* it is there */
+        DECISION_DRAIN,      /* stop what runs */
+        DECISION_DRAINED,    /* nothing runs, and nothing is begun any more */
         DECISION_ACTIONS,
 } DecisionAction;
 
@@ -70,6 +77,10 @@ const char *decision_action_to_string(DecisionAction action);
 /* Whether this instance's pin, or else the target, asks for something else than what DEPLOYMENT, which is not a local one,
  * is about to bring: asked before it changes anything, before it switches and before it commits. */
 bool decision_supersedes(const DecisionFacts *facts, const Deployment *deployment);
+
+/* What of the app runs that leaving, or going into a warm pool, has to stop: the good release, or what a deployment that was
+ * cut short has left; NULL: nothing. */
+const ReleaseRef *decision_runs(const Record *record);
 
 /* Whether the good release serves as far as is known: it passed its checks in this boot, and no rollback has failed. */
 bool decision_is_serving(const Record *record, const char *boot_id);

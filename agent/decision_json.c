@@ -51,10 +51,11 @@ int decision_to_text(const DecisionFacts *facts, const Decision *decision, char 
         r = record_without_the_past(facts->record, &record);
         if (r < 0)
                 return r;
-        json = json_pack("{s:o, s:o, s:s*, s:s, s:s*, s:s*, s:o, s:o, s:o}", "record", record, "target",
-                         target_to_json(facts), "instance", facts->instance, "env_sha256", facts->env_sha256,
-                         "no_target", facts->no_target, "boot_id", facts->boot_id, "checks",
-                         checks_to_json(facts->checks), "now", time_to_json(facts->now), "decision",
+        json = json_pack("{s:o, s:o, s:s*, s:s, s:s*, s:s, s:s*, s:s*, s:o, s:o, s:o}", "record", record,
+                         "target", target_to_json(facts), "instance", facts->instance, "posture",
+                         life_posture_to_string(facts->posture), "life", facts->life, "env_sha256",
+                         facts->env_sha256, "no_target", facts->no_target, "boot_id", facts->boot_id,
+                         "checks", checks_to_json(facts->checks), "now", time_to_json(facts->now), "decision",
                          decision_to_json(decision));
         *ret = json ? json_dumps(json, JSON_COMPACT) : NULL;
         return *ret ? 0 : -ENOMEM;
@@ -125,13 +126,16 @@ static int read_decision(json_t *json, Decision *ret) {
 static int read_case(DecisionCase *ret, Error *error) {
         json_t *record, *target, *checks, *now, *decision;
         DecisionFacts *facts = &ret->facts;
+        const char *posture = "serve"; /* nothing else was known before */
 
-        if (json_unpack(ret->json, "{s:o, s:o, s?s, s:s, s?s, s?s, s:o, s:o, s:o}", "record", &record,
-                        "target", &target, "instance", &facts->instance, "env_sha256", &facts->env_sha256,
-                        "no_target", &facts->no_target, "boot_id", &facts->boot_id, "checks", &checks, "now",
-                        &now, "decision", &decision) < 0 ||
+        if (json_unpack(ret->json, "{s:o, s:o, s?s, s?s, s?s, s:s, s?s, s?s, s:o, s:o, s:o}", "record",
+                        &record, "target", &target, "instance", &facts->instance, "posture", &posture, "life",
+                        &facts->life, "env_sha256", &facts->env_sha256, "no_target", &facts->no_target,
+                        "boot_id", &facts->boot_id, "checks", &checks, "now", &now, "decision",
+                        &decision) < 0 ||
             read_target(target, facts) < 0 || read_checks(checks, &ret->checks) < 0 ||
-            time_from_json(now, &facts->now) < 0 || read_decision(decision, &ret->decision) < 0)
+            life_posture_from_string(posture, &facts->posture) < 0 || time_from_json(now, &facts->now) < 0 ||
+            read_decision(decision, &ret->decision) < 0)
                 return error_set(error, -EINVAL, "the facts of the decision are malformed");
         facts->record = &ret->record;
         facts->checks = &ret->checks;

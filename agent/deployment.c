@@ -46,7 +46,14 @@ static const StepRow rows[STEP_COUNT] = {
         [STEP_ROLLBACK_HEALTH] = { "ROLLBACK_HEALTH", NULL, STEP_ROLLBACK_ALLOW_TRAFFIC },
         [STEP_ROLLBACK_ALLOW_TRAFFIC] = { "ROLLBACK_ALLOW_TRAFFIC", "AllowTraffic", STEP_END,
                                           .tolerated = true, .traffic = true },
+        [STEP_STOP_UNITS] = { "STOP_UNITS", NULL, STEP_END },
         [STEP_END] = { "END", NULL, STEP_END },
+};
+
+static const char *const kind_names[] = {
+        [KIND_DEPLOY] = "deploy",
+        [KIND_PREFETCH] = "prefetch",
+        [KIND_DRAIN] = "drain",
 };
 
 static const char *const outcome_names[] = {
@@ -69,6 +76,7 @@ static const char *const event_names[] = {
         [DEPLOYMENT_STEP_SUCCEEDED] = "succeeded",
         [DEPLOYMENT_STEP_FAILED] = "failed",
         [DEPLOYMENT_CANCELLED] = "cancelled",
+        [DEPLOYMENT_CUT] = "cut",
         [DEPLOYMENT_RESUMED] = "resumed",
         [DEPLOYMENT_FOUND] = "found",
         [DEPLOYMENT_ROLLBACK_RETRIED] = "rollback-retried",
@@ -79,6 +87,24 @@ static int find_name(const char *const *names, size_t n, const char *text) {
                 if (strcmp(names[i], text) == 0)
                         return (int) i;
         return -EINVAL;
+}
+
+const char *deployment_kind_to_string(DeploymentKind kind) {
+        return kind_names[kind];
+}
+
+int deployment_kind_from_string(const char *text, DeploymentKind *ret) {
+        int i = find_name(kind_names, ELEMENTSOF(kind_names), text);
+
+        if (i >= 0)
+                *ret = (DeploymentKind) i;
+        return i < 0 ? i : 0;
+}
+
+Step deployment_first_step(DeploymentKind kind, bool traffic) {
+        if (kind != KIND_DRAIN)
+                return STEP_VERIFY;
+        return traffic ? STEP_BEFORE_BLOCK_TRAFFIC : STEP_APPLICATION_STOP;
 }
 
 const char *step_to_string(Step step) {
@@ -204,9 +230,14 @@ static void go_to(Deployment *deployment, Step step) {
         deployment->hooks_done = 0;
 }
 
+/* A drain leaves the order of a deploy where that begins to install, a prefetch where it begins to change anything. */
 static Step next_step(const Deployment *deployment) {
         Step next = rows[deployment->step].next;
 
+        if (deployment->step == STEP_APPLICATION_STOP && deployment->kind == KIND_DRAIN)
+                next = STEP_STOP_UNITS;
+        if (deployment->step == STEP_FETCH && deployment->kind == KIND_PREFETCH)
+                next = STEP_END;
         if (deployment->step == STEP_ROLLBACK_SWITCH && !deployment->from.version)
                 next = STEP_ROLLBACK_ALLOW_TRAFFIC; /* there is nothing to bring up */
         while (rows[next].traffic && !deployment->traffic)
@@ -220,8 +251,10 @@ static void advance(Deployment *deployment, uint64_t at) {
 
         if (next != STEP_END)
                 go_to(deployment, next);
-        else if (deployment->step == STEP_COMMIT)
+        else if (deployment->step == STEP_COMMIT || (deployment->kind != KIND_DEPLOY && !deployment->reason))
                 finish(deployment, OUTCOME_SUCCEEDED, at);
+        else if (deployment->kind != KIND_DEPLOY)
+                finish(deployment, OUTCOME_FAILED, at);
         else if (deployment->unchanged || !deployment->from.version)
                 finish(deployment, OUTCOME_FAILED, at);
         else
@@ -236,7 +269,9 @@ static bool has_left(const Deployment *deployment) {
 
 /* Ends what a step that leads forward has begun: the whole way back, the load balancer only, or nothing at all. */
 static void go_back(Deployment *deployment, uint64_t at) {
-        if (deployment_has_changed_anything(deployment)) {
+        if (deployment->kind != KIND_DEPLOY) {
+                finish(deployment, OUTCOME_FAILED, at);
+        } else if (deployment_has_changed_anything(deployment)) {
                 go_to(deployment, deployment->traffic && deployment->step >= STEP_ALLOW_TRAFFIC
                                           ? STEP_ROLLBACK_BLOCK_TRAFFIC
                                           : STEP_ROLLBACK_STOP);
@@ -335,7 +370,7 @@ static int on_failed(Deployment *deployment, const DeploymentEvent *event) {
         r = close_log(deployment, row->tolerated ? STEP_RESULT_TOLERATED : STEP_RESULT_FAILED, event);
         if (!row->tolerated)
                 q = blame(deployment, event->reason, event->fault);
-        if (row->tolerated)
+        if (row->tolerated || deployment->kind == KIND_DRAIN)
                 advance(deployment, event->at);
         else if (step_is_rollback(deployment->step))
                 q = fail_rollback(deployment, event->reason, event->fault, event->at);
@@ -358,11 +393,27 @@ static int on_cancelled(Deployment *deployment, const DeploymentEvent *event) {
         return r < 0 ? r : q;
 }
 
+static int on_cut(Deployment *deployment, const DeploymentEvent *event) {
+        int r, q;
+
+        if (deployment->step == STEP_COMMIT && deployment->step_started)
+                return -EINVAL;
+        r = close_log(deployment, STEP_RESULT_INTERRUPTED, event);
+        q = blame(deployment, event->reason, event->fault);
+        deployment->cancelled = deployment->cut = true;
+        finish(deployment, OUTCOME_FAILED, event->at);
+        return r < 0 ? r : q;
+}
+
 /* Hooks and units of an earlier boot are gone, so what was in the middle goes back rather than on. */
 static int resume_rebooted(Deployment *deployment, const char *reason, uint64_t at) {
         int q = blame(deployment, reason, FAULT_HOST), r = 0;
 
         deployment->reboots++;
+        if (deployment->kind == KIND_DRAIN) { /* nothing runs but what is enabled for boot */
+                go_to(deployment, STEP_STOP_UNITS);
+                return q;
+        }
         if (step_is_rollback(deployment->step) && deployment->reboots > ROLLBACK_REBOOTS_MAX)
                 r = fail_rollback(deployment,
                                   "the instance was restarted in the middle of the way back again and again",
@@ -377,7 +428,7 @@ static int resume_worn_out(Deployment *deployment, uint64_t at) {
         static const char reason[] = "musterd ended in the middle of this step again and again";
         int q = blame(deployment, reason, FAULT_HOST), r = 0;
 
-        if (deployment->step == STEP_ROLLBACK_ALLOW_TRAFFIC)
+        if (deployment->step == STEP_ROLLBACK_ALLOW_TRAFFIC || deployment->kind == KIND_DRAIN)
                 advance(deployment, at);
         else if (step_is_rollback(deployment->step))
                 r = fail_rollback(deployment, reason, FAULT_HOST, at);
@@ -405,7 +456,7 @@ static int on_resumed(Deployment *deployment, const DeploymentEvent *event) {
         interrupted.reason =
                 rebooted ? "the instance was restarted in the middle" : "musterd ended in the middle";
         r = close_log(deployment, STEP_RESULT_INTERRUPTED, &interrupted);
-        if (deployment->step <= STEP_FETCH || (rebooted && !changed)) {
+        if (deployment->kind != KIND_DRAIN && (deployment->step <= STEP_FETCH || (rebooted && !changed))) {
                 q = resume_unchanged(deployment, interrupted.reason, event->at);
         } else if (rebooted) {
                 q = resume_rebooted(deployment, interrupted.reason, event->at);
@@ -466,6 +517,7 @@ int deployment_apply(Deployment *deployment, const DeploymentEvent *event) {
                 [DEPLOYMENT_STEP_SUCCEEDED] = on_succeeded,
                 [DEPLOYMENT_STEP_FAILED] = on_failed,
                 [DEPLOYMENT_CANCELLED] = on_cancelled,
+                [DEPLOYMENT_CUT] = on_cut,
                 [DEPLOYMENT_RESUMED] = on_resumed,
                 [DEPLOYMENT_FOUND] = on_found,
                 [DEPLOYMENT_ROLLBACK_RETRIED] = on_rollback_retried,

@@ -1,6 +1,6 @@
 #pragma once
 
-/* A deployment: one attempt to bring one app from the release that runs to another, as a value. The order of its steps
+/* A deployment: one attempt to bring one app from the release that runs to another, or only a part of that, as a value. The order of its steps
  * and what follows success, failure or a restart of the agent is deployment_apply(), a pure function of a deployment and
  * an event, so that it can be tested exhaustively and replayed from a record. Nothing here does anything. */
 
@@ -9,6 +9,13 @@
 
 #include "agent/base/error.h"
 #include "agent/net/digest.h"
+
+typedef enum DeploymentKind {
+        KIND_DEPLOY,
+        KIND_PREFETCH, /* VERIFY and FETCH: the release is in the store, for when it is wanted */
+        KIND_DRAIN, /* what runs is stopped, and stays installed; each of its steps is tried, whatever the others say */
+        KIND_COUNT,
+} DeploymentKind;
 
 typedef enum Step {
         STEP_VERIFY,
@@ -35,6 +42,7 @@ typedef enum Step {
         STEP_ROLLBACK_START, /* ApplicationStart of the good release */
         STEP_ROLLBACK_HEALTH,
         STEP_ROLLBACK_ALLOW_TRAFFIC,
+        STEP_STOP_UNITS, /* of KIND_DRAIN */
         STEP_END,
         STEP_COUNT,
 } Step;
@@ -83,6 +91,7 @@ typedef enum DeploymentEventKind {
         DEPLOYMENT_STEP_SUCCEEDED,
         DEPLOYMENT_STEP_FAILED,
         DEPLOYMENT_CANCELLED, /* the target asks for something else now */
+        DEPLOYMENT_CUT,       /* there is no time to go on, nor to go back: it ends as it is */
         DEPLOYMENT_RESUMED,   /* the agent starts and finds it running */
         DEPLOYMENT_FOUND,     /* what runs was not asked for: it is there, uncommitted, and goes back */
         DEPLOYMENT_ROLLBACK_RETRIED, /* after a rollback that failed: once more */
@@ -101,7 +110,8 @@ typedef struct EventLog {
 
 typedef struct Deployment {
         char *id; /* NULL: there is none */
-        ReleaseRef to;
+        DeploymentKind kind;
+        ReleaseRef to;     /* DRAIN: the one that is stopped, as in `from` */
         ReleaseRef from;   /* none: a first deployment */
         uint64_t serial;   /* of the target that asked for it; 0: a local one */
         uint64_t accepted; /* the highest serial that was accepted when it began */
@@ -126,6 +136,7 @@ typedef struct Deployment {
         bool cancelled;   /* it ended, or goes back, because the target asks for something else */
         bool interrupted; /* it ended because the agent did, before anything was changed */
         bool unchanged; /* it goes back, or went, but only into the load balancer: nothing of the app was changed */
+        bool cut;           /* it ended in the middle, and nothing was put right */
         unsigned reboots;   /* that interrupted it */
         unsigned rollbacks; /* how often the way back was tried again after it had failed */
         Step rollback_step; /* valid with rollback_reason: where and why the way back failed */
@@ -142,9 +153,9 @@ typedef struct DeploymentEvent {
         DeploymentEventKind kind;
         uint64_t at;         /* microseconds since 1970 */
         const char *boot_id; /* STARTED, RESUMED, RETRIED */
-        const char *reason;  /* FAILED, CANCELLED */
+        const char *reason;  /* FAILED, CANCELLED, CUT */
         const char *tail;    /* SUCCEEDED, FAILED; may be NULL; no decision depends on it */
-        ErrorFault fault;    /* FAILED, CANCELLED */
+        ErrorFault fault;    /* FAILED, CANCELLED, CUT */
 } DeploymentEvent;
 
 void deployment_deinit(Deployment *deployment);
@@ -164,6 +175,13 @@ int deployment_apply(Deployment *deployment, const DeploymentEvent *event);
 bool deployment_is_running(const Deployment *deployment);
 bool deployment_has_changed_anything(const Deployment *deployment);
 bool step_is_rollback(Step step);
+
+/* Where a deployment of that kind begins. */
+Step deployment_first_step(DeploymentKind kind, bool traffic);
+
+/* "deploy" */
+const char *deployment_kind_to_string(DeploymentKind kind);
+int deployment_kind_from_string(const char *text, DeploymentKind *ret);
 
 /* "FETCH"; the lifecycle event of a hook step ("BeforeInstall"), NULL for others. */
 const char *step_to_string(Step step);

@@ -28,6 +28,13 @@ static const char *const causes[] = {
         [LEAVE_MAINTENANCE] = "maintenance",
 };
 
+static const char *const postures[] = {
+        [POSTURE_SERVE] = "serve",
+        [POSTURE_HOLD] = "hold",
+        [POSTURE_PREPARE] = "prepare",
+        [POSTURE_LEAVE] = "leave",
+};
+
 /* While its root volume is replaced an instance is of no use, and what comes after is another boot. */
 static const InstanceLife of_group[] = {
         [INSTANCE_UNKNOWN] = LIFE_UNKNOWN,
@@ -94,10 +101,11 @@ static InstanceLife life_by_target(const LifeFacts *facts) {
         for (size_t i = 0; i < ELEMENTSOF(targets); i++) {
                 if (strcmp(targets[i].text, facts->target) != 0)
                         continue;
-                if (facts->view != GROUP_MEMBER)
+                if (facts->view == GROUP_NOT_ASKED || facts->view == GROUP_NONE)
                         return targets[i].unasked;
-                return facts->in_group == targets[i].steady ? of_group[facts->in_group]
-                                                            : targets[i].on_the_way;
+                return facts->view == GROUP_MEMBER && facts->in_group == targets[i].steady
+                               ? of_group[facts->in_group]
+                               : targets[i].on_the_way;
         }
         return LIFE_UNKNOWN;
 }
@@ -162,7 +170,7 @@ static void leave_for_warning(const LifeFacts *facts, LifeView *view) {
 static const char *describe(const LifeFacts *facts, InstanceLife life) {
         switch (life) {
         case LIFE_UNKNOWN:
-                return facts->target_known || facts->view != GROUP_NOT_ASKED
+                return facts->target_known || facts->view == GROUP_MEMBER
                                ? "its lifecycle state is one that this muster does not know"
                                : "its lifecycle state is not known yet";
         case LIFE_WARMING:
@@ -207,6 +215,18 @@ static int find(const char *const *texts, size_t n, const char *text) {
                 if (string_equal(texts[i], text))
                         return (int) i;
         return -EINVAL;
+}
+
+const char *life_posture_to_string(LifePosture posture) {
+        return postures[posture];
+}
+
+int life_posture_from_string(const char *text, LifePosture *ret) {
+        int i = find(postures, ELEMENTSOF(postures), text);
+
+        if (i >= 0)
+                *ret = (LifePosture) i;
+        return i < 0 ? i : 0;
 }
 
 const char *instance_life_to_string(InstanceLife life) {

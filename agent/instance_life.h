@@ -26,8 +26,8 @@ typedef enum InstanceLife {
 
 /* What is to be done about the apps. */
 typedef enum LifePosture {
-        POSTURE_HOLD,    /* begin nothing; what runs, and what root orders, goes on */
         POSTURE_SERVE,   /* bring up what is asked for */
+        POSTURE_HOLD,    /* begin nothing; what runs, and what root orders, goes on */
         POSTURE_PREPARE, /* have it in the store, start nothing, and stop what runs */
         POSTURE_LEAVE,   /* stop what runs, and begin nothing */
 } LifePosture;
@@ -43,6 +43,7 @@ typedef enum LeaveCause {
 
 typedef enum GroupView {
         GROUP_NOT_ASKED, /* or it did not answer */
+        GROUP_ASKED,     /* it has yet to answer for the first time */
         GROUP_NONE,      /* the instance is in none */
         GROUP_MEMBER,
 } GroupView;
@@ -76,6 +77,10 @@ typedef struct LifeView {
 void instance_life(const LifeFacts *facts, LifeView *ret);
 
 LifePosture instance_life_posture(InstanceLife life);
+
+/* "serve", "hold", "prepare", "leave" */
+const char *life_posture_to_string(LifePosture posture);
+int life_posture_from_string(const char *text, LifePosture *ret);
 
 /* "in-service" */
 const char *instance_life_to_string(InstanceLife life);

@@ -126,7 +126,7 @@ static int make_pin(const ReleaseStore *store, const Record *record, const Insta
 
 static bool holds_already(const Record *record, const LocalPin *pin) {
         return release_ref_equal(&record->pin.release, &pin->release) &&
-               release_ref_equal(&record->good, &pin->release) && !record->good_is_down &&
+               release_ref_equal(&record->good, &pin->release) && record_good_is_up(record) &&
                string_equal(record->pin.reason, pin->reason);
 }
 

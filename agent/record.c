@@ -21,6 +21,7 @@ void record_deinit(Record *record) {
         strv_free(record->good_environment);
         free(record->good_boot_id);
         release_ref_deinit(&record->previous);
+        release_ref_deinit(&record->prefetched);
         target_registrations_deinit(&record->deregistered);
         local_pin_deinit(&record->pin);
         for (size_t i = 0; i < record->n_failures; i++)
@@ -93,11 +94,12 @@ static int good_to_json(const Record *record, json_t **ret) {
         r = strv_to_json(record->good_environment, &environment);
         if (r < 0)
                 return r;
-        *ret = json_pack("{s:o, s:s, s:O, s:s*, s:o, s:I, s:b, s:b}", "good",
+        *ret = json_pack("{s:o, s:s, s:O, s:s*, s:o, s:I, s:b, s:b, s:b}", "good",
                          release_ref_to_json(&record->good), "good_env_sha256", record->good_env_sha256,
                          "good_environment", environment, "good_boot_id", record->good_boot_id, "good_since",
                          time_to_json(record->good_since), "good_serial", (json_int_t) record->good_serial,
-                         "good_is_local", record->good_is_local, "good_is_down", record->good_is_down);
+                         "good_is_local", record->good_is_local, "good_is_down", record->good_is_down,
+                         "good_is_stopped", record->good_is_stopped);
         return *ret ? 0 : -ENOMEM;
 }
 
@@ -114,10 +116,11 @@ int record_to_json(const Record *record, bool with_deployment, json_t **ret) {
                 r = deployment_to_json(&record->deployment, &deployment);
         if (r < 0)
                 return r;
-        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:O, s:O, s:O?}", "schema",
+        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:o, s:O, s:O, s:O?}", "schema",
                          (json_int_t) RECORD_SCHEMA, "app", record->app, "instance", record->instance,
                          "machine", record->machine, "serial", (json_int_t) record->serial, "target_sha256",
-                         record->target_sha256, "previous", release_ref_to_json(&record->previous), "pin",
+                         record->target_sha256, "previous", release_ref_to_json(&record->previous),
+                         "prefetched", release_ref_to_json(&record->prefetched), "pin",
                          local_pin_to_json(&record->pin), "deregistered", deregistered, "failures", failures,
                          "deployment", deployment);
         if (!json || json_object_update(json, good) < 0)
@@ -137,39 +140,43 @@ int record_to_text(const Record *record, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* What schema 1 had no words for is optional. */
+/* What older schemas had no words for is optional. */
 static int read_good(json_t *json, Record *record) {
         json_t *good, *env, *environment = NULL, *since;
         const char *boot_id = NULL;
         json_int_t serial;
-        int local, down = 0;
+        int local, down = 0, stopped = 0;
 
-        if (json_unpack(json, "{s:o, s:o, s?o, s?s, s:o, s:I, s:b, s?b}", "good", &good, "good_env_sha256",
-                        &env, "good_environment", &environment, "good_boot_id", &boot_id, "good_since",
-                        &since, "good_serial", &serial, "good_is_local", &local, "good_is_down", &down) < 0 ||
+        if (json_unpack(json, "{s:o, s:o, s?o, s?s, s:o, s:I, s:b, s?b, s?b}", "good", &good,
+                        "good_env_sha256", &env, "good_environment", &environment, "good_boot_id", &boot_id,
+                        "good_since", &since, "good_serial", &serial, "good_is_local", &local, "good_is_down",
+                        &down, "good_is_stopped", &stopped) < 0 ||
             digest_from_json(env, record->good_env_sha256) < 0 ||
             release_ref_from_json(good, &record->good) < 0 || time_from_json(since, &record->good_since) < 0)
                 return -EINVAL;
         record->good_serial = (uint64_t) serial;
         record->good_is_local = local;
         record->good_is_down = down;
+        record->good_is_stopped = stopped;
         if (environment && strv_from_json(environment, &record->good_environment) < 0)
                 return -EINVAL;
         return string_set(&record->good_boot_id, boot_id);
 }
 
 static int read_record(json_t *json, Record *record, Error *error) {
-        json_t *target, *previous, *pin = NULL, *deregistered = NULL, *failures, *deployment;
+        json_t *target, *previous, *prefetched = NULL, *pin = NULL, *deregistered = NULL, *failures,
+                *deployment;
         const char *app = NULL, *instance = NULL, *machine = NULL;
         json_int_t serial;
         int r;
 
-        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s:o, s:o}", "app", &app, "instance",
+        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s?o, s:o, s:o}", "app", &app, "instance",
                         &instance, "machine", &machine, "serial", &serial, "target_sha256", &target,
-                        "previous", &previous, "pin", &pin, "deregistered", &deregistered, "failures",
-                        &failures, "deployment", &deployment) < 0 ||
+                        "previous", &previous, "prefetched", &prefetched, "pin", &pin, "deregistered",
+                        &deregistered, "failures", &failures, "deployment", &deployment) < 0 ||
             digest_from_json(target, record->target_sha256) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
+            release_ref_from_json(prefetched, &record->prefetched) < 0 ||
             local_pin_from_json(pin, &record->pin) < 0 ||
             target_registrations_from_json(deregistered, &record->deregistered) < 0 ||
             failures_from_json(failures, record) < 0)
@@ -328,11 +335,29 @@ static int commit(Record *record) {
         return 0;
 }
 
+bool record_good_is_up(const Record *record) {
+        return record->good.version && !record->good_is_down && !record->good_is_stopped;
+}
+
+static int end_prefetch(Record *record) {
+        const Deployment *deployment = &record->deployment;
+
+        if (deployment->outcome == OUTCOME_SUCCEEDED)
+                return release_ref_copy(&record->prefetched, &deployment->to);
+        return deployment->cancelled ? 0 : add_failure(record, deployment);
+}
+
 int record_end(Record *record, const char *boot_id) {
         const Deployment *deployment = &record->deployment;
         bool serves = deployment->outcome == OUTCOME_SUCCEEDED || deployment->outcome == OUTCOME_ROLLED_BACK;
         int r = 0;
 
+        if (deployment->kind == KIND_PREFETCH)
+                return end_prefetch(record);
+        if (deployment->kind == KIND_DRAIN) { /* as far as it went: nothing more of it is relied on */
+                record->good_is_stopped = true;
+                return 0;
+        }
         if (deployment->outcome == OUTCOME_SUCCEEDED)
                 r = commit(record);
         else if (!deployment->cancelled && deployment->rollbacks == 0)
@@ -341,5 +366,7 @@ int record_end(Record *record, const char *boot_id) {
                 r = string_set(&record->good_boot_id, boot_id);
         if (serves || deployment->outcome == OUTCOME_ROLLBACK_FAILED)
                 record->good_is_down = !serves;
+        if (serves)
+                record->good_is_stopped = false;
         return r;
 }

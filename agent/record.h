@@ -46,8 +46,10 @@ typedef struct Record {
         uint64_t good_since;
         uint64_t good_serial; /* of the target in force when it was committed */
         bool good_is_down;    /* the way back to it has failed, and nothing has brought it up since */
-        bool good_is_local;   /* it came by `muster deploy --local`; a target above good_serial replaces it */
+        bool good_is_stopped; /* it was drained: what of it ran was stopped on purpose, and is not started at boot */
+        bool good_is_local; /* it came by `muster deploy --local`; a target above good_serial replaces it */
         ReleaseRef previous;
+        ReleaseRef prefetched; /* the last one that was brought into the store for later */
 
         /* What the instance was taken out of for a deployment and is not known to be back in: written before it is taken out. */
         TargetRegistrations deregistered;
@@ -85,6 +87,9 @@ const Failure *record_find_failure(const Record *record, const char *sha256, uin
 /* Whatever failed before may be tried again. */
 void record_forget_failure(Record *record, const char *sha256, uint64_t serial, const char *rollout);
 
-/* Takes in that the deployment has ended: what succeeded is the good release, what was rolled back serves again, and a
- * failure is noted unless the deployment was cancelled. -ENOMEM, with some of it done. */
+/* Whether the good release, if there is one, is up as far as the record knows. */
+bool record_good_is_up(const Record *record);
+
+/* Takes in that the deployment has ended: what was deployed is the good release, what was rolled back serves again, what was
+ * drained is stopped, and a failure is noted unless the deployment was cancelled. -ENOMEM, with some of it done. */
 int record_end(Record *record, const char *boot_id);

@@ -31,7 +31,7 @@ static int compare_decision(const DecisionCase *c, const Decision *now, const De
             now->local_pin != then->local_pin)
                 return differs(replay, "it was decided because \"%s\", now it would be because \"%s\"",
                                then->reason, now->reason);
-        if (!release_ref_equal(wanted, &recorded->to))
+        if (now->action != DECISION_DRAIN && !release_ref_equal(wanted, &recorded->to))
                 return differs(replay, "release %s was wanted, and %s was deployed", wanted->version,
                                recorded->to.version);
         return REPLAY_SAME;
@@ -59,6 +59,8 @@ static int replay_decision(const Deployment *recorded, Replay *replay, Error *er
 static int begin_again(const Deployment *recorded, Deployment *ret) {
         *ret = (Deployment){ .serial = recorded->serial,
                              .accepted = recorded->accepted,
+                             .kind = recorded->kind,
+                             .step = deployment_first_step(recorded->kind, recorded->traffic),
                              .local = recorded->local,
                              .traffic = recorded->traffic,
                              .env_changed = recorded->env_changed,

@@ -112,6 +112,8 @@ static void test_targets(_unused_ void **state) {
                 LifeFacts facts = { .target_known = true, .target = cases[i].target };
 
                 assert_int_equal(view_of(facts).life, cases[i].unasked);
+                facts.view = GROUP_ASKED;
+                assert_int_equal(view_of(facts).life, cases[i].on_the_way);
                 facts.view = GROUP_NONE;
                 assert_int_equal(view_of(facts).life, cases[i].unasked);
                 facts.view = GROUP_MEMBER;
@@ -206,7 +208,12 @@ static void test_postures(_unused_ void **state) {
 static void test_names(_unused_ void **state) {
         InstanceLife life;
         LeaveCause cause;
+        LifePosture posture;
 
+        for (LifePosture i = POSTURE_SERVE; i <= POSTURE_LEAVE; i++) {
+                assert_int_equal(life_posture_from_string(life_posture_to_string(i), &posture), 0);
+                assert_int_equal(posture, i);
+        }
         for (InstanceLife i = 0; i < LIFE_COUNT; i++) {
                 assert_int_equal(instance_life_from_string(instance_life_to_string(i), &life), 0);
                 assert_int_equal(life, i);

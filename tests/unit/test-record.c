@@ -192,6 +192,12 @@ static void test_schema_2(_unused_ void **state) {
         assert_false(record.deployment.traffic);
         assert_false(record.deployment.unchanged);
         assert_int_equal(record.deployment.serial, 18);
+        assert_true(record.good.version);
+        assert_true(record_good_is_up(&record));
+        assert_null(record.prefetched.version);
+        assert_int_equal(record.deployment.kind, KIND_DEPLOY);
+        assert_false(record.deployment.cut);
+        assert_true(record.deployment.n_events > 0);
 }
 
 /* The file is written as it was read: a change of the format needs a new schema and a new golden file. */
@@ -208,6 +214,10 @@ static void test_schema_3(_unused_ void **state) {
         assert_int_equal(strlen(again), text.size);
         assert_memory_equal(again, buffer_string(&text), text.size);
         assert_int_equal(RECORD_SCHEMA, 3);
+        assert_true(record.good_is_stopped);
+        assert_string_equal(record.prefetched.version, record.deployment.to.version);
+        assert_int_equal(record.deployment.kind, KIND_DRAIN);
+        assert_true(record.deployment.cut);
 }
 
 /* A step that cannot be is no step to go on with. */

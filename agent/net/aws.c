@@ -213,6 +213,12 @@ int aws_context_set_bucket_region(AwsContext *aws, const char *bucket, const cha
         return r < 0 ? r : string_set(&row->region, region);
 }
 
+void aws_context_woke(AwsContext *aws) {
+        imds_forget(aws->imds);
+        aws_context_set_skew(aws, 0);
+        credentials_get_anew(aws->credentials);
+}
+
 int64_t aws_context_skew(const AwsContext *aws) {
         return aws->skew;
 }

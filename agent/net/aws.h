@@ -55,6 +55,9 @@ int aws_context_set_region(AwsContext *aws, const char *region);
 const char *aws_context_bucket_region(const AwsContext *aws, const char *bucket);
 int aws_context_set_bucket_region(AwsContext *aws, const char *bucket, const char *region);
 
+/* The machine was suspended, perhaps for days: session tokens, credentials and what is known of the clock are got anew. */
+void aws_context_woke(AwsContext *aws);
+
 /* The services' time minus the wall clock, microseconds. */
 int64_t aws_context_skew(const AwsContext *aws);
 void aws_context_set_skew(AwsContext *aws, int64_t skew);

@@ -195,6 +195,10 @@ bool credentials_reject(CredentialChain *chain, const char *access_key_id, const
         return true;
 }
 
+void credentials_get_anew(CredentialChain *chain) {
+        chain->rejected = chain->have && chain->renewable;
+}
+
 void credentials_set_skew(CredentialChain *chain, int64_t skew_usec) {
         chain->skew = skew_usec;
         if (chain->have)

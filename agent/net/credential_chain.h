@@ -43,6 +43,9 @@ const char *credentials_source(const CredentialChain *chain);
  * ones by now. False: asking again is of no use, since the source is fixed. */
 bool credentials_reject(CredentialChain *chain, const char *access_key_id, const char *session_token);
 
+/* The next request asks the source anew, where there may be newer ones. */
+void credentials_get_anew(CredentialChain *chain);
+
 /* How far the wall clock is known to be behind the services' (negative: ahead), for the comparison with expiration. */
 void credentials_set_skew(CredentialChain *chain, int64_t skew_usec);
 

@@ -101,6 +101,10 @@ Imds *imds_free(Imds *imds) {
         return NULL;
 }
 
+void imds_forget(Imds *imds) {
+        forget_token(imds);
+}
+
 const char *imds_endpoint(const Imds *imds) {
         if (imds->endpoint)
                 return imds->endpoint;

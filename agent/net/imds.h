@@ -28,6 +28,9 @@ DEFINE_CLEANUP(Imds *, imds_free)
 /* Where it asks now, for messages. */
 const char *imds_endpoint(const Imds *imds);
 
+/* The session token, which may be of another time. */
+void imds_forget(Imds *imds);
+
 /* RESULT is 0 (there is a value), IMDS_ABSENT (404: this instance has no such item) or a negative errno: those of
  * http.h, -EACCES where the service refuses (403: metadata is turned off for the instance), -EREMOTEIO for any other
  * answer. */

@@ -26,6 +26,8 @@ static void setup_deinit(Setup *setup) {
         wakeup_free(setup->wakeup);
         for (size_t i = 0; i < setup->n_apps; i++)
                 app_free(setup->apps[i]);
+        leave_free(setup->leave);
+        life_watch_free(setup->life);
         launch_free(setup->launch);
         root_update_free(setup->root_update);
         identify_free(setup->identify);
@@ -108,6 +110,7 @@ static void on_app(App *app, void *userdata) {
         bus_service_changed(agent->bus);
         tell_manager(agent);
         agent_update_launch(agent);
+        agent_update_leave(agent);
         if (agent->setup.wakeup)
                 wakeup_looked(agent->setup.wakeup);
         if (agent->reload && !agent_is_deploying(agent))
@@ -141,7 +144,8 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error) {
                 error_prefix(error, "app %s", config->name);
                 return r;
         }
-        app_set_report_member(setup->apps[setup->n_apps++], "launch", agent_launch_status(setup));
+        app_set_report_member(setup->apps[setup->n_apps], "launch", agent_launch_status(setup));
+        agent_tell_life(agent, setup->apps[setup->n_apps++]);
         return 0;
 }
 
@@ -176,6 +180,10 @@ static int start_root_update(Agent *agent, Error *error) {
         return root_update_new(&context, on_root, agent, &setup->root_update, error);
 }
 
+static void on_told(void *userdata) {
+        agent_look_at_life(userdata);
+}
+
 static int start_wakeup(Agent *agent, Error *error) {
         Setup *setup = &agent->setup;
         const WakeupContext context = {
@@ -190,6 +198,7 @@ static int start_wakeup(Agent *agent, Error *error) {
                 .root_update = setup->root_update,
                 .apps = setup->apps,
                 .n_apps = setup->n_apps,
+                .told = on_told,
         };
 
         return wakeup_new(&context, on_news, agent, &setup->wakeup, error);
@@ -205,6 +214,8 @@ static int start(Agent *agent, Error *error) {
                 r = start_root_update(agent, error);
         if (r >= 0)
                 r = agent_start_launch(agent, error);
+        if (r >= 0)
+                r = agent_start_life(agent, error);
         if (r >= 0)
                 r = start_apps(agent, error);
         if (r >= 0)
@@ -433,6 +444,7 @@ Agent *agent_free(Agent *agent) {
         bus_service_free(agent->bus);
         manager_free(agent->manager);
         sd_event_source_unref(agent->timer);
+        sd_event_source_disable_unref(agent->cut);
         sd_event_source_unref(agent->inotify);
         close_fd(agent->inotify_fd);
         free(agent->config_path);

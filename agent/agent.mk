@@ -5,11 +5,13 @@ LIB_SRC += \
         agent/agent.c \
         agent/agent_bus.c \
         agent/agent_launch.c \
+        agent/agent_life.c \
         agent/app.c \
         agent/app_audit.c \
         agent/app_clean.c \
         agent/app_failure.c \
         agent/app_history.c \
+        agent/app_life.c \
         agent/app_local.c \
         agent/app_open.c \
         agent/app_place.c \
@@ -48,6 +50,9 @@ LIB_SRC += \
         agent/launch_storm.c \
         agent/lifecycle_hooks.c \
         agent/lifecycle_settle.c \
+        agent/leave.c \
+        agent/life_metadata.c \
+        agent/life_watch.c \
         agent/local.c \
         agent/local_pin.c \
         agent/machine.c \
@@ -82,6 +87,7 @@ LIB_SRC += \
         agent/step_fetch.c \
         agent/step_health.c \
         agent/step_hooks.c \
+        agent/step_stop_units.c \
         agent/step_stored.c \
         agent/step_switch.c \
         agent/step_traffic.c \
@@ -105,6 +111,8 @@ UNIT_TESTS += \
         test-config \
         test-decision \
         test-deployment \
+        test-decision-postures \
+        test-deployment-kinds \
         test-deployment_id \
         test-environment \
         test-failure \
@@ -121,6 +129,7 @@ UNIT_TESTS += \
         test-launch_storm \
         test-lifecycle_hooks \
         test-lifecycle_settle \
+        test-life_metadata \
         test-local \
         test-local_pin \
         test-placement \

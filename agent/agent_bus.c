@@ -78,11 +78,11 @@ static int on_status(void *userdata, bool with_output, char **ret_json, Error *e
 
         if (apps_status(agent, &apps) < 0)
                 return error_oom(error);
-        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o, s:o}", "agent_version",
+        json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "agent_version",
                          MUSTER_VERSION, "instance", setup->identity.instance, "group", setup->identity.group,
                          "depot", setup->config ? setup->config->depot : NULL, "state", state_of(agent),
-                         "reason", agent->waiting, "apps", apps, "launch", agent_launch_status(setup),
-                         "queue", wakeup_status_or_null(setup), "undelivered",
+                         "reason", agent->waiting, "apps", apps, "launch", agent_launch_status(setup), "life",
+                         agent_life_status(setup), "queue", wakeup_status_or_null(setup), "undelivered",
                          undelivered_to_json(setup->launch, setup->apps, setup->n_apps));
         return answer(json, with_output, ret_json, error);
 }

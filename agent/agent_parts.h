@@ -1,13 +1,15 @@
 #pragma once
 
 /* Private to the agent: what it is made of, shared by agent.c, which builds it and keeps it alive, agent_launch.c, which
- * brings apps and launch together, and agent_bus.c, which answers for it on the bus. */
+ * brings apps and launch together, agent_life.c, which brings in what the instance is to its group, and agent_bus.c, which answers for it on the bus. */
 
 #include "agent/agent.h"
 #include "agent/app.h"
 #include "agent/bus.h"
 #include "agent/identity_check.h"
 #include "agent/launch.h"
+#include "agent/leave.h"
+#include "agent/life_watch.h"
 #include "agent/root_update.h"
 #include "agent/wakeup.h"
 
@@ -25,6 +27,11 @@ typedef struct Setup {
         int state_fd;
         int lock_fd;
         Launch *launch;
+        LifeWatch *life; /* NULL: not on AWS, so it is taken for an instance of no group */
+        InstanceLife last_life;
+        bool leaves_queue;
+        bool queue_left; /* its own queue, if it has one, is gone, or as good as that */
+        Leave *leave;    /* likewise */
         App *apps[CONFIG_APPS_MAX];
         const char *traffic_turn; /* the app that may be out of the load balancer */
         size_t n_apps;
@@ -41,7 +48,8 @@ struct Agent {
         sd_event_source *inotify;
         sd_event_source *timer; /* builds the setup */
         uint64_t retry_delay;
-        bool reload;                     /* once no deployment runs */
+        sd_event_source *cut; /* when an instance that is taken away ends what it deploys; NULL: not on AWS */
+        bool reload;          /* once no deployment runs */
         char waiting[ERROR_MESSAGE_MAX]; /* what it lacks, "" while it runs */
         Setup setup;
 };
@@ -55,6 +63,13 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error);
 int agent_start_launch(Agent *agent, Error *error);
 void agent_update_launch(Agent *agent);
 json_t *agent_launch_status(const Setup *setup);
+
+/* What it is to its group (agent_life.c). */
+int agent_start_life(Agent *agent, Error *error);
+void agent_look_at_life(Agent *agent); /* a message says that it has changed */
+void agent_tell_life(Agent *agent, App *app);
+void agent_update_leave(Agent *agent);
+json_t *agent_life_status(const Setup *setup);
 
 /* Their userdata is the Agent. */
 extern const BusHandlers agent_bus_handlers;

@@ -42,7 +42,7 @@ EngineContext app_engine_context(App *app) {
                 .boot_id = app->context.boot_id,
                 .audit = app->audit,
                 .traffic = app_engine_traffic(app),
-                .look = { app->watch ? begin_look : NULL, is_superseded, app },
+                .look = { app->watch ? begin_look : NULL, is_superseded, app_leaves, app },
         };
 }
 
@@ -93,12 +93,18 @@ void app_on_progress(_unused_ Engine *engine, void *userdata) {
 
 static EngineOrder order_for(App *app, const Target *target) {
         EngineOrder order = {
+                .kind = app->decision.action == DECISION_PREFETCH ? KIND_PREFETCH : KIND_DEPLOY,
                 .env_changed = app->decision.env_changed,
                 .environment = app->environment,
                 .env_sha256 = app->env_sha256,
                 .archive_fd = -1,
         };
 
+        if (app->decision.action == DECISION_DRAIN) {
+                order.kind = KIND_DRAIN;
+                order.release = *decision_runs(&app->record);
+                return order;
+        }
         if (app->decision.local_pin || !target) {
                 order.release = app->record.pin.release;
                 return order;
@@ -167,6 +173,8 @@ static DecisionFacts facts_of(const App *app) {
         DecisionFacts facts = {
                 .record = &app->record,
                 .instance = app->context.identity->instance,
+                .posture = instance_life_posture(app->life.life),
+                .life = app->life.reason,
                 .target_known = target,
                 .env_sha256 = app->env_sha256,
                 .no_target = why_no_target(app),
@@ -242,7 +250,11 @@ static void roll_back(App *app) {
 
 static void act(App *app, const Target *target, const DecisionFacts *facts) {
         switch (app->decision.action) {
+        case DECISION_DRAIN:
+                deploy(app, NULL, facts);
+                break;
         case DECISION_DEPLOY:
+        case DECISION_PREFETCH:
                 if (target || app->decision.local_pin)
                         deploy(app, target, facts);
                 break;
@@ -281,7 +293,8 @@ void app_evaluate(App *app) {
 
                 log_message(LOG_INFO, NULL, &fields, "%s", app->decision.reason);
         }
-        if (!app->recheck || app->decision.action == DECISION_DEPLOY)
+        if (!app->recheck || app->decision.action == DECISION_DEPLOY ||
+            app->decision.action == DECISION_DRAIN)
                 act(app, target, &facts);
         app_tell(app);
 }
@@ -376,7 +389,7 @@ AppReadiness app_readiness(const App *app) {
         bool given_up = (action == DECISION_FAILED && !app->record.good.version) ||
                         action == DECISION_UNHEALTHY || action == DECISION_STUCK;
 
-        if (decision_is_serving(&app->record, app->context.boot_id))
+        if (decision_is_serving(&app->record, app->context.boot_id) || action == DECISION_PREFETCHED)
                 return APP_READY;
         return !app->engine && given_up ? APP_FAILED : APP_ON_ITS_WAY;
 }

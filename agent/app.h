@@ -6,6 +6,7 @@
 
 #include "agent/failure_upload.h"
 #include "agent/identity.h"
+#include "agent/instance_life.h"
 #include "agent/launch_pace.h"
 #include "agent/launch_state.h"
 #include "agent/record.h"
@@ -46,6 +47,21 @@ uint64_t app_poll(App *app);
 bool app_has_looked(const App *app, uint64_t look);
 int app_offer_target(App *app, const void *envelope, size_t size, Error *error);
 void app_set_poll_interval(App *app, uint64_t interval);
+
+/* What this instance is to its group, and so whether the app is to be brought up, held, prepared or stopped; until it has been
+ * told, nothing is begun. A deployment that an instance which leaves has no use for any more is ended, unless it has begun to
+ * switch. */
+void app_set_life(App *app, const LifeView *view);
+
+/* Nothing of the app runs any more, and nothing is begun: the instance may go. */
+bool app_is_drained(const App *app);
+
+/* It has a release that was good once, or is coming to one. */
+bool app_has_served(const App *app);
+
+/* There is little time left: a deployment that runs is ended as it is, and what it leaves is stopped; of a drain, what takes so
+ * long is given up. */
+void app_cut(App *app, const char *why);
 
 /* Deploys a release that root hands over. -EBUSY while another deployment runs. */
 int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error);

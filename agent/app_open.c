@@ -175,6 +175,7 @@ void app_open(App *app) {
                 r = resume(app, &error);
         if (r >= 0) {
                 app->decision.reason[0] = '\0';
+                app_heed_life(app);
                 return;
         }
         app_close(app);

@@ -39,6 +39,7 @@ struct App {
         Rejoin *rejoin;       /* what a deployment left it out of */
         UnpackStop *stopping; /* what a musterd that is no more was unpacking */
         FailedChecks checks;  /* of the good release, in this boot */
+        LifeView life;        /* UNKNOWN until it was told */
         Decision decision;
         bool misplaced;         /* its folders are not there any more: it is opened anew */
         unsigned misplacements; /* how often, since a deployment succeeded */
@@ -56,6 +57,12 @@ int app_not_open(const App *app, Error *error);
 
 LogFields app_fields(const App *app);
 EngineContext app_engine_context(App *app);
+
+/* Ends a deployment that has become pointless with it. */
+void app_heed_life(App *app);
+
+/* Of an EngineLook. */
+const char *app_leaves(void *userdata);
 
 /* Decides anew and acts on it, unless a deployment runs. */
 void app_evaluate(App *app);

@@ -2,7 +2,16 @@
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
 
-/* none: no release; deploying, rolling-back: at work; checking: a release that was good before the instance was restarted;
+static const char *state_at_work(const Deployment *deployment) {
+        static const char *const states[KIND_COUNT] = {
+                [KIND_DEPLOY] = "deploying", [KIND_PREFETCH] = "fetching", [KIND_DRAIN] = "draining"
+        };
+
+        return step_is_rollback(deployment->step) ? "rolling-back" : states[deployment->kind];
+}
+
+/* none: no release; deploying, fetching, draining, rolling-back: at work; prefetched: in the store, for when the instance enters
+ * service; stopped: drained, because the instance leaves or lies in a warm pool; checking: a release that was good before the instance was restarted;
  * good: what was asked for serves; held: a release serves, but not the one asked for; failed: nothing serves, and nothing
  * will be tried; rollback-failed: likewise, the way back having failed. */
 static const char *state_of(const AppStatusFacts *facts) {
@@ -10,11 +19,15 @@ static const char *state_of(const AppStatusFacts *facts) {
         DecisionAction action = facts->decision->action;
 
         if (facts->deploying)
-                return step_is_rollback(record->deployment.step) ? "rolling-back" : "deploying";
+                return state_at_work(&record->deployment);
+        if (action == DECISION_PREFETCHED)
+                return "prefetched";
         if (record->good_is_down || record->deployment.outcome == OUTCOME_ROLLBACK_FAILED)
                 return "rollback-failed";
         if (!record->good.version)
                 return action == DECISION_FAILED ? "failed" : "none";
+        if (record->good_is_stopped)
+                return "stopped";
         if (!facts->serving)
                 return action == DECISION_UNHEALTHY ? "failed" : "checking";
         return action == DECISION_FINISHED ? "good" : "held";
@@ -32,8 +45,9 @@ static json_t *deployment_status(const AppStatusFacts *facts) {
 
         if (!facts->deploying)
                 return json_null();
-        return json_pack("{s:s, s:s, s:s, s:s*, s:I, s:o, s:o}", "id", deployment->id, "version",
-                         deployment->to.version, "step", step_to_string(deployment->step), "event",
+        return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:I, s:o, s:o}", "id", deployment->id, "kind",
+                         deployment_kind_to_string(deployment->kind), "version", deployment->to.version,
+                         "step", step_to_string(deployment->step), "event",
                          step_lifecycle_event(deployment->step), "attempt", (json_int_t) deployment->attempt,
                          "started", short_time_to_json(deployment->started), "percent",
                          facts->percent >= 0 ? json_integer(facts->percent) : json_null());
@@ -74,7 +88,10 @@ int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
 
         snprintf(reason, sizeof(reason), "%s", facts->decision->reason);
         if (facts->deploying)
-                snprintf(reason, sizeof(reason), "deployment %s of release %s is in step %s%s%s",
+                snprintf(reason, sizeof(reason), "%s %s of release %s is in step %s%s%s",
+                         record->deployment.kind == KIND_DEPLOY
+                                 ? "deployment"
+                                 : deployment_kind_to_string(record->deployment.kind),
                          record->deployment.id, record->deployment.to.version,
                          step_to_string(record->deployment.step), *facts->problem ? ": " : "",
                          facts->problem);
@@ -106,10 +123,11 @@ int app_history_to_json(const char *app, const Deployment *deployment, json_t **
         for (size_t i = 0; i < deployment->n_steps; i++)
                 if (json_array_append_new(steps, step_history(&deployment->steps[i])) < 0)
                         return -ENOMEM;
-        *ret = json_pack("{s:s, s:s, s:s, s:s?, s:I, s:b, s:o, s:o, s:s, s:s?, s:s?, s:s?, s:O}", "id",
-                         deployment->id, "app", app, "version", deployment->to.version, "from_version",
-                         deployment->from.version, "serial", (json_int_t) deployment->serial, "local",
-                         deployment->local, "started", short_time_to_json(deployment->started), "finished",
+        *ret = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:b, s:o, s:o, s:s, s:s?, s:s?, s:s?, s:O}", "id",
+                         deployment->id, "kind", deployment_kind_to_string(deployment->kind), "app", app,
+                         "version", deployment->to.version, "from_version", deployment->from.version,
+                         "serial", (json_int_t) deployment->serial, "local", deployment->local, "started",
+                         short_time_to_json(deployment->started), "finished",
                          short_time_to_json(deployment->finished), "outcome",
                          outcome_to_string(deployment->outcome), "reason", deployment->reason, "failed_step",
                          failed ? step_to_string(deployment->failed_step) : NULL, "fault",

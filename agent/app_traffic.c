@@ -11,11 +11,17 @@ static void on_rejoined(_unused_ Rejoin *rejoin, void *userdata) {
         app_tell(app);
 }
 
+static bool may_join(void *userdata) {
+        return !app_leaves(userdata);
+}
+
 EngineTraffic app_engine_traffic(App *app) {
         return (EngineTraffic){
                 .aws = app->context.aws,
                 .scaling_group = app->context.identity->scaling_group,
                 .turn = app->context.traffic_turn,
+                .may_join = may_join,
+                .userdata = app,
         };
 }
 
@@ -31,7 +37,8 @@ void app_traffic_settle(App *app) {
         };
         Error error = {};
 
-        if (app->record.deregistered.n == 0) {
+        if (app->record.deregistered.n == 0 || !may_join(app) || app->record.good_is_stopped) {
+                app->rejoin = rejoin_free(app->rejoin);
                 app_traffic_leave_turn(app);
                 return;
         }

@@ -11,7 +11,7 @@
 #include "agent/net/arn.h"
 #include "agent/net/sqs_message.h"
 
-#define SECTIONS "agent, traffic, aws, launch or app NAME"
+#define SECTIONS "agent, traffic, aws, launch, leave or app NAME"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text with it */
 
 int config_new(Config **ret) {

@@ -27,6 +27,12 @@ typedef enum LaunchFailure {
         LAUNCH_FAILURE_WAIT,     /* say nothing: the hook's own time-out decides */
 } LaunchFailure;
 
+/* What a warning that the instance may be taken away does. */
+typedef enum WarningAction {
+        WARNING_IGNORE,
+        WARNING_DRAIN,
+} WarningAction;
+
 typedef struct AppConfig {
         char *name;
         bool required; /* the instance enters service only with this app healthy */
@@ -79,6 +85,12 @@ typedef struct Config {
         uint64_t abandon_limit; /* UINT64_MAX: none */
         uint64_t abandon_window;
         bool report_output;
+
+        char *leave_hook;
+        uint64_t metadata_interval;
+        int on_rebalance; /* WarningAction */
+        int on_maintenance;
+        uint64_t maintenance_ahead;
 
         AppConfig apps[CONFIG_APPS_MAX]; /* they stay where they are when more are added */
         size_t n_apps;

@@ -6,6 +6,7 @@
 #include "agent/config_keys.h"
 
 static const char *const failure_choices[] = { "abandon", "continue", "wait", NULL };
+static const char *const warning_choices[] = { "ignore", "drain", NULL }; /* WarningAction */
 static const char *const addressing_choices[] = { "auto", "path", "virtual", NULL };
 
 static const char *const encryption_choices[] = { "default", "AES256", "aws:kms", "aws:kms:dsse", NULL };
@@ -118,6 +119,20 @@ static const ConfigKey keys[] = {
         { "launch", "report_output", "yes", A_BOOLEAN,
           "whether an instance that is given up leaves its journal and what hooks printed in the depot",
           CONFIG_BOOLEAN, offsetof(Config, report_output), NULL },
+        { "leave", "hook", "auto", "the name of a termination lifecycle hook, auto or none",
+          "the hook that holds an instance until it is drained; auto: those named muster or muster-…",
+          CONFIG_STRING, offsetof(Config, leave_hook), NULL },
+        { "leave", "metadata_interval", "10s", A_DURATION,
+          "time between two looks at the instance metadata for the lifecycle state and spot interruptions",
+          CONFIG_DURATION, offsetof(Config, metadata_interval), NULL },
+        { "leave", "rebalance", "ignore", "ignore or drain",
+          "whether the instance is drained when EC2 recommends to replace it", CONFIG_CHOICE,
+          offsetof(Config, on_rebalance), warning_choices },
+        { "leave", "maintenance", "drain", "ignore or drain",
+          "whether the instance is drained before a scheduled event of EC2 stops or reboots it",
+          CONFIG_CHOICE, offsetof(Config, on_maintenance), warning_choices },
+        { "leave", "maintenance_ahead", "5m", A_DURATION, "how long before such an event that begins",
+          CONFIG_DURATION, offsetof(Config, maintenance_ahead), NULL },
         { "app", "required", "yes", A_BOOLEAN,
           "whether the instance enters service only with this app healthy", CONFIG_BOOLEAN,
           offsetof(AppConfig, required), NULL },

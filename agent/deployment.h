@@ -136,7 +136,7 @@ typedef struct Deployment {
         bool cancelled;   /* it ended, or goes back, because the target asks for something else */
         bool interrupted; /* it ended because the agent did, before anything was changed */
         bool unchanged; /* it goes back, or went, but only into the load balancer: nothing of the app was changed */
-        bool cut;           /* it ended in the middle, and nothing was put right */
+        bool cut;       /* it ended in the middle, and nothing was put right */
         unsigned reboots;   /* that interrupted it */
         unsigned rollbacks; /* how often the way back was tried again after it had failed */
         Step rollback_step; /* valid with rollback_reason: where and why the way back failed */

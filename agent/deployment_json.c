@@ -114,9 +114,9 @@ static int order_to_json(const Deployment *deployment, json_t **ret) {
         if (deployment->facts)
                 facts = json_loads(deployment->facts, 0, NULL);
         *ret = json_pack(
-                "{s:s, s:s, s:o, s:o, s:I, s:I, s:s*, s:b, s:b, s:b, s:O, s:s, s:o, s:o?}", "id", deployment->id,
-                "kind", deployment_kind_to_string(deployment->kind),
-                "to", release_ref_to_json(&deployment->to), "from", release_ref_to_json(&deployment->from),
+                "{s:s, s:s, s:o, s:o, s:I, s:I, s:s*, s:b, s:b, s:b, s:O, s:s, s:o, s:o?}", "id",
+                deployment->id, "kind", deployment_kind_to_string(deployment->kind), "to",
+                release_ref_to_json(&deployment->to), "from", release_ref_to_json(&deployment->from),
                 "serial", (json_int_t) deployment->serial, "accepted", (json_int_t) deployment->accepted,
                 "rollout", deployment->rollout, "local", deployment->local, "traffic", deployment->traffic,
                 "env_changed", deployment->env_changed, "environment", environment, "env_sha256",
@@ -126,15 +126,15 @@ static int order_to_json(const Deployment *deployment, json_t **ret) {
 
 /* What has come of it so far. */
 static json_t *state_to_json(const Deployment *d) {
-        return json_pack("{s:s*, s:o, s:s, s:s, s:b, s:I, s:I, s:s, s:s*, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:b}",
-                         "boot_id", d->boot_id, "finished", time_to_json(d->finished), "outcome",
-                         outcome_to_string(d->outcome), "step", step_to_string(d->step), "step_started",
-                         d->step_started, "attempt", (json_int_t) d->attempt, "hooks_done",
-                         (json_int_t) d->hooks_done, "failed_step", step_to_string(d->failed_step), "reason",
-                         d->reason, "fault", error_fault_to_string(d->fault), "cancelled", d->cancelled,
-                         "cut", d->cut, "interrupted", d->interrupted, "unchanged", d->unchanged, "reboots",
-                         (json_int_t) d->reboots, "rollbacks", (json_int_t) d->rollbacks, "events_lost",
-                         d->events_lost);
+        return json_pack(
+                "{s:s*, s:o, s:s, s:s, s:b, s:I, s:I, s:s, s:s*, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:b}",
+                "boot_id", d->boot_id, "finished", time_to_json(d->finished), "outcome",
+                outcome_to_string(d->outcome), "step", step_to_string(d->step), "step_started",
+                d->step_started, "attempt", (json_int_t) d->attempt, "hooks_done", (json_int_t) d->hooks_done,
+                "failed_step", step_to_string(d->failed_step), "reason", d->reason, "fault",
+                error_fault_to_string(d->fault), "cancelled", d->cancelled, "cut", d->cut, "interrupted",
+                d->interrupted, "unchanged", d->unchanged, "reboots", (json_int_t) d->reboots, "rollbacks",
+                (json_int_t) d->rollbacks, "events_lost", d->events_lost);
 }
 
 static json_t *failed_rollback_to_json(const Deployment *d) {
@@ -240,11 +240,11 @@ static int read_order(json_t *json, Deployment *d) {
         const char *id, *kind = "deploy", *rollout = NULL;
         int local, traffic = 0, env_changed;
 
-        if (json_unpack(json, "{s:s, s?s, s:o, s:o, s:I, s?I, s?s, s:b, s?b, s:b, s:o, s:o, s:o, s?o}", "id", &id,
-                        "kind", &kind, "to", &to, "from", &from, "serial", &serial, "accepted", &accepted, "rollout",
-                        &rollout, "local", &local, "traffic", &traffic, "env_changed", &env_changed,
-                        "environment", &environment, "env_sha256", &env_sha256, "started", &started, "facts",
-                        &facts) < 0 ||
+        if (json_unpack(json, "{s:s, s?s, s:o, s:o, s:I, s?I, s?s, s:b, s?b, s:b, s:o, s:o, s:o, s?o}", "id",
+                        &id, "kind", &kind, "to", &to, "from", &from, "serial", &serial, "accepted",
+                        &accepted, "rollout", &rollout, "local", &local, "traffic", &traffic, "env_changed",
+                        &env_changed, "environment", &environment, "env_sha256", &env_sha256, "started",
+                        &started, "facts", &facts) < 0 ||
             release_ref_from_json(to, &d->to) < 0 || release_ref_from_json(from, &d->from) < 0 ||
             time_from_json(started, &d->started) < 0 || digest_from_json(env_sha256, d->env_sha256) < 0 ||
             deployment_kind_from_string(kind, &d->kind) < 0 || !name_is_valid(id) || !d->to.version)
@@ -282,13 +282,15 @@ static int read_state(json_t *json, Deployment *d) {
         json_t *finished;
         int r;
 
-        if (json_unpack(json,
-                        "{s?s, s:o, s:s, s:s, s:b, s:I, s?I, s:s, s?s, s:s, s?b, s?b, s?b, s?b, s?I, s?I, s?b}",
-                        "boot_id", &texts.boot_id, "finished", &finished, "outcome", &texts.outcome, "step",
-                        &texts.step, "step_started", &step_started, "attempt", &attempt, "hooks_done",
-                        &hooks_done, "failed_step", &texts.failed_step, "reason", &texts.reason, "fault",
-                        &texts.fault, "cancelled", &cancelled, "cut", &cut, "interrupted", &interrupted, "unchanged",
-                        &unchanged, "reboots", &reboots, "rollbacks", &rollbacks, "events_lost", &lost) < 0 ||
+        if (json_unpack(
+                    json,
+                    "{s?s, s:o, s:s, s:s, s:b, s:I, s?I, s:s, s?s, s:s, s?b, s?b, s?b, s?b, s?I, s?I, s?b}",
+                    "boot_id", &texts.boot_id, "finished", &finished, "outcome", &texts.outcome, "step",
+                    &texts.step, "step_started", &step_started, "attempt", &attempt, "hooks_done",
+                    &hooks_done, "failed_step", &texts.failed_step, "reason", &texts.reason, "fault",
+                    &texts.fault, "cancelled", &cancelled, "cut", &cut, "interrupted", &interrupted,
+                    "unchanged", &unchanged, "reboots", &reboots, "rollbacks", &rollbacks, "events_lost",
+                    &lost) < 0 ||
             time_from_json(finished, &d->finished) < 0)
                 return -EINVAL;
         d->step_started = step_started;

@@ -39,6 +39,7 @@ static const StepFunction functions[STEP_COUNT] = {
         [STEP_ROLLBACK_START] = step_hooks,
         [STEP_ROLLBACK_HEALTH] = step_health,
         [STEP_ROLLBACK_ALLOW_TRAFFIC] = step_allow_traffic,
+        [STEP_STOP_UNITS] = step_stop_units,
 };
 
 static void log_step(const Engine *engine, int priority, const char *message_id, const char *text) {
@@ -128,6 +129,14 @@ static const char *outcome_message_id(Outcome outcome) {
         }
 }
 
+static const char *what_was_done(const Deployment *deployment) {
+        static const char *const texts[KIND_COUNT] = { [KIND_DEPLOY] = "is in service",
+                                                       [KIND_PREFETCH] = "is in the store",
+                                                       [KIND_DRAIN] = "is drained and stopped" };
+
+        return texts[deployment->kind];
+}
+
 static void log_outcome(const Engine *engine) {
         const Deployment *deployment = engine_deployment(engine);
         bool good = deployment->outcome == OUTCOME_SUCCEEDED;
@@ -137,7 +146,8 @@ static void log_outcome(const Engine *engine) {
 
         format_duration((deployment->finished - deployment->started) / USEC_PER_MSEC * USEC_PER_MSEC, took);
         if (good)
-                n = asprintf(&text, "release %s is in service after %s", deployment->to.version, took);
+                n = asprintf(&text, "release %s %s after %s", deployment->to.version,
+                             what_was_done(deployment), took);
         else
                 n = asprintf(&text, "release %s %s after %s, failed in %s: %s", deployment->to.version,
                              outcome_to_string(deployment->outcome), took,
@@ -269,7 +279,8 @@ static int check_documents(const Engine *engine, Error *error) {
 
         if (deployment->step <= STEP_APPLICATION_STOP || deployment->step == STEP_ROLLBACK_BLOCK_TRAFFIC ||
             deployment->step == STEP_ROLLBACK_STOP || deployment->step == STEP_ROLLBACK_ALLOW_TRAFFIC ||
-            !engine_subject_ref(engine)->version || engine_subject(engine))
+            deployment->step == STEP_STOP_UNITS || !engine_subject_ref(engine)->version ||
+            engine_subject(engine))
                 return 0;
         return error_set_fault(error, -ENOENT, FAULT_HOST,
                                "the document of release %s, which was verified, is not in the store any more",
@@ -282,7 +293,8 @@ static bool must_look(const Engine *engine) {
                     deployment->step == STEP_APPLICATION_STOP || deployment->step == STEP_SWITCH ||
                     deployment->step == STEP_COMMIT;
 
-        return step && !engine->looked && !deployment->local && engine->context.look.begin;
+        return step && !engine->looked && !deployment->local && deployment->kind == KIND_DEPLOY &&
+               engine->context.look.begin;
 }
 
 /* A pin of this instance is known without a look. */
@@ -297,8 +309,8 @@ static void look(Engine *engine) {
         engine->context.look.begin(engine->context.look.userdata);
 }
 
-static void cancel(Engine *engine, const char *reason) {
-        DeploymentEvent event = { .kind = DEPLOYMENT_CANCELLED, .reason = reason, .fault = FAULT_HOST };
+static void end_early(Engine *engine, DeploymentEventKind how, const char *reason) {
+        DeploymentEvent event = { .kind = how, .reason = reason, .fault = FAULT_HOST };
         Error error = {};
 
         log_step(engine, LOG_NOTICE, NULL, reason);
@@ -309,14 +321,19 @@ static void cancel(Engine *engine, const char *reason) {
 
 void engine_looked(Engine *engine) {
         const EngineLook *context = &engine->context.look;
+        const char *leaves = NULL;
 
         if (!engine->looking)
                 return;
         engine->looking = false;
         (void) sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
         engine->looked = true;
-        if (context->is_superseded(context->userdata))
-                cancel(engine, ENGINE_SUPERSEDED);
+        if (engine_deployment(engine)->step <= STEP_SWITCH && context->leaves)
+                leaves = context->leaves(context->userdata);
+        if (leaves)
+                end_early(engine, DEPLOYMENT_CUT, leaves);
+        else if (context->is_superseded(context->userdata))
+                end_early(engine, DEPLOYMENT_CANCELLED, ENGINE_SUPERSEDED);
         else
                 schedule(engine);
 }
@@ -425,6 +442,8 @@ static int new_id(const EngineContext *context, char **ret) {
 
 static int new_deployment(const EngineContext *context, const EngineOrder *order, Deployment *ret) {
         Deployment deployment = {
+                .kind = order->kind,
+                .step = deployment_first_step(order->kind, false),
                 .serial = order->serial,
                 .accepted = MAX(order->serial, context->record->serial),
                 .local = order->release_json,
@@ -445,7 +464,8 @@ static int new_deployment(const EngineContext *context, const EngineOrder *order
         if (r >= 0)
                 r = release_ref_copy(&deployment.to, &order->release);
         if (r >= 0)
-                r = release_ref_copy(&deployment.from, &context->record->good);
+                r = release_ref_copy(&deployment.from,
+                                     order->kind == KIND_DRAIN ? &order->release : &context->record->good);
         if (r < 0)
                 deployment_deinit(&deployment);
         else
@@ -474,6 +494,22 @@ static void load_from(Engine *engine) {
                             engine->context.app, deployment->from.version, error.message);
 }
 
+/* What is stopped says itself whether it is behind a load balancer. */
+static void begin_drain(Engine *engine) {
+        Deployment *deployment = &engine->context.record->deployment;
+
+        deployment->traffic = engine->from && engine->from->traffic == RELEASE_TRAFFIC_TARGET_GROUP;
+        deployment->step = deployment_first_step(KIND_DRAIN, deployment->traffic);
+}
+
+static const char *what_begins(DeploymentKind kind) {
+        static const char *const texts[KIND_COUNT] = { [KIND_DEPLOY] = "deployment begins",
+                                                       [KIND_PREFETCH] = "prefetch begins",
+                                                       [KIND_DRAIN] = "drain begins" };
+
+        return texts[kind];
+}
+
 int engine_start(const EngineContext *context, const EngineOrder *order, EngineDone done,
                  EngineChanged changed, void *userdata, Engine **ret, Error *error) {
         _cleanup_(engine_freep) Engine *engine = NULL;
@@ -492,7 +528,9 @@ int engine_start(const EngineContext *context, const EngineOrder *order, EngineD
         deployment_deinit(&context->record->deployment);
         context->record->deployment = deployment;
         load_from(engine);
-        log_step(engine, LOG_INFO, MESSAGE_DEPLOYMENT_STARTED, "deployment begins");
+        if (order->kind == KIND_DRAIN)
+                begin_drain(engine);
+        log_step(engine, LOG_INFO, MESSAGE_DEPLOYMENT_STARTED, what_begins(order->kind));
         *ret = TAKE_PTR(engine);
         return 0;
 }
@@ -540,18 +578,46 @@ int engine_retry_rollback(const EngineContext *context, EngineDone done, EngineC
 static bool can_be_cancelled(const Deployment *deployment) {
         bool waits = deployment->step == STEP_HEALTH || deployment->step == STEP_ALLOW_TRAFFIC;
 
-        return deployment_is_running(deployment) && !step_is_rollback(deployment->step) &&
+        return deployment_is_running(deployment) && deployment->kind != KIND_DRAIN &&
+               !step_is_rollback(deployment->step) &&
                (!deployment_has_changed_anything(deployment) || (waits && deployment->step_started));
+}
+
+static void stop_working(Engine *engine) {
+        clear_work(&engine->work);
+        engine->looking = false;
+        (void) sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
 }
 
 int engine_cancel(Engine *engine, const char *reason) {
         if (!can_be_cancelled(engine_deployment(engine)))
                 return -EBUSY;
-        clear_work(&engine->work);
-        engine->looking = false;
-        (void) sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
-        cancel(engine, reason);
+        stop_working(engine);
+        end_early(engine, DEPLOYMENT_CANCELLED, reason);
         return 0;
+}
+
+int engine_cut(Engine *engine, const char *reason) {
+        const Deployment *deployment = engine_deployment(engine);
+
+        if (!deployment_is_running(deployment) ||
+            (deployment->step == STEP_COMMIT && deployment->step_started))
+                return -EBUSY;
+        stop_working(engine);
+        end_early(engine, DEPLOYMENT_CUT, reason);
+        return 0;
+}
+
+void engine_skip(Engine *engine, const char *reason) {
+        const Deployment *deployment = engine_deployment(engine);
+        Error error;
+
+        if (deployment->kind != KIND_DRAIN || !deployment->step_started ||
+            deployment->step == STEP_STOP_UNITS)
+                return;
+        stop_working(engine);
+        error_set_fault(&error, -ETIMEDOUT, FAULT_HOST, "%s", reason);
+        engine_step_done(engine, -ETIMEDOUT, &error);
 }
 
 const char *engine_problem(const Engine *engine) {

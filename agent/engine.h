@@ -26,6 +26,7 @@ typedef struct Engine Engine;
 typedef struct EngineLook {
         void (*begin)(void *userdata);         /* engine_looked() is called once it is done */
         bool (*is_superseded)(void *userdata); /* as far as is known now */
+        const char *(*leaves)(void *userdata); /* NULL, or why this instance is to change nothing more */
         void *userdata;
 } EngineLook;
 
@@ -60,7 +61,8 @@ typedef struct EngineContext {
 
 /* What is to be deployed, and how; copied. */
 typedef struct EngineOrder {
-        ReleaseRef release;     /* borrowed */
+        DeploymentKind kind;
+        ReleaseRef release;     /* borrowed; DRAIN: what is stopped */
         uint64_t serial;        /* of the target; 0: local */
         const char *rollout;    /* of the target; NULL: none */
         const char *facts;      /* what was decided on (decision_json.h); NULL: nothing was */
@@ -97,6 +99,13 @@ void engine_looked(Engine *engine);
 /* Gives the deployment up: at once where it has changed nothing yet, by the way back while its health checks run. -EBUSY in
  * between, where it goes on to the next look at the target. DONE is called. */
 int engine_cancel(Engine *engine, const char *reason);
+
+/* Ends the deployment where it stands, without going back: there is no time for that. -EBUSY while it commits, which takes a
+ * moment. DONE is called. */
+int engine_cut(Engine *engine, const char *reason);
+
+/* Gives the step of a drain that runs up, unless it is the last one: the next one is begun. */
+void engine_skip(Engine *engine, const char *reason);
 
 /* What holds it up, "" while nothing does: an outcome that cannot be written is written once it can be. */
 const char *engine_problem(const Engine *engine);

@@ -32,6 +32,7 @@ int step_health(Engine *engine, Error *error);
 int step_block_traffic(Engine *engine, Error *error);
 int step_allow_traffic(Engine *engine, Error *error);
 int step_commit(Engine *engine, Error *error);
+int step_stop_units(Engine *engine, Error *error);
 
 /* VERIFY: room for the release, which others may have to make first (step_admit.c). As a step function. */
 int step_admit(Engine *engine, Error *error);

@@ -165,15 +165,16 @@ static int read_good(json_t *json, Record *record) {
 
 static int read_record(json_t *json, Record *record, Error *error) {
         json_t *target, *previous, *prefetched = NULL, *pin = NULL, *deregistered = NULL, *failures,
-                *deployment;
+                                   *deployment;
         const char *app = NULL, *instance = NULL, *machine = NULL;
         json_int_t serial;
         int r;
 
-        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s?o, s:o, s:o}", "app", &app, "instance",
-                        &instance, "machine", &machine, "serial", &serial, "target_sha256", &target,
-                        "previous", &previous, "prefetched", &prefetched, "pin", &pin, "deregistered",
-                        &deregistered, "failures", &failures, "deployment", &deployment) < 0 ||
+        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s?o, s:o, s:o}", "app", &app,
+                        "instance", &instance, "machine", &machine, "serial", &serial, "target_sha256",
+                        &target, "previous", &previous, "prefetched", &prefetched, "pin", &pin,
+                        "deregistered", &deregistered, "failures", &failures, "deployment",
+                        &deployment) < 0 ||
             digest_from_json(target, record->target_sha256) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
             release_ref_from_json(prefetched, &record->prefetched) < 0 ||

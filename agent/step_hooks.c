@@ -27,6 +27,8 @@ static Subject subject_of(const Engine *engine) {
         case STEP_AFTER_BLOCK_TRAFFIC:
         case STEP_APPLICATION_STOP:
         case STEP_ROLLBACK_START:
+                if (!release_ref_equal(&deployment->from, &engine->context.record->good))
+                        return (Subject){ engine->from, &deployment->from, deployment->environment };
                 return (Subject){ engine->from, &deployment->from, engine->context.record->good_environment };
         default:
                 return (Subject){ engine->to, &deployment->to, deployment->environment };
@@ -215,6 +217,14 @@ static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Er
                                deployment->hooks_done, record_result, on_hooks, engine, &work->hooks, error);
 }
 
+/* What was drained has had its ApplicationStop. */
+static bool is_stopped(const Engine *engine) {
+        const Deployment *deployment = engine_deployment(engine);
+
+        return deployment->step == STEP_APPLICATION_STOP && deployment->kind == KIND_DEPLOY &&
+               engine->context.record->good_is_stopped;
+}
+
 int step_hooks(Engine *engine, Error *error) {
         Step step = engine_deployment(engine)->step;
         Subject subject = subject_of(engine);
@@ -224,7 +234,9 @@ int step_hooks(Engine *engine, Error *error) {
         r = lifecycle_event_from_string(step_lifecycle_event(step), &event);
         if (r < 0)
                 return error_set(error, r, "%s is no step with hooks", step_to_string(step));
-        if (subject.release && subject.release->hooks[event].n > 0)
+        if (is_stopped(engine))
+                r = stop_leftovers(engine, error);
+        else if (subject.release && subject.release->hooks[event].n > 0)
                 r = start_hooks(engine, subject, event, error);
         else if (is_stop(step))
                 r = stop_leftovers(engine, error);

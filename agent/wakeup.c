@@ -80,6 +80,7 @@ static void on_tell(void *userdata, const QueueNotice *notice) {
                 log_message(LOG_NOTICE, MESSAGE_INSTANCE_TOLD, &fields,
                             "Auto Scaling group %.128s %s this instance and waits for hook %.128s",
                             notice->group, notice->launches ? "launches" : "terminates", notice->hook);
+        wakeup->context.told(wakeup->userdata);
 }
 
 static void on_changed(void *userdata) {

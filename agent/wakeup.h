@@ -11,6 +11,9 @@
 
 typedef struct Wakeup Wakeup;
 
+/* A message says that this instance comes, goes or is about to be taken: which is believed only after a look. */
+typedef void (*WakeupTold)(void *userdata);
+
 typedef struct WakeupContext {
         sd_event *event;
         const Clock *clock;
@@ -23,10 +26,14 @@ typedef struct WakeupContext {
         RootUpdate *root_update;
         App *const *apps;
         size_t n_apps;
+        WakeupTold told; /* with the userdata of wakeup_new() */
 } WakeupContext;
 
 /* Called when the queue's state changes. */
 typedef void (*WakeupChanged)(void *userdata);
+
+/* A message says that this instance goes, comes or is about to be taken: nothing of it is believed before it was looked at. */
+typedef void (*WakeupTold)(void *userdata);
 
 /* What the context points to must stay. */
 int wakeup_new(const WakeupContext *context, WakeupChanged changed, void *userdata, Wakeup **ret,

@@ -11,7 +11,8 @@ struct UnitRemoval {
         Manager *manager;
         UnitFiles files;
         char *app;
-        char **names;   /* what is to be removed */
+        char **names; /* what is to be removed */
+        bool keep_files;
         char **running; /* loaded units of those names, and instances */
         size_t next;
         ManagerCall *call;
@@ -53,6 +54,10 @@ static void on_disabled(_unused_ UnitEnable *enable, int result, const Error *er
 
         removal->disable = unit_enable_free(removal->disable);
         note(removal, result, error);
+        if (removal->keep_files) {
+                finish(removal);
+                return;
+        }
         STRV_FOREACH(name, removal->names) {
                 r = unit_file_remove(&removal->files, removal->app, *name, &changed, &problem);
                 note(removal, r, &problem);
@@ -185,8 +190,8 @@ static int on_defer(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-int unit_removal_start(Manager *manager, const UnitFiles *files, const char *app, char *const *names,
-                       UnitRemovalDone done, void *userdata, UnitRemoval **ret, Error *error) {
+static int start(Manager *manager, const UnitFiles *files, const char *app, char *const *names,
+                 bool keep_files, UnitRemovalDone done, void *userdata, UnitRemoval **ret, Error *error) {
         static const ManagerMethod method = { .member = "ListUnitsByPatterns", .fill = fill_patterns };
         _cleanup_(unit_removal_freep) UnitRemoval *removal = NULL;
         int r;
@@ -196,6 +201,7 @@ int unit_removal_start(Manager *manager, const UnitFiles *files, const char *app
                 return error_oom(error);
         removal->manager = manager;
         removal->files = *files;
+        removal->keep_files = keep_files;
         removal->done = done;
         removal->userdata = userdata;
         removal->app = strdup(app);
@@ -215,6 +221,16 @@ int unit_removal_start(Manager *manager, const UnitFiles *files, const char *app
                 return r;
         *ret = TAKE_PTR(removal);
         return 0;
+}
+
+int unit_removal_start(Manager *manager, const UnitFiles *files, const char *app, char *const *names,
+                       UnitRemovalDone done, void *userdata, UnitRemoval **ret, Error *error) {
+        return start(manager, files, app, names, false, done, userdata, ret, error);
+}
+
+int unit_removal_stop_start(Manager *manager, const UnitFiles *files, const char *app, char *const *names,
+                            UnitRemovalDone done, void *userdata, UnitRemoval **ret, Error *error) {
+        return start(manager, files, app, names, true, done, userdata, ret, error);
 }
 
 UnitRemoval *unit_removal_free(UnitRemoval *removal) {

@@ -14,5 +14,8 @@ typedef void (*UnitRemovalDone)(UnitRemoval *removal, int result, const Error *e
 
 int unit_removal_start(Manager *manager, const UnitFiles *files, const char *app, char *const *names,
                        UnitRemovalDone done, void *userdata, UnitRemoval **ret, Error *error);
+/* The first half of that: they are stopped and disabled, and stay installed. */
+int unit_removal_stop_start(Manager *manager, const UnitFiles *files, const char *app, char *const *names,
+                            UnitRemovalDone done, void *userdata, UnitRemoval **ret, Error *error);
 UnitRemoval *unit_removal_free(UnitRemoval *removal);
 DEFINE_CLEANUP(UnitRemoval *, unit_removal_free)

@@ -244,6 +244,16 @@ def test_standby_must_not_break_the_minimum(world):
         world.machine.enter_standby("g", ["i-1"], True, world.now)
 
 
+def test_detached_instance_is_forgotten_and_not_terminated(world):
+    world.group(desired=1)
+    world.run(3)
+    world.machine.detach("g", ["i-1"], True, world.now)
+    assert world.machine.member("i-1").target == "Detached"
+    world.run(3)
+    assert world.states("i-1")[2:] == ["Detaching", "Detached"]
+    assert world.state("i-1") is None and not world.kinds("terminate")
+
+
 def test_warm_pool_fires_launch_hooks_twice(world):
     group = world.group(LAUNCH, desired=0, warm_pool=WarmPool(1))
     world.run(3)

@@ -219,6 +219,12 @@ class AutoScaling:
             group.desired += 1
             self._begin(member, "Pending", "InService", now)
 
+    def detach(self, group_name, instance_ids, decrement, now):
+        group = self.group(group_name)
+        for member in [self._known(i) for i in instance_ids]:
+            group.desired -= 1 if decrement else 0
+            self._begin(member, "Detaching", "Detached", now)
+
     def _known(self, instance_id):
         member = self.member(instance_id)
         if member is None:
@@ -337,7 +343,7 @@ class AutoScaling:
             member.in_service_at = now
         elif member.state in _GONE:
             del member.group.members[member.id]
-            if member.state != "Detached":
+            if member.state != "Detached":  # whose instance goes on, without a group
                 self._emit("terminate", member)
         elif member.state in ("Warmed:Stopped", "Warmed:Hibernated"):
             self._emit("stop", member)

@@ -68,6 +68,32 @@ class Director:
         with self._guard:
             self._machine.terminate(instance_id, time.monotonic(), decrement)
 
+    def enter_standby(self, instance_id, decrement=True):
+        with self._guard:
+            group = self._machine.member(instance_id).group
+            self._machine.enter_standby(group.name, [instance_id], decrement, time.monotonic())
+
+    def exit_standby(self, instance_id):
+        with self._guard:
+            group = self._machine.member(instance_id).group
+            self._machine.exit_standby(group.name, [instance_id], time.monotonic())
+
+    def detach(self, instance_id, decrement=True):
+        with self._guard:
+            group = self._machine.member(instance_id).group
+            self._machine.detach(group.name, [instance_id], decrement, time.monotonic())
+
+    def set_state(self, instance_id, state, target=None):
+        """A state that no operator can bring about: Auto Scaling says so from now on, and nothing else happens."""
+        with self._guard:
+            member = self._machine.member(instance_id)
+            member.state, member.due = state, None
+            member.target = target or member.target
+
+    def metadata(self, instance_id):
+        """What the instance metadata say to it (imds.Metadata)."""
+        return self.cloud.metadata.instances[self.instances[instance_id].address]
+
     def set_health(self, instance_id, status):
         with self._guard:
             self._machine.set_health(instance_id, status, time.monotonic(), respect_grace=False)

@@ -27,6 +27,7 @@ class Metadata:
     tags: dict = None  # None: InstanceMetadataTags is off
     user_data: str = None
     target_lifecycle_state: object = None
+    market: str = "on-demand"
     spot_action: dict = None  # {"action": "terminate", "time": "…Z"}
     rebalance: str = None  # noticeTime
     maintenance: list = field(default_factory=list)
@@ -45,6 +46,7 @@ class Metadata:
             "meta-data/placement/availability-zone": self.zone,
             "meta-data/placement/availability-zone-id": "euc1-az2",
             "meta-data/autoscaling/target-lifecycle-state": self.target_lifecycle_state,
+            "meta-data/instance-life-cycle": self.market,
             "meta-data/spot/instance-action": self.spot_action and json.dumps(self.spot_action),
             "meta-data/events/recommendations/rebalance": self.rebalance and
             json.dumps({"noticeTime": self.rebalance}),

@@ -1,0 +1,61 @@
+#include "agent/app_parts.h"
+
+/* What becomes of an app with what its instance is to the group. */
+
+const char *app_leaves(void *userdata) {
+        const App *app = userdata;
+        LifePosture posture = instance_life_posture(app->life.life);
+
+        return posture == POSTURE_LEAVE || posture == POSTURE_PREPARE ? app->life.reason : NULL;
+}
+
+/* A deployment that has changed nothing yet is of no use to an instance that does not serve; later on it ends at its next
+ * look, or comes to its end. A drain of an instance that stays after all leaves the app to be brought up again. */
+static bool is_in_vain(const App *app) {
+        const Deployment *deployment = &app->record.deployment;
+
+        switch (instance_life_posture(app->life.life)) {
+        case POSTURE_LEAVE:
+                return deployment->kind == KIND_PREFETCH ||
+                       (deployment->kind == KIND_DEPLOY && !deployment_has_changed_anything(deployment));
+        case POSTURE_PREPARE:
+                return deployment->kind == KIND_DEPLOY && !deployment_has_changed_anything(deployment);
+        case POSTURE_SERVE:
+                return deployment->kind == KIND_DRAIN;
+        default:
+                return false;
+        }
+}
+
+void app_heed_life(App *app) {
+        const char *why = app->life.reason;
+
+        if (app->engine && is_in_vain(app))
+                (void) engine_cut(app->engine, *why ? why : "this instance stays after all");
+}
+
+void app_set_life(App *app, const LifeView *view) {
+        app->life = *view;
+        if (!app_is_open(app))
+                return;
+        app_heed_life(app);
+        app_evaluate(app);
+}
+
+void app_cut(App *app, const char *why) {
+        if (app->engine && app->record.deployment.kind == KIND_DEPLOY)
+                (void) engine_cut(app->engine, why);
+        else if (app->engine)
+                engine_skip(app->engine, why);
+}
+
+bool app_is_drained(const App *app) {
+        LifePosture posture = instance_life_posture(app->life.life);
+
+        return app_is_open(app) && !app->engine && !app->stopping && !decision_runs(&app->record) &&
+               (posture == POSTURE_LEAVE || posture == POSTURE_PREPARE);
+}
+
+bool app_has_served(const App *app) {
+        return app->record.good.version;
+}

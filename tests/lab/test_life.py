@@ -1,0 +1,273 @@
+"""What an instance is to its Auto Scaling group, state by state: launch, standby, warm pool, detachment, termination, and what
+EC2 announces beside the group. The director's log is the witness for what the group was told, and the app's own hooks for what
+became of the app."""
+
+import json
+import time
+
+import pytest
+from rig import balancer as balancers
+from rig import goapp
+from rig.autoscaling import LAUNCHING, TERMINATING, Hook, WarmPool
+from rig.host import wait_for
+from rig.imds import TIMESTAMP
+from rig.operator import Muster
+from rig.prober import Load
+
+GROUP = "prod"
+LEAVE = "[leave]\nmetadata_interval = 1s\nrebalance = drain\n"
+LAUNCH_HOOK = Hook("muster", LAUNCHING, heartbeat=60)
+LEAVE_HOOK = Hook("muster-leave", TERMINATING, heartbeat=60)
+STOP = """#!/bin/sh
+# Says when it ran, and waits while it is told to.
+set -eu
+date +%s.%N >>/var/tmp/stopped
+while [ -e /var/tmp/hold ]; do sleep 0.1; done
+"""
+STOP_HOOK = "  ApplicationStop:\n    - location: hooks/stop\n      timeout: 60\n"
+
+
+class Fleet:
+    """A group, and versions of an app that tells when it is stopped."""
+
+    def __init__(self, director, muster, folder):
+        self.director, self.muster, self._folder = director, muster, folder
+
+    def publish(self, version, **switches):
+        release = goapp.build(self._folder, version, lambda text: text.replace("hooks:\n", f"hooks:\n{STOP_HOOK}", 1), **switches)
+        (release / "hooks/stop").write_text(STOP)
+        (release / "hooks/stop").chmod(0o755)
+        self.muster.publish(release, version)
+        self.muster.set_target(GROUP, version)
+
+    def create(self, desired=1, hooks=(LAUNCH_HOOK, LEAVE_HOOK), launch="", **settings):
+        template = self.muster.template(GROUP, launch=f"{launch}\n{LEAVE}")
+        self.director.create_group(GROUP, template, hooks, desired=desired, **settings)
+
+    def first(self):
+        wait_for(lambda: self.director.instances, 60, "an instance")
+        return next(iter(self.director.instances))
+
+
+class Member:
+    """One instance of it."""
+
+    def __init__(self, director, instance_id):
+        self.director, self.id = director, instance_id
+
+    @property
+    def host(self):
+        return self.director.instances[self.id]
+
+    def status(self):
+        answer = self.host.run("muster", "status", "--json", check=False)
+        return json.loads(answer.out) if answer.code == 0 else {"apps": [], "life": None}
+
+    def wait(self, what, timeout=60, **app):
+        """Until the app's status has these members."""
+        def seen():
+            apps = self.status()["apps"]
+            return apps and all(apps[0][k] == v for k, v in app.items())
+        wait_for(seen, timeout, f"{self.id}: {what}")
+
+    def wait_life(self, *states):
+        wait_for(lambda: (self.status()["life"] or {}).get("state") in states, 60, f"{self.id} to be {states}")
+
+    def active(self):
+        return self.host.run("systemctl", "is-active", "api.service", check=False).text == "active"
+
+    def enabled(self):
+        return self.host.run("systemctl", "is-enabled", "api.service", check=False).text == "enabled"
+
+    def stops(self):
+        return len(self.host.run("cat", "/var/tmp/stopped", check=False).out.split())
+
+    def results(self, hook):
+        return [e.detail["result"] for e in self.director.find("result", self.id, hook=hook)]
+
+    def deployments(self):
+        return json.loads(self.host.run("muster", "history", "--json").out)["deployments"]
+
+
+@pytest.fixture
+def fleet(director, cloud, lab, tmp_path):
+    lab.require_package()
+    muster = Muster(lab.layers[0] / "usr/bin/muster")
+    muster.prepare(cloud)
+    return Fleet(director, muster, tmp_path)
+
+
+def artifacts_fetched(cloud, host):
+    return len(cloud.proxy.requests(service="s3", client=host.address, path="/artifacts/"))
+
+
+def test_standby_unknown_and_detached(fleet, director):
+    """Nothing is begun in any of them, and what runs goes on."""
+    fleet.publish("1.0.0")
+    fleet.create()
+    member = Member(director, fleet.first())
+    director.wait_state(member.id, "InService")
+    member.wait_life("in-service")
+    director.enter_standby(member.id)
+    director.wait_state(member.id, "Standby")
+    member.wait_life("standby")
+    fleet.publish("2.0.0")
+    member.wait("nothing to be begun", state="held", version="1.0.0", reason="nothing is begun: this instance is in standby")
+    assert member.active() and member.stops() == 0
+    director.exit_standby(member.id)
+    director.wait_event("state", member.id, count=2, state="InService")
+    member.wait("the new version", state="good", version="2.0.0")
+    assert member.results("muster") == ["CONTINUE", "CONTINUE"]
+
+    director.set_state(member.id, "ReplacingRootVolume")
+    director.metadata(member.id).target_lifecycle_state = "Replaced"
+    member.wait_life("unknown")
+    fleet.publish("3.0.0")
+    member.wait("nothing to be begun", state="held", version="2.0.0")
+    director.set_state(member.id, "InService")
+    director.metadata(member.id).target_lifecycle_state = "InService"
+    member.wait("the new version", state="good", version="3.0.0")
+
+    stops = member.stops()
+    director.metadata(member.id).target_lifecycle_state = "Detached"
+    director.detach(member.id)
+    member.wait_life("detached")
+    fleet.publish("4.0.0")
+    member.wait("nothing to be begun", state="held", version="3.0.0")
+    assert member.active() and member.stops() == stops
+
+
+def test_warm_pool(fleet, director, cloud):
+    """Fetched and not started; then into service from the disk. And back: drained, stopped, and once more into service."""
+    fleet.publish("1.0.0")
+    fleet.create(desired=0, warm_pool=WarmPool(1, "Stopped", reuse_on_scale_in=True))
+    member = Member(director, fleet.first())
+    director.wait_state(member.id, "Warmed:Stopped")
+    [warmed] = director.find("state", member.id, state="Warmed:Pending:Proceed")
+    director.wait_event("stopped", member.id)
+    host = member.host
+    assert member.results("muster") == ["CONTINUE"]
+    fetched = artifacts_fetched(cloud, host)
+    assert fetched > 0
+    director.set_desired(GROUP, 1)
+    director.wait_state(member.id, "InService")
+    [pending] = director.find("state", member.id, state="Pending")
+    assert warmed.at < pending.at
+    assert member.results("muster") == ["CONTINUE", "CONTINUE"]
+    assert artifacts_fetched(cloud, host) == fetched
+    member.wait("to serve", state="good", version="1.0.0")
+    assert member.active()
+    history = [(d["kind"], d["outcome"]) for d in member.deployments()]
+    assert history == [("deploy", "succeeded"), ("prefetch", "succeeded")]
+
+    # Back into the pool, which keeps it running this time.
+    with director._guard:
+        director._machine.group(GROUP).warm_pool.state = "Running"
+    director.set_desired(GROUP, 0)
+    director.wait_state(member.id, "Warmed:Running")
+    member.wait("to be drained and kept", state="prefetched", version="1.0.0")
+    assert member.results("muster-leave") == ["CONTINUE"]
+    assert member.stops() == 1 and not member.active() and not member.enabled()
+    fleet.publish("2.0.0")
+    wait_for(lambda: artifacts_fetched(cloud, host) > fetched, 30, "the new version to be fetched")
+    member.wait("the new version to be fetched", state="prefetched")
+    assert not member.active()
+    director.set_desired(GROUP, 1)
+    director.wait_event("state", member.id, count=2, state="InService")
+    member.wait("to serve", state="good", version="2.0.0")
+    assert member.active() and member.enabled()
+    assert member.results("muster") == ["CONTINUE"] * 3
+
+
+def test_termination(fleet, director, cloud, lab, balancer):
+    """Two instances under load, one of which goes. musterd is killed in the middle."""
+    fleet.publish("1.0.0")
+    fleet.create(desired=2)
+    director.wait_event("in_service", count=2)
+    load = Load(lab, balancers.URL, connections=8, rate=200)
+    load.wait_requests(50)
+    member = Member(director, fleet.first())
+    host = member.host
+    host.run("touch", "/var/tmp/hold")
+    director.terminate(member.id)
+    wait_for(lambda: member.stops() == 1, 60, "ApplicationStop")
+    fleet.publish("2.0.0")
+    host.run("systemctl", "kill", "--signal=KILL", "--kill-who=main", "musterd")
+    member.wait("to go on draining", state="draining")
+    assert member.active() and member.results("muster-leave") == []
+    host.run("rm", "/var/tmp/hold")
+    director.wait_event("terminated", member.id)
+    load.wait_requests(50)
+    assert load.stop()["failed"] == 0, load.failures()
+    assert member.results("muster-leave") == ["CONTINUE"]
+    # Its journal tells what it did, and that it began nothing else.
+    assert member.director.find("state", member.id, state="Terminating:Proceed")
+
+
+def test_deploy_is_given_up_for_a_leave(fleet, director):
+    """Before SWITCH: ended on the spot, and the old version, which still served, is stopped."""
+    fleet.publish("1.0.0")
+    fleet.create()
+    member = Member(director, fleet.first())
+    director.wait_state(member.id, "InService")
+    host = member.host
+    host.run("touch", "/var/tmp/hold")
+    fleet.publish("2.0.0")
+    wait_for(lambda: member.stops() == 1, 60, "ApplicationStop of the deployment")
+    with director._guard:
+        director._machine.group(GROUP).hooks["other"] = Hook("other", TERMINATING, heartbeat=60)
+    director.terminate(member.id)
+    member.wait_life("leaving")
+    host.run("rm", "/var/tmp/hold")
+    wait_for(lambda: member.results("muster-leave") == ["CONTINUE"], 60, "the hook to be completed")
+    newest, deploy = member.deployments()[:2]
+    assert (newest["kind"], newest["outcome"]) == ("drain", "succeeded")
+    assert (deploy["kind"], deploy["outcome"], deploy["fault"]) == ("deploy", "failed", "host")
+    assert "SWITCH" not in [s["step"] for s in deploy["steps"]]
+    assert not member.active()
+    status = member.status()
+    assert status["apps"][0]["last_failure"] is None
+    assert status["life"]["leave"]["state"] == "let-go"
+    assert director.state(member.id) == "Terminating:Wait"  # the other hook is somebody else's
+    director.complete(member.id, "other")
+    director.wait_event("terminated", member.id)
+    assert member.results("muster-leave") == ["CONTINUE"]
+
+
+def in_seconds(seconds):
+    return time.strftime(TIMESTAMP, time.gmtime(time.time() + seconds))
+
+
+def test_warnings_of_ec2(fleet, director):
+    """Drained for each, and serving again where it was withdrawn. IMDS that fails is told once."""
+    fleet.publish("1.0.0")
+    fleet.create(hooks=[LAUNCH_HOOK])
+    member = Member(director, fleet.first())
+    director.metadata(member.id).market = "spot"
+    director.wait_state(member.id, "InService")
+    member.wait_life("in-service")
+    metadata = director.metadata(member.id)
+
+    metadata.rebalance = in_seconds(0)
+    member.wait("to be drained", state="stopped")
+    assert not member.active() and member.status()["life"]["cause"] == "rebalance-recommendation"
+    metadata.rebalance = None
+    member.wait("to serve again", state="good", version="1.0.0")
+    assert member.active()
+
+    metadata.maintenance = [{"NotBefore": time.strftime("%d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 60)),
+                             "NotAfter": "21 Jan 2099 09:17:23 GMT", "Code": "system-reboot", "Description": "reboot",
+                             "EventId": "instance-event-1", "State": "active"}]
+    member.host.run("systemctl", "restart", "musterd")  # events are looked at every five minutes
+    member.wait("to be drained", state="stopped")
+    assert member.status()["life"]["cause"] == "maintenance"
+    metadata.maintenance = []
+    member.host.run("systemctl", "restart", "musterd")
+    member.wait("to serve again", state="good", version="1.0.0")
+
+    metadata.spot_action = {"action": "terminate", "time": in_seconds(120)}
+    member.wait("to be drained", state="stopped")
+    assert member.status()["life"]["cause"] == "spot-interruption" and member.stops() == 3
+    fleet.publish("2.0.0")
+    member.wait("nothing to be begun", state="stopped", version="1.0.0")
+    assert [d["kind"] for d in member.deployments()][0] == "drain"

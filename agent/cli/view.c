@@ -138,6 +138,20 @@ static void print_launch(const View *view, const json_t *launch) {
                 reason ? ", " : "", reason ?: "");
 }
 
+/* In service, or of no group, an instance is what everybody expects. */
+static void print_life(const View *view, const json_t *life) {
+        const char *state = text_of(life, "state"), *reason = text_of(life, "reason");
+        const char *problem = text_of(life, "problem"),
+                   *leave = text_of(json_object_get(life, "leave"), "state");
+        bool usual = !state || strcmp(state, "in-service") == 0 || strcmp(state, "alone") == 0;
+
+        if (usual && !problem)
+                return;
+        fprintf(view->stream, "life      %s%s%s%s%s%s%s\n", state ?: "-", reason ? ": " : "", reason ?: "",
+                leave && strcmp(leave, "stays") != 0 ? ", " : "",
+                leave && strcmp(leave, "stays") != 0 ? leave : "", problem ? ", " : "", problem ?: "");
+}
+
 static void print_head(const View *view, const json_t *status) {
         const char *state = text_of(status, "state") ?: "-", *group = text_of(status, "group");
         const char *reason = reason_of(status, state);
@@ -149,6 +163,7 @@ static void print_head(const View *view, const json_t *status) {
         fprintf(view->stream, "state     %s%s%s%s%s\n", style_of_state(view, state), state, view->style->off,
                 reason ? ": " : "", reason ?: "");
         print_launch(view, json_object_get(status, "launch"));
+        print_life(view, json_object_get(status, "life"));
 }
 
 typedef int (*AddRow)(Table *table, const json_t *item, uint64_t now);
@@ -310,13 +325,27 @@ int view_status(const char *json, uint64_t now, FILE *stream, const Style *style
 
 /* History. */
 
+/* "1.0 -> 2.0", or what else was done with a release: "drain 1.0". */
+static int describe_move(const json_t *deployment, char **ret) {
+        const char *from = text_of(deployment, "from_version"), *kind = text_of(deployment, "kind");
+        int r;
+
+        if (kind && strcmp(kind, "deploy") != 0)
+                r = asprintf(ret, "%s %s", kind, text_of(deployment, "version") ?: "-");
+        else
+                r = asprintf(ret, "%s%s%s", from ?: "", from ? " -> " : "",
+                             text_of(deployment, "version") ?: "-");
+        if (r < 0)
+                *ret = NULL;
+        return r < 0 ? -ENOMEM : 0;
+}
+
 static int add_deployment(Table *table, const json_t *deployment, uint64_t now) {
         _cleanup_free_ char *move = NULL;
-        const char *from = text_of(deployment, "from_version"), *to = text_of(deployment, "version");
         const char *outcome = text_of(deployment, "outcome");
         char age[AGE_TEXT_MAX];
 
-        if (asprintf(&move, "%s%s%s", from ?: "", from ? " -> " : "", to ?: "-") < 0)
+        if (describe_move(deployment, &move) < 0)
                 return -ENOMEM;
         format_age(text_of(deployment, "started"), now, age);
         return table_add(table, TABLE_ROW(text_of(deployment, "id"), text_of(deployment, "app"), move, age,
@@ -352,13 +381,12 @@ void view_steps(const json_t *deployment, FILE *stream, const Style *style) {
 }
 
 static void print_deployment(const View *view, const json_t *deployment) {
-        const char *from = text_of(deployment, "from_version"),
-                   *outcome = text_of(deployment, "outcome") ?: "-";
-        const char *reason = text_of(deployment, "reason");
+        const char *outcome = text_of(deployment, "outcome") ?: "-", *reason = text_of(deployment, "reason");
+        _cleanup_free_ char *move = NULL;
 
-        fprintf(view->stream, "%s%s%s %s: %s%s%s\n", view->style->strong, text_of(deployment, "id") ?: "-",
-                view->style->off, text_of(deployment, "app") ?: "-", from ?: "", from ? " -> " : "",
-                text_of(deployment, "version") ?: "-");
+        fprintf(view->stream, "%s%s%s %s: %s\n", view->style->strong, text_of(deployment, "id") ?: "-",
+                view->style->off, text_of(deployment, "app") ?: "-",
+                describe_move(deployment, &move) < 0 ? "-" : move);
         fprintf(view->stream, "  %s to %s: %s%s%s%s%s\n", text_of(deployment, "started") ?: "-",
                 text_of(deployment, "finished") ?: "now", style_of_state(view, outcome), outcome,
                 view->style->off, reason ? ": " : "", reason ?: "");

@@ -67,6 +67,30 @@ static void test_launch(_unused_ void **state) {
         assert_null(strstr(none, "launch"));
 }
 
+static void test_life(_unused_ void **state) {
+        static const struct {
+                const char *json, *line;
+        } cases[] = {
+                { "{\"life\":{\"state\":\"leaving\",\"reason\":\"EC2 says so\",\"problem\":\"\",\"leave\":{\"state\":\"telling\"}}}",
+                  "\nlife      leaving: EC2 says so, telling\n" },
+                { "{\"life\":{\"state\":\"standby\",\"reason\":\"in standby\",\"problem\":\"\",\"leave\":{\"state\":\"stays\"}}}",
+                  "\nlife      standby: in standby\n" },
+                { "{\"life\":{\"state\":\"in-service\",\"reason\":\"\",\"problem\":\"no answer\"}}",
+                  "\nlife      in-service, no answer\n" },
+                { "{\"life\":{\"state\":\"in-service\",\"reason\":\"\",\"problem\":\"\"}}", NULL },
+                { "{\"life\":null}", NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *text = status_of(cases[i].json);
+
+                if (cases[i].line)
+                        assert_non_null(strstr(text, cases[i].line));
+                else
+                        assert_null(strstr(text, "life"));
+        }
+}
+
 static void test_installed(_unused_ void **state) {
         _cleanup_free_ char *text = status_of(
                 "{\"apps\":[{\"app\":\"api\",\"version\":\"1.2\",\"installed\":[{\"release\":\"1.2-abc\",\"role\":\"current\","
@@ -187,6 +211,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_status),
                 cmocka_unit_test(test_launch),
+                cmocka_unit_test(test_life),
                 cmocka_unit_test(test_installed),
                 cmocka_unit_test(test_undelivered),
                 cmocka_unit_test(test_status_of_little),

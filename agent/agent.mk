@@ -130,6 +130,7 @@ UNIT_TESTS += \
         test-lifecycle_hooks \
         test-lifecycle_settle \
         test-life_metadata \
+        test-life_watch \
         test-local \
         test-local_pin \
         test-placement \

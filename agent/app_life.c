@@ -52,7 +52,9 @@ void app_cut(App *app, const char *why) {
 bool app_is_drained(const App *app) {
         LifePosture posture = instance_life_posture(app->life.life);
 
-        return app_is_open(app) && !app->engine && !app->stopping && !decision_runs(&app->record) &&
+        if (!app_is_open(app)) /* what cannot be opened is left alone, and holds nobody up */
+                return *app->decision.reason;
+        return !app->engine && !app->stopping && !decision_runs(&app->record) &&
                (posture == POSTURE_LEAVE || posture == POSTURE_PREPARE);
 }
 

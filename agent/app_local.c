@@ -25,6 +25,8 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
         if (app->engine)
                 return error_set(error, -EBUSY, "deployment %s of %s is running", app->record.deployment.id,
                                  app->config->name);
+        if (app_leaves(app))
+                return error_set(error, -EBUSY, "nothing is deployed here any more: %s", app->life.reason);
         if (app->record.pin.release.version)
                 return error_set(error, -EBUSY,
                                  "%s is pinned to %s on this instance: muster unpin --local %s first",

@@ -194,7 +194,7 @@ static void decide_serve(const DecisionFacts *facts, Decision *ret) {
 
 const ReleaseRef *decision_runs(const Record *record) {
         const Deployment *d = &record->deployment;
-        bool cut = d->cut && d->kind == KIND_DEPLOY && d->failed_step > STEP_FETCH;
+        bool cut = deployment_left_a_mixture(d);
 
         if (cut && (d->failed_step > STEP_SWITCH || !record->good.version))
                 return &d->to;

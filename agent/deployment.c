@@ -213,6 +213,10 @@ bool deployment_has_changed_anything(const Deployment *deployment) {
                (deployment->step == STEP_APPLICATION_STOP && deployment->attempt > 0);
 }
 
+bool deployment_left_a_mixture(const Deployment *deployment) {
+        return deployment->cut && deployment->kind == KIND_DEPLOY && deployment->failed_step > STEP_FETCH;
+}
+
 static StepLog *last_log(Deployment *deployment) {
         return deployment->n_steps > 0 ? &deployment->steps[deployment->n_steps - 1] : NULL;
 }

@@ -174,6 +174,9 @@ int deployment_apply(Deployment *deployment, const DeploymentEvent *event);
  * changes nothing of it. */
 bool deployment_is_running(const Deployment *deployment);
 bool deployment_has_changed_anything(const Deployment *deployment);
+
+/* Whether it was cut while it changed something: what is in force is neither the old release nor the new one. */
+bool deployment_left_a_mixture(const Deployment *deployment);
 bool step_is_rollback(Step step);
 
 /* Where a deployment of that kind begins. */

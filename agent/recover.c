@@ -26,13 +26,15 @@ typedef struct RecoverContext {
         bool reload; /* systemd must read unit files again */
 } RecoverContext;
 
-/* A way back that has failed may have left the failed release's files in place, too. */
+/* A way back that has failed may have left the failed release's files in place, too; for one that was cut there was none. */
 static bool is_unfinished(const Record *record, const char *boot_id) {
         const Deployment *deployment = &record->deployment;
-        bool running = deployment_is_running(deployment) && deployment_has_changed_anything(deployment);
+        bool running = deployment_is_running(deployment) && deployment_has_changed_anything(deployment) &&
+                       deployment->kind == KIND_DEPLOY;
         bool failed = deployment->id && deployment->outcome == OUTCOME_ROLLBACK_FAILED;
 
-        return (running || failed) && !string_equal(deployment->boot_id, boot_id);
+        return (running || failed || deployment_left_a_mixture(deployment)) &&
+               !string_equal(deployment->boot_id, boot_id);
 }
 
 /* A unit that only the release has that was never found good would start as well. */

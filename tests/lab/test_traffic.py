@@ -201,3 +201,23 @@ def test_elb_is_out_of_reach(fleet, cloud):
         assert fleet.elb.state(fleet.id(PROD)) is None
     fleet.elb.wait_state(fleet.id(PROD), "healthy")
     fleet.wait_app(out_of_traffic=None)
+
+
+def test_maintenance_of_the_instance(fleet):
+    """Out of the target groups and stopped before it, up and back in them after it."""
+    instance, metadata, since = fleet.instance(), fleet.director.metadata(fleet.id(PROD)), time.monotonic()
+    load = Load(fleet.lab, URL)
+    at = time.strftime("%d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 60))
+    metadata.maintenance = [{"NotBefore": at, "NotAfter": "21 Jan 2099 09:17:23 GMT", "Code": "system-reboot",
+                             "Description": "reboot", "EventId": "instance-event-1", "State": "active"}]
+    instance.run("systemctl", "restart", "musterd")  # which looks for such events every five minutes
+    fleet.wait_app(state="stopped")
+    assert fleet.elb.history(fleet.id(PROD), since) == ["draining", None]
+    assert [step["step"] for step in fleet.deployments()[0]["steps"]] == [
+        "BEFORE_BLOCK_TRAFFIC", "BLOCK_TRAFFIC", "AFTER_BLOCK_TRAFFIC", "APPLICATION_STOP", "STOP_UNITS"]
+    metadata.maintenance = []
+    instance.run("systemctl", "restart", "musterd")
+    fleet.wait_app(state="good", out_of_traffic=None)
+    fleet.elb.wait_state(fleet.id(PROD), "healthy")
+    load.wait_requests(50)
+    assert load.stop()["failed"] == 0, load.failures()

@@ -129,6 +129,7 @@ UNIT_TESTS += \
         test-launch_storm \
         test-lifecycle_hooks \
         test-lifecycle_settle \
+        test-leave \
         test-life_metadata \
         test-life_watch \
         test-local \

@@ -11,7 +11,7 @@
 #define RETRY_FIRST (1 * USEC_PER_SEC)
 #define RETRY_MAX (30 * USEC_PER_SEC)
 #define BEATS_PER_TIMEOUT 3U
-#define BEAT_MIN (5 * USEC_PER_SEC)
+#define BEAT_MIN (1 * USEC_PER_SEC)
 
 struct Leave {
         LeaveContext context;

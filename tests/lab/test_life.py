@@ -17,7 +17,7 @@ from rig.prober import Load
 GROUP = "prod"
 LEAVE = "[leave]\nmetadata_interval = 1s\nrebalance = drain\n"
 LAUNCH_HOOK = Hook("muster", LAUNCHING, heartbeat=60)
-LEAVE_HOOK = Hook("muster-leave", TERMINATING, heartbeat=15)  # a beat every 5 s
+LEAVE_HOOK = Hook("muster-leave", TERMINATING, heartbeat=9)  # a beat every 3 s
 STOP = """#!/bin/sh
 # Says when it ran, and waits while it is told to.
 set -eu

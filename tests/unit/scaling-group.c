@@ -29,6 +29,8 @@ static void note(TestGroup *group, const char *form, const char *action) {
         assert_true(strlen(group->asked) < sizeof(group->asked) - 160);
         if (strcmp(action, "DescribeAutoScalingInstances") == 0)
                 strcat(group->asked, "describe\n");
+        else if (strcmp(action, "DescribeLifecycleHooks") == 0)
+                strcat(group->asked, "hooks\n");
         else if (strcmp(action, "RecordLifecycleActionHeartbeat") == 0)
                 sprintf(strchr(group->asked, '\0'), "heartbeat %s\n",
                         parameter(form, "LifecycleHookName", hook));
@@ -52,6 +54,28 @@ static void describe(const TestGroup *group, TestReply *reply) {
         test_reply(reply, 200, "", text);
 }
 
+#define HOOK(name)                                                                                           \
+        "<member><LifecycleHookName>" name "</LifecycleHookName>"                                            \
+        "<LifecycleTransition>autoscaling:EC2_INSTANCE_TERMINATING</LifecycleTransition>"                    \
+        "<HeartbeatTimeout>3</HeartbeatTimeout></member>"
+
+static void list_hooks(TestGroup *group, TestReply *reply) {
+        char text[1024];
+
+        if (group->hook_failures > 0) {
+                group->hook_failures--;
+                test_reply(reply, 403, "", REFUSAL("AccessDenied", "You may not."));
+                return;
+        }
+        sprintf(text,
+                "<R><DescribeLifecycleHooksResult><LifecycleHooks>" HOOK(
+                        "theirs") "%.*s%s%s</LifecycleHooks>"
+                                  "</DescribeLifecycleHooksResult></R>",
+                group->hook ? (int) strlen("<member><LifecycleHookName>") : 0, "<member><LifecycleHookName>",
+                group->hook ? group->hook : "", group->hook ? strchr(HOOK("-"), '-') + 1 : "");
+        test_reply(reply, 200, "", text);
+}
+
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
         TestGroup *group = userdata;
         char *form = strndup(request->body, request->body_size), action[64];
@@ -61,6 +85,10 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
         free(form);
         if (strcmp(action, "DescribeAutoScalingInstances") == 0) {
                 describe(group, reply);
+                return;
+        }
+        if (strcmp(action, "DescribeLifecycleHooks") == 0) {
+                list_hooks(group, reply);
                 return;
         }
         if (group->outcomes[1])

@@ -10,10 +10,13 @@ typedef struct TestGroup {
         AwsContext *aws;
         TestServer *server;
         const char *state; /* the instance's; NULL: it is not known */
+        const char *
+                hook; /* a termination hook that it has beside one that is somebody else's; NULL: only that */
+        unsigned hook_failures; /* so many questions for hooks fail */
         /* How the completions and heartbeats come out, one letter each, the last one for ever: "+" accepted, "0" no action
          * waits, "-" refused. */
         const char *outcomes;
-        char asked[1024]; /* "complete muster CONTINUE\n", "heartbeat muster\n", "describe\n" */
+        char asked[1024]; /* "complete muster CONTINUE\n", "heartbeat muster\n", "describe\n", "hooks\n" */
 } TestGroup;
 
 TestGroup *test_group_new(void);

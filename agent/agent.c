@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include "agent/agent_life.h"
 #include "agent/agent_parts.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"

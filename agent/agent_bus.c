@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/agent_life.h"
 #include "agent/agent_parts.h"
 #include "agent/public_view.h"
 #include "agent/undelivered.h"

@@ -1,4 +1,4 @@
-#include "agent/agent_parts.h"
+#include "agent/agent_life.h"
 #include "agent/base/log.h"
 
 /* What this instance is to its group, and what follows for apps, launch and leave. */

@@ -1,7 +1,7 @@
 #pragma once
 
 /* Private to the agent: what it is made of, shared by agent.c, which builds it and keeps it alive, agent_launch.c, which
- * brings apps and launch together, agent_life.c, which brings in what the instance is to its group, and agent_bus.c, which answers for it on the bus. */
+ * brings apps and launch together, agent_life.c, and agent_bus.c, which answers for it on the bus. */
 
 #include "agent/agent.h"
 #include "agent/app.h"
@@ -63,13 +63,6 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error);
 int agent_start_launch(Agent *agent, Error *error);
 void agent_update_launch(Agent *agent);
 json_t *agent_launch_status(const Setup *setup);
-
-/* What it is to its group (agent_life.c). */
-int agent_start_life(Agent *agent, Error *error);
-void agent_look_at_life(Agent *agent); /* a message says that it has changed */
-void agent_tell_life(Agent *agent, App *app);
-void agent_update_leave(Agent *agent);
-json_t *agent_life_status(const Setup *setup);
 
 /* Their userdata is the Agent. */
 extern const BusHandlers agent_bus_handlers;

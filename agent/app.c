@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/app_history.h"
+#include "agent/app_life.h"
 #include "agent/app_parts.h"
 #include "agent/app_status.h"
 #include "agent/base/strv.h"

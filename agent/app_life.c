@@ -1,3 +1,4 @@
+#include "agent/app_life.h"
 #include "agent/app_parts.h"
 
 /* What becomes of an app with what its instance is to the group. */

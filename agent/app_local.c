@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/app_life.h"
 #include "agent/app_parts.h"
 #include "agent/base/strv.h"
 #include "agent/instance_pin.h"

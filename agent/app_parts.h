@@ -58,12 +58,6 @@ int app_not_open(const App *app, Error *error);
 LogFields app_fields(const App *app);
 EngineContext app_engine_context(App *app);
 
-/* Ends a deployment that has become pointless with it. */
-void app_heed_life(App *app);
-
-/* Of an EngineLook. */
-const char *app_leaves(void *userdata);
-
 /* Decides anew and acts on it, unless a deployment runs. */
 void app_evaluate(App *app);
 void app_retry_at(App *app, uint64_t at);

@@ -1,3 +1,4 @@
+#include "agent/app_life.h"
 #include "agent/app_parts.h"
 #include "agent/base/strv.h"
 

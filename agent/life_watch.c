@@ -343,7 +343,7 @@ static void next_item(LifeWatch *watch) {
         if (r >= 0)
                 return;
         if (r == -EOPNOTSUPP) /* it is turned off, on purpose */
-                watch->failed = false;
+                watch->context.may_be_alone = true;
         else
                 item_failed(watch, &error);
         end_items(watch);

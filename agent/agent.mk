@@ -77,6 +77,7 @@ LIB_SRC += \
         agent/registration_find.c \
         agent/rejoin.c \
         agent/release_checks.c \
+        agent/pin_copy.c \
         agent/public_view.c \
         agent/replay.c \
         agent/report.c \

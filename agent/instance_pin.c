@@ -3,6 +3,7 @@
 #include "agent/base/strv.h"
 #include "agent/installed.h"
 #include "agent/instance_pin.h"
+#include "agent/pin_copy.h"
 
 #define SUFFIX_SIZE (1 + STORE_DIGEST_DIGITS) /* "-" and the digits */
 
@@ -101,11 +102,15 @@ static int replace_pin(const ReleaseStore *store, Record *record, LocalPin *pin,
         int r;
 
         record->pin = *pin;
-        r = record_save(store->app_fd, record, error);
-        if (r < 0)
-                record->pin = old;
-        else
+        r = pin_copy_keep(store->app_fd, record, error);
+        if (r >= 0)
+                r = record_save(store->app_fd, record, error);
+        if (r >= 0) {
                 *pin = old;
+                return 0;
+        }
+        record->pin = old;
+        (void) pin_copy_keep(store->app_fd, record, NULL); /* else with the next start */
         return r;
 }
 

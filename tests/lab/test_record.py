@@ -40,6 +40,12 @@ def test_damaged(serving):
     told = [m for m in serving.instance.messages(unit="musterd.service") if "made anew from the history" in m]
     assert len(told) == len(DAMAGE)
     assert len(serving.history()) == 1
+
+    serving.instance.run("muster", "pin", "--local", "api", "1.0.0", "--reason", "heap dump")
+    serving.instance.sh(f"systemctl stop musterd; {DAMAGE['cut']}; systemctl start musterd")
+    pinned = wait_for(lambda: (app := serving.app()) and app["local_pin"], 30, "the pin")
+    assert (pinned["version"], pinned["reason"]) == ("1.0.0", "heap dump")
+    serving.instance.run("muster", "unpin", "--local", "api")
     serving.set_target("2.0.0")
     serving.wait_app(state="good", version="2.0.0")
     assert serving.history()[0]["from_version"] == "1.0.0"

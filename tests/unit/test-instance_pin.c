@@ -6,6 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/instance_pin.h"
+#include "agent/pin_copy.h"
 #include "artifacts/release.h"
 
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -73,6 +74,55 @@ static void expect_recorded(const Fixture *f, const char *version, const char *r
         assert_string_equal(record.pin.release.version, version);
         assert_string_equal(record.pin.reason, reason);
         assert_true(record.pin.since == AT);
+}
+
+/* What the next start of this or another instance would find if the record could not be read. */
+static void expect_copied(const Fixture *f, const char *instance, const char *version) {
+        LocalPin found = {};
+
+        assert_int_equal(pin_copy_take(f->store->app_fd, instance, &found), version ? 1 : 0);
+        if (version) {
+                assert_string_equal(found.release.version, version);
+                assert_string_equal(found.reason, "heap dump");
+                assert_true(found.since == AT);
+        }
+        local_pin_deinit(&found);
+}
+
+static void test_copy(void **state) {
+        Fixture *f = *state;
+        char name[STORE_NAME_SIZE];
+        bool changed;
+
+        f->record.instance = strdup("i-1");
+        install(f, "1.0", "a", name);
+        expect_copied(f, "i-1", NULL);
+        assert_int_equal(pin(f, "1.0", "heap dump", &changed, NULL), 0);
+        expect_copied(f, "i-1", "1.0");
+        expect_copied(f, "i-2", NULL);
+        expect_copied(f, NULL, NULL);
+        assert_int_equal(unlinkat(f->store->app_fd, PIN_COPY_FILE, 0), 0); /* as an older muster left it */
+        assert_int_equal(pin_copy_keep(f->store->app_fd, &f->record, NULL), 0);
+        expect_copied(f, "i-1", "1.0");
+        assert_int_equal(instance_pin_clear(f->store, &f->record, &changed, NULL), 0);
+        expect_copied(f, "i-1", NULL);
+        assert_int_equal(pin_copy_keep(f->store->app_fd, &f->record, NULL), 0);
+        assert_int_equal(file_replace_at(f->store->app_fd, PIN_COPY_FILE, "{", 1, 0600), 0);
+        expect_copied(f, "i-1", NULL);
+}
+
+/* What cannot be kept does not hold: the pin is refused, and nothing of it is left. */
+static void test_copy_cannot_be_written(void **state) {
+        Fixture *f = *state;
+        char name[STORE_NAME_SIZE];
+        Error error = {};
+        bool changed;
+
+        install(f, "1.0", "a", name);
+        assert_int_equal(mkdirat(f->store->app_fd, PIN_COPY_FILE, 0755), 0);
+        assert_true(pin(f, "1.0", "heap dump", &changed, &error) < 0);
+        assert_non_null(strstr(error.message, "the copy of the pin"));
+        assert_null(f->record.pin.release.version);
 }
 
 static void test_set_and_clear(void **state) {
@@ -195,10 +245,9 @@ static void test_record_that_cannot_be_written(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_set_and_clear),
-                TEST(test_what_failed_is_forgotten),
-                TEST(test_refused),
-                TEST(test_record_that_cannot_be_written),
+                TEST(test_copy),          TEST(test_copy_cannot_be_written),
+                TEST(test_set_and_clear), TEST(test_what_failed_is_forgotten),
+                TEST(test_refused),       TEST(test_record_that_cannot_be_written),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

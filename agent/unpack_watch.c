@@ -5,6 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/log.h"
 #include "agent/base/parse.h"
 #include "agent/base/task.h"
@@ -63,24 +64,19 @@ static int count_name(Count *count, int dirfd, const char *name) {
 
 /* Takes FD. */
 static int count_folder(Count *count, int fd) {
-        _cleanup_closedir_ DIR *dir = fdopendir(fd);
-        int r = 0;
+        _cleanup_closedir_ DIR *dir = NULL;
+        const char *found;
+        int r;
 
-        if (!dir) {
-                close_fd(fd);
-                return -ENOMEM;
+        r = folder_take(fd, &dir);
+        if (r < 0)
+                return r;
+        while (!is_too_much(count) && (r = folder_next(dir, &found)) > 0) {
+                r = count_name(count, fd, found);
+                if (r < 0)
+                        return r;
         }
-        while (r >= 0 && !is_too_much(count)) {
-                struct dirent *found;
-
-                errno = 0;
-                found = readdir(dir);
-                if (!found)
-                        return -errno;
-                if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
-                        r = count_name(count, fd, found->d_name);
-        }
-        return r;
+        return MIN(r, 0);
 }
 
 /* Files without a name (O_TMPFILE), which only their owner's descriptors hold. */

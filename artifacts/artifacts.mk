@@ -47,7 +47,6 @@ LIB_SRC += \
         artifacts/artifact_digest.c \
         artifacts/entry_name.c \
         artifacts/entry_tree.c \
-        artifacts/folder_names.c \
         artifacts/pack.c \
         artifacts/retention.c \
         artifacts/seal.c \

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/strv.h"
 #include "artifacts/entry_name.h"
-#include "artifacts/folder_names.h"
 #include "artifacts/pack.h"
 #include "artifacts/unpack_protocol.h"
 #include "artifacts/zstd_writer.h"
@@ -190,15 +190,13 @@ static int pack_named(Packer *p, int dirfd, const char *name) {
 
 /* Takes FD. */
 static int pack_content(Packer *p, int fd) {
-        _cleanup_closedir_ DIR *dir = fdopendir(fd);
+        _cleanup_closedir_ DIR *dir = NULL;
         _cleanup_strv_ char **names = NULL;
         int r;
 
-        if (!dir) {
-                close_fd(fd);
-                return fail(p, -errno);
-        }
-        r = folder_names(dir, &names);
+        r = folder_take(fd, &dir);
+        if (r >= 0)
+                r = folder_names(dir, &names);
         if (r < 0)
                 return fail(p, r);
         STRV_FOREACH(name, names) {

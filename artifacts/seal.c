@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "artifacts/entry_name.h"
 #include "artifacts/seal.h"
 #include "artifacts/unpack_protocol.h"
@@ -145,32 +146,25 @@ static ssize_t push_name(Sealer *s, const char *name) {
 }
 
 static int seal_folder(Sealer *s, int fd) {
-        _cleanup_closedir_ DIR *dir = fdopendir(fd);
+        _cleanup_closedir_ DIR *dir = NULL;
+        const char *name;
+        int r;
 
-        if (!dir) {
-                close_fd(fd);
-                return error_oom(s->error);
-        }
-        for (;;) {
-                struct dirent *found;
-                ssize_t was;
-                int r;
+        r = folder_take(fd, &dir);
+        if (r < 0)
+                return fail(s, r);
+        while ((r = folder_next(dir, &name)) > 0) {
+                ssize_t was = push_name(s, name);
 
-                errno = 0;
-                found = readdir(dir);
-                if (!found)
-                        return errno ? fail(s, -errno) : 0;
-                if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
-                        continue;
-                was = push_name(s, found->d_name);
                 if (was < 0)
                         return (int) was;
-                r = seal_entry(s, dirfd(dir), found->d_name);
+                r = seal_entry(s, dirfd(dir), name);
                 if (r < 0)
                         return r;
                 s->path_length = (size_t) was;
                 s->path[was] = '\0';
         }
+        return r < 0 ? fail(s, r) : 0;
 }
 
 static int seal_root(Sealer *s, int fd) {

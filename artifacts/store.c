@@ -5,6 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "artifacts/store.h"
@@ -259,28 +260,15 @@ int store_list(const ReleaseStore *store, StoreEntry **ret, size_t *ret_count, E
         _cleanup_free_ StoreEntry *entries = NULL;
         _cleanup_closedir_ DIR *dir = NULL;
         size_t count = 0;
-        int fd;
+        const char *name;
+        int fd, r;
 
         fd = file_open_at(store->releases_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-        if (fd < 0)
-                return error_set_errno(error, fd, "%s/" RELEASES, store->path);
-        dir = fdopendir(fd);
-        if (!dir) {
-                close_fd(fd);
-                return error_oom(error);
-        }
-        for (;;) {
-                struct dirent *found;
-
-                errno = 0;
-                found = readdir(dir);
-                if (!found && errno)
-                        return error_set_errno(error, -errno, "%s/" RELEASES, store->path);
-                if (!found)
-                        break;
-                if (add_entry(store, found->d_name, &entries, &count) < 0)
-                        return error_oom(error);
-        }
+        r = fd < 0 ? fd : folder_take(fd, &dir);
+        while (r >= 0 && (r = folder_next(dir, &name)) > 0)
+                r = add_entry(store, name, &entries, &count);
+        if (r < 0)
+                return error_set_errno(error, r, "%s/" RELEASES, store->path);
         if (count > 0)
                 qsort(entries, count, sizeof(*entries), compare_entries);
         *ret = TAKE_PTR(entries);

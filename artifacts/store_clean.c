@@ -6,6 +6,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/file_users.h"
+#include "agent/base/folder.h"
 #include "agent/base/strv.h"
 #include "agent/base/task.h"
 #include "artifacts/file_writer.h"
@@ -67,29 +68,18 @@ bool store_clean_left_some(const StoreClean *clean) {
 static int for_each_name(int dirfd_, const char *path, int (*visit)(int fd, const char *name, void *userdata),
                          void *userdata) {
         _cleanup_closedir_ DIR *dir = NULL;
-        int fd = openat(dirfd_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = openat(dirfd_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
+        const char *found;
 
-        if (fd < 0)
-                return -errno;
-        dir = fdopendir(fd);
-        if (!dir) {
-                close_fd(fd);
-                return -ENOMEM;
-        }
-        for (;;) {
-                struct dirent *found;
-                int r;
-
-                errno = 0;
-                found = readdir(dir);
-                if (!found)
-                        return -errno;
-                if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
-                        continue;
-                r = visit(fd, found->d_name, userdata);
+        r = fd < 0 ? -errno : folder_take(fd, &dir);
+        if (r < 0)
+                return r;
+        while ((r = folder_next(dir, &found)) > 0) {
+                r = visit(fd, found, userdata);
                 if (r < 0)
                         return r;
         }
+        return r;
 }
 
 typedef struct Measure {

@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/strv.h"
-#include "artifacts/folder_names.h"
 #include "artifacts/tree_scan.h"
 
 #define READ_SIZE (64U << 10)
@@ -74,16 +74,14 @@ static int scan_name(Scan *scan, int dirfd, const char *name) {
 
 /* Takes FD. */
 static int scan_folder(Scan *scan, int fd) {
-        _cleanup_closedir_ DIR *dir = fdopendir(fd);
+        _cleanup_closedir_ DIR *dir = NULL;
         _cleanup_strv_ char **names = NULL;
         size_t was = scan->length, slash = was > 0 ? 1 : 0;
         int r;
 
-        if (!dir) {
-                close_fd(fd);
-                return error_oom(scan->error);
-        }
-        r = folder_names(dir, &names);
+        r = folder_take(fd, &dir);
+        if (r >= 0)
+                r = folder_names(dir, &names);
         if (r < 0)
                 return fail(scan, r);
         STRV_FOREACH(name, names) {

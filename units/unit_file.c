@@ -3,6 +3,7 @@
 
 #include "agent/base/buffer.h"
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "units/unit_file.h"
@@ -308,29 +309,20 @@ static int add_owned(const UnitFiles *files, const char *app, const char *name, 
 int unit_files_list(const UnitFiles *files, const char *app, char ***ret, Error *error) {
         _cleanup_strv_ char **names = NULL;
         _cleanup_closedir_ DIR *folder = NULL;
-        _cleanup_close_ int fd = -1;
-        int r;
+        const char *name;
+        int fd, r;
 
         fd = file_open_at(files->dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
-        if (fd < 0)
-                return error_set_errno(error, fd, UNIT_FILES_INSTALL_FOLDER);
-        folder = fdopendir(fd);
-        if (!folder)
-                return error_set_errno(error, -errno, UNIT_FILES_INSTALL_FOLDER);
-        fd = -1;
-        for (;;) {
-                struct dirent *entry;
-
-                errno = 0;
-                entry = readdir(folder);
-                if (!entry)
-                        break;
-                r = add_owned(files, app, entry->d_name, &names, error);
+        r = fd < 0 ? fd : folder_take(fd, &folder);
+        if (r < 0)
+                return error_set_errno(error, r, UNIT_FILES_INSTALL_FOLDER);
+        while ((r = folder_next(folder, &name)) > 0) {
+                r = add_owned(files, app, name, &names, error);
                 if (r < 0)
                         return r;
         }
-        if (errno != 0)
-                return error_set_errno(error, -errno, UNIT_FILES_INSTALL_FOLDER);
+        if (r < 0)
+                return error_set_errno(error, r, UNIT_FILES_INSTALL_FOLDER);
         if (names)
                 qsort(names, strv_length(names), sizeof(*names), compare_names);
         *ret = TAKE_PTR(names);

@@ -6,6 +6,7 @@ LIB_SRC += \
         agent/base/error.c \
         agent/base/file.c \
         agent/base/file_users.c \
+        agent/base/folder.c \
         agent/base/hex.c \
         agent/base/lifecycle_event.c \
         agent/base/log.c \
@@ -23,6 +24,7 @@ UNIT_TESTS += \
         test-error \
         test-file \
         test-file_users \
+        test-folder \
         test-hex \
         test-log \
         test-parse \

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 
 #define TREE_DEPTH_MAX 256U
 #define REMOVAL_PAUSE 10000 /* microseconds */
@@ -290,28 +291,18 @@ static int remove_entry(Removal *removal, int dirfd, const char *name, unsigned 
 
 static int remove_folder_content(Removal *removal, int fd, unsigned depth) {
         _cleanup_closedir_ DIR *dir = NULL;
+        const char *name;
+        int r;
 
-        dir = fdopendir(fd);
-        if (!dir) {
-                int r = -errno;
-
-                close_fd(fd);
+        r = folder_take(fd, &dir);
+        if (r < 0)
                 return r;
-        }
-        for (;;) {
-                struct dirent *entry;
-                int r;
-
-                errno = 0;
-                entry = readdir(dir);
-                if (!entry)
-                        return -errno;
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-                        continue;
-                r = remove_entry(removal, fd, entry->d_name, depth + 1);
+        while ((r = folder_next(dir, &name)) > 0) {
+                r = remove_entry(removal, fd, name, depth + 1);
                 if (r < 0)
                         return r;
         }
+        return r;
 }
 
 static void take_breath(Removal *removal) {

@@ -7,6 +7,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/file_users.h"
+#include "agent/base/folder.h"
 #include "agent/base/parse.h"
 
 #define DEPTH_MAX 256U
@@ -58,29 +59,20 @@ static int add_name(Search *search, int dirfd, const char *name, size_t folder, 
 
 static int add_folder(Search *search, int dirfd, const char *name, size_t folder, unsigned depth) {
         _cleanup_closedir_ DIR *dir = NULL;
-        int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
+        const char *found;
 
         if (fd < 0)
                 return errno == ENOENT ? 0 : -errno;
-        dir = fdopendir(fd);
-        if (!dir) {
-                close_fd(fd);
-                return -ENOMEM;
-        }
-        for (;;) {
-                struct dirent *found;
-                int r;
-
-                errno = 0;
-                found = readdir(dir);
-                if (!found)
-                        return -errno;
-                if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
-                        continue;
-                r = add_name(search, fd, found->d_name, folder, depth);
+        r = folder_take(fd, &dir);
+        if (r < 0)
+                return r;
+        while ((r = folder_next(dir, &found)) > 0) {
+                r = add_name(search, fd, found, folder, depth);
                 if (r < 0)
                         return r;
         }
+        return r;
 }
 
 static int compare_inodes(const void *a, const void *b) {
@@ -238,23 +230,20 @@ static void look_at_process(Search *search, int proc, const char *name) {
 
 static int look_at_processes(Search *search, pid_t ignored, Error *error) {
         _cleanup_closedir_ DIR *proc = opendir("/proc");
+        const char *found;
+        int r;
 
         if (!proc)
                 return error_set_errno(error, -errno, "/proc");
-        for (;;) {
-                struct dirent *found;
+        while ((r = folder_next(proc, &found)) > 0) {
                 uint64_t pid;
 
-                errno = 0;
-                found = readdir(proc);
-                if (!found)
-                        return errno ? error_set_errno(error, -errno, "/proc") : 0;
-                if (parse_u64(found->d_name, &pid) < 0 || pid == (uint64_t) getpid() ||
-                    pid == (uint64_t) ignored)
+                if (parse_u64(found, &pid) < 0 || pid == (uint64_t) getpid() || pid == (uint64_t) ignored)
                         continue;
                 search->pid = (pid_t) pid;
-                look_at_process(search, dirfd(proc), found->d_name);
+                look_at_process(search, dirfd(proc), found);
         }
+        return r < 0 ? error_set_errno(error, r, "/proc") : 0;
 }
 
 int file_users_find(FileUsersFolder *folders, size_t n, pid_t ignored, Error *error) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/base/utf8.h"
@@ -14,7 +15,6 @@
 #include "agent/installed.h"
 #include "agent/record.h"
 #include "agent/root_update.h"
-#include "artifacts/folder_names.h"
 
 #define APPS_FOLDER "apps"
 #define DRIFTS_MAX 10000U /* named of one release; the others are counted */
@@ -211,12 +211,9 @@ static int verify_apps(Verification *verification, Error *error) {
         _cleanup_strv_ char **names = NULL;
         int fd = openat(verification->apps_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
 
-        dir = fd < 0 ? NULL : fdopendir(fd);
-        if (!dir) {
-                close_fd(fd);
-                return error_set_errno(error, -errno, "%s/" APPS_FOLDER, verification->config->state_dir);
-        }
-        r = folder_names(dir, &names);
+        r = fd < 0 ? -errno : folder_take(fd, &dir);
+        if (r >= 0)
+                r = folder_names(dir, &names);
         if (r < 0)
                 return error_set_errno(error, r, "%s/" APPS_FOLDER, verification->config->state_dir);
         STRV_FOREACH(name, names) {

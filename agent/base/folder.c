@@ -2,8 +2,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/folder.h"
 #include "agent/base/strv.h"
-#include "artifacts/folder_names.h"
+
+int folder_take(int fd, DIR **ret) {
+        int r;
+
+        *ret = fdopendir(fd);
+        if (*ret)
+                return 0;
+        r = -errno;
+        close_fd(fd);
+        return r;
+}
+
+int folder_next(DIR *dir, const char **ret_name) {
+        const struct dirent *found;
+
+        do {
+                errno = 0;
+                found = readdir(dir);
+                if (!found)
+                        return -errno;
+        } while (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0);
+        *ret_name = found->d_name;
+        return 1;
+}
 
 typedef struct Names {
         char **names;
@@ -29,20 +53,15 @@ static int add(Names *names, const char *name) {
 }
 
 static int read_names(DIR *dir, Names *names) {
-        for (;;) {
-                struct dirent *found;
-                int r;
+        const char *name;
+        int r;
 
-                errno = 0;
-                found = readdir(dir);
-                if (!found)
-                        return -errno;
-                if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
-                        continue;
-                r = add(names, found->d_name);
+        while ((r = folder_next(dir, &name)) > 0) {
+                r = add(names, name);
                 if (r < 0)
                         return r;
         }
+        return r;
 }
 
 static int compare_names(const void *a, const void *b) {

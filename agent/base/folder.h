@@ -1,13 +1,14 @@
 #pragma once
 
-/* What is in a folder. Negative errnos. */
+/* What is in a folder, name by name, for everybody who reads one: without "." and "..", and with an error told from the end,
+ * which readdir(3) makes easy to forget. The functions return a negative errno on failure. */
 
 #include <dirent.h>
 
 /* Of an open folder's descriptor, which is the DIR's from now on, and closed if there is none. */
 int folder_take(int fd, DIR **ret);
 
-/* 1 with the next name but "." and "..", valid until the next call; 0 at the end. */
+/* 1 with the next name, valid until the next call; 0 at the end. */
 int folder_next(DIR *dir, const char **ret_name);
 
 /* All of them, sorted byte by byte: an order that is the same everywhere. New memory, NULL-terminated, NULL for none. */

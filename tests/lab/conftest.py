@@ -21,6 +21,21 @@ def pytest_sessionstart(session):
         desks.build()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the tests that make check has no time for, and only those")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes; run by make check-long")
+
+
+def pytest_collection_modifyitems(config, items):
+    """One kind of test or the other."""
+    wanted = [item for item in items if bool(item.get_closest_marker("long")) == config.getoption("--long")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = wanted
+
+
 def pytest_terminal_summary(terminalreporter):
     package = find_package()
     if package and is_outdated(package):

@@ -23,6 +23,13 @@ must-be-root:
 TEST_PROGRAMS += units-driver
 units-driver_MAIN := tests/lab/units-driver.c tests/lab/driver-hooks.c tests/lab/driver-units.c
 
+# Preloaded, so no program.
+test-programs: $(OUT)/clock-shim.so
+$(OUT)/clock-shim.so: tests/lab/clock-shim.c
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -fPIC -shared -o $@ $<
+
 TEST_PROGRAMS += bus-driver
 bus-driver_MAIN := tests/lab/bus-driver.c
 TEST_PROGRAMS += aws-driver

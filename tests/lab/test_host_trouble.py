@@ -3,6 +3,8 @@ download, an agent that was stopped, a clock that is a day behind. The old relea
 when the trouble is over it goes on by itself. (A disk without space or inodes, and a process that drains: test_store.py.)"""
 
 import json
+import time
+from pathlib import Path
 
 import pytest
 from rig import goapp, host
@@ -11,6 +13,7 @@ from rig.host import wait_for
 from rig.operator import Muster
 from rig.site import Site
 
+TOP = Path(__file__).resolve().parents[2]
 STATE = "/var/lib/muster"
 # The package's watchdog waits for a minute; a drop-in makes it seconds.
 WATCHDOG = "[Service]\nWatchdogSec=4\nTimeoutAbortSec=2\n"
@@ -74,6 +77,25 @@ def test_agent_is_stopped(instance, tmp_path):
     assert [(s["step"], s["reason"]) for s in interrupted] == [("HEALTH", "musterd ended in the middle")]
 
 
+@pytest.mark.long
+def test_agent_is_stopped_for_two_minutes(instance, tmp_path):
+    """The same with the watchdog as the package has it, which does not wait for two minutes either."""
+    site = bring_up(Site(instance, tmp_path))
+    site.publish("2.0.0", appspec=lambda text: text.replace("healthy: 2", "healthy: 4"))
+    site.set_target("2.0.0")
+    wait_for(lambda: ((found := site.app()) and found["deployment"] or {}).get("step") == "HEALTH", 30, "the health checks",
+             0.05)
+    stopped = instance.run("systemctl", "show", "-P", "MainPID", "musterd").text
+    instance.run("kill", "-STOP", stopped)
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        assert site.serves()
+        time.sleep(1)
+    instance.run("kill", "-CONT", stopped, check=False)
+    site.wait_app(state="good", version="2.0.0", timeout=90)
+    assert "2.0.0" in site.serves()
+
+
 @pytest.fixture
 def in_service(director, cloud, lab, tmp_path):
     """An instance of a group that serves 1.0.0 from S3: (instance, muster)."""
@@ -118,3 +140,22 @@ def test_clock_is_a_day_behind(in_service, cloud, tmp_path):
     muster.set_target("prod", "2.0.0")
     wait_for(lambda: (now := app(instance)) and (now["state"], now["version"]) == ("good", "2.0.0"), 120, "release 2.0.0", 0.5)
     assert "2.0.0" in serves(instance)
+
+
+def test_clock_is_set_back(in_service, tmp_path):
+    """While musterd runs, by a day: nothing waits for a day, and what comes next is what is newest."""
+    instance, muster = in_service
+    muster.publish(goapp.build(tmp_path, "2.0.0"), "2.0.0")
+    instance.put("/usr/local/lib/clock-shim.so", TOP / "build/gcc/clock-shim.so", mode=0o755)
+    instance.put("/run/systemd/system/musterd.service.d/clock.conf",
+                 "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/clock-shim.so\n")
+    instance.sh("systemctl daemon-reload; systemctl restart musterd")
+    wait_for(lambda: (now := app(instance)) and (now["state"], now["version"]) == ("good", "1.0.0"), 60, "musterd to be back")
+    instance.put("/run/clock-offset", str(-24 * 3600))
+    muster.set_target("prod", "2.0.0")
+    now = wait_for(lambda: (now := app(instance)) and (now["state"], now["version"]) == ("good", "2.0.0") and now, 120,
+                   "release 2.0.0", 0.5)
+    assert "2.0.0" in serves(instance)
+    kept = json.loads(instance.run("muster", "history", "--json").out)["deployments"]
+    assert [d["version"] for d in kept] == ["2.0.0", "1.0.0"]
+    assert kept[0]["started"] < kept[1]["started"], (now, "the clock was not set back")

@@ -18,6 +18,7 @@ struct Launch {
         LaunchRecord record;
         LifecycleHooks hooks; /* those of the record, with what the group says of them */
         char *failure;        /* the reason of an app that failed, while it is uploaded */
+        bool failure_is_told; /* to the depot, where the group is told nothing */
         LaunchFind *find;
         LaunchBeat *beat;
         FailureUpload *upload;
@@ -122,6 +123,8 @@ static void complete(Launch *launch) {
         };
         Error error = {};
 
+        if (launch->completion) /* begun by launch_update(), which set_state() may lead to */
+                return;
         if (hook_completion_start(&spec, on_settled, on_completion_news, launch, &launch->completion,
                                   &error) < 0)
                 log_launch(launch, LOG_ERR, NULL, "%s", error.message); /* launch_update() tries again */
@@ -129,26 +132,34 @@ static void complete(Launch *launch) {
 
 /* Saying why, first. */
 
-static void on_uploaded(FailureUpload *upload, bool hold, void *userdata) {
-        Launch *launch = userdata;
-        _cleanup_free_ char *reason = TAKE_PTR(launch->failure);
+static void hold_instance(Launch *launch, const char *reason, const char *why) {
+        char text[ERROR_MESSAGE_MAX];
 
-        if (hold) {
-                char text[ERROR_MESSAGE_MAX];
+        snprintf(text, sizeof(text), "%s; the instance is not replaced but held: %s", reason, why);
+        set_state(launch, LAUNCH_HOLDING, text);
+        log_launch(launch, LOG_ERR, MESSAGE_LAUNCH_HOLDING, "%s", text);
+}
 
-                snprintf(text, sizeof(text), "%s; the instance is not replaced but held: %s",
-                         reason ? reason : "unknown", failure_upload_remark(upload));
-                launch->upload = failure_upload_free(upload);
-                set_state(launch, LAUNCH_HOLDING, text);
-                log_launch(launch, LOG_ERR, MESSAGE_LAUNCH_HOLDING, "%s", text);
-                return;
-        }
-        launch->upload = failure_upload_free(upload);
+static void give_up(Launch *launch, const char *reason) {
         set_state(launch, LAUNCH_ABANDON, reason);
         complete(launch);
 }
 
-static void begin_to_abandon(Launch *launch, const char *reason) {
+static void on_uploaded(FailureUpload *upload, bool hold, void *userdata) {
+        Launch *launch = userdata;
+        _cleanup_free_ char *reason = TAKE_PTR(launch->failure), *why = NULL;
+
+        why = strdup(failure_upload_remark(upload));
+        launch->upload = failure_upload_free(upload);
+        if (launch->context.config->launch_failure != LAUNCH_FAILURE_ABANDON)
+                launch->failure_is_told = true;
+        else if (hold)
+                hold_instance(launch, reason ? reason : "unknown", why ? why : "unknown");
+        else
+                give_up(launch, reason);
+}
+
+static void say_why(Launch *launch, const char *reason) {
         Error error = {};
 
         if (launch->upload)
@@ -157,8 +168,17 @@ static void begin_to_abandon(Launch *launch, const char *reason) {
         if (launch->context.upload(launch->userdata, on_uploaded, launch, &launch->upload, &error) >= 0)
                 return;
         log_launch(launch, LOG_WARNING, NULL, "the depot is not told why: %s", error.message);
-        set_state(launch, LAUNCH_ABANDON, reason);
-        complete(launch);
+        launch->failure_is_told = true;
+        if (launch->context.config->launch_failure == LAUNCH_FAILURE_ABANDON)
+                give_up(launch, reason);
+}
+
+/* The depot is told of a failure where the instance is likely to go for it, by our word or because of our silence. */
+static bool must_say_why(const Launch *launch, LaunchState decided, const char *failure) {
+        if (!launch_is_open(launch->record.state) || !failure)
+                return false;
+        return decided == LAUNCH_ABANDON ||
+               (launch->context.config->launch_failure == LAUNCH_FAILURE_WAIT && !launch->failure_is_told);
 }
 
 /* Being held. */
@@ -372,7 +392,8 @@ static const char *reason_of_failure(const LaunchApp *apps, size_t n) {
 }
 
 void launch_update(Launch *launch, const LaunchApp *apps, size_t n) {
-        AppReadiness required[CONFIG_APPS_MAX];
+        const char *failure = reason_of_failure(apps, n);
+        AppReadiness required[CONFIG_APPS_MAX] = {};
         LaunchState state;
 
         for (size_t i = 0; i < n; i++) {
@@ -381,15 +402,17 @@ void launch_update(Launch *launch, const LaunchApp *apps, size_t n) {
         }
         state = launch_decide(launch->record.state, required, n,
                               (LaunchFailure) launch->context.config->launch_failure);
-        if (state == LAUNCH_ABANDON && launch_is_open(launch->record.state)) {
-                begin_to_abandon(launch, reason_of_failure(apps, n));
-                return;
-        }
-        if (launch_is_open(launch->record.state))
+        if (must_say_why(launch, state, failure))
+                say_why(launch, failure);
+        else if (launch_is_open(launch->record.state))
                 launch->upload = failure_upload_free(launch->upload);
+        if (!failure)
+                launch->failure_is_told = false;
+        if (state == LAUNCH_ABANDON && launch_is_open(launch->record.state))
+                return; /* not before the depot was told */
         if (state != launch->record.state)
                 set_state(launch, state, NULL);
-        if (launch_must_complete(state) && !launch->completion)
+        if (launch_must_complete(launch->record.state))
                 complete(launch);
 }
 

@@ -172,9 +172,24 @@ def test_first_release_that_is_broken_and_waits(director, muster, published):
     [instance] = launch(director, muster, launch="on_failure = wait\n")
     host = director.instances[instance]
     host.wait_message("failed in UNITS", unit="musterd.service", timeout=60)
-    time.sleep(2)
+    wait_for(lambda: muster.failures(GROUP, instance), 30, "the reason to be in the depot")
     assert director.state(instance) == "Pending:Wait"
     assert results(director, instance) == []
+    assert launch_status(host)["state"] == "waiting"
+
+
+def test_somebody_else_completes_it(director, muster, published):
+    """An operator lets the instance in while it deploys, and then the release fails: that is too late to abandon it."""
+    published(appspec=lambda text: text.replace("deadline: 30s", "deadline: 8s"), FAIL_HEALTH="1")
+    [instance] = launch(director, muster)
+    host = director.instances[instance]
+    host.wait_message("HEALTH", unit="musterd.service", timeout=60)
+    wait_for(lambda: launch_status(host)["state"] == "waiting", 30, "the instance to know that it is held")
+    director.complete(instance, "muster")
+    director.wait_state(instance, "InService")
+    wait_for(lambda: launch_status(host)["state"] == "over", 60, "the launch to be over")
+    assert [r["result"] for r in results(director, instance)] == ["CONTINUE"]
+    assert director.state(instance) == "InService" and not launch_status(host)["alarm"]
 
 
 def test_answer_to_the_completion_is_lost(director, cloud, muster, published):

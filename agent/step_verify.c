@@ -1,10 +1,12 @@
 #include <string.h>
 
+#include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/engine_step.h"
 #include "agent/installed.h"
 #include "artifacts/dsse.h"
 #include "artifacts/layout.h"
+#include "units/unit_file.h"
 
 /* VERIFY: the release's document, from the store where it is there already (so that going back needs no network), else
  * from the depot; its signatures, digest and platform; and room on the disk. */
@@ -36,11 +38,28 @@ int engine_load_release(const ReleaseStore *store, const ReleaseRef *ref, Releas
         return load_document(store, ref, &document, ret, error);
 }
 
+/* Before anything is changed: SWITCH would be refused, and so would the way back. */
+static int check_masked(const Engine *engine, Error *error) {
+        const char *folder = engine->context.config->unit_dir;
+        _cleanup_close_ int unit_dir_fd = file_open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
+        const UnitFiles files = { .reserved = unit_files_reserved, .dirfd = unit_dir_fd };
+        int r = 0;
+
+        if (unit_dir_fd < 0) /* SWITCH makes it */
+                return unit_dir_fd == -ENOENT ? 0
+                                              : error_set_errno(error, unit_dir_fd, "cannot open %s", folder);
+        for (size_t i = 0; i < engine->to->units.n && r >= 0; i++)
+                if (engine->to->units.items[i].file)
+                        r = unit_file_check_masked(&files, engine->to->units.items[i].name, error);
+        return r;
+}
+
 /* As a step function returns. */
 static int check_release(Engine *engine, Error *error) {
         const ReleaseStore *store = engine->context.store;
         const ReleaseArtifact *artifact;
         char name[STORE_NAME_SIZE];
+        int r;
 
         if (engine->to->created < engine->release_floor)
                 return error_set_fault(error, -ESTALE, FAULT_INPUT,
@@ -51,6 +70,9 @@ static int check_release(Engine *engine, Error *error) {
                 return error_set_fault(error, -EBADMSG, FAULT_RELEASE,
                                        "release %s has no artifact for %s, nor one for any platform",
                                        engine->to->version, release_platform());
+        r = check_masked(engine, error);
+        if (r < 0)
+                return r;
         if (store_name(engine->to->version, engine->to->sha256, name) >= 0 && store_has(store, name))
                 return step_check_stored(engine, name, error);
         return step_admit(engine, error);

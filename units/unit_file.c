@@ -66,6 +66,19 @@ static int check_name(const char *app, const char *name, Error *error) {
         return 0;
 }
 
+/* Masking is the operator's doing, who does not want the unit to run here now. */
+static bool is_masked(int dirfd, const char *path) {
+        char target[sizeof("/dev/null")];
+        ssize_t n = readlinkat(dirfd, path, target, sizeof(target));
+
+        return n == (ssize_t) strlen("/dev/null") && memcmp(target, "/dev/null", (size_t) n) == 0;
+}
+
+static int set_masked(Error *error, const char *name, const char *folder) {
+        return error_set_fault(error, UNIT_OWNER_OTHER, FAULT_HOST,
+                               "%s is masked on this instance (in %s): systemctl unmask it", name, folder);
+}
+
 /* Whose the file PATH is, that would carry the mark of unit NAME. */
 static int owner_by_mark(int dirfd, const char *path, const char *app, const char *name, Error *error) {
         char text[MARK_MAX], other[UNIT_FILE_APP_MAX];
@@ -76,10 +89,11 @@ static int owner_by_mark(int dirfd, const char *path, const char *app, const cha
         fd = file_open_at(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
         if (fd == -ENOENT)
                 return UNIT_OWNER_NOBODY;
+        if (fd == -ELOOP && is_masked(dirfd, path))
+                return set_masked(error, name, UNIT_FILES_INSTALL_FOLDER);
         if (fd == -ELOOP)
                 return error_set_fault(error, UNIT_OWNER_OTHER, FAULT_RELEASE,
-                                       "%s is a link on this instance (masked, or another unit's alias)",
-                                       path);
+                                       "%s is a link on this instance (another unit's alias, say)", path);
         if (fd < 0)
                 return error_set_errno(error, fd, "%s", path);
         if (fstat(fd, &st) < 0)
@@ -112,11 +126,27 @@ int unit_file_owner(const UnitFiles *files, const char *app, const char *name, E
 
                 if (asprintf(&path, "%s/%s", *folder, name) < 0)
                         return error_oom(error);
+                if (is_masked(AT_FDCWD, path))
+                        return set_masked(error, name, *folder);
                 if (lstat(path, &st) == 0)
                         return error_set_fault(error, UNIT_OWNER_OTHER, FAULT_RELEASE,
                                                "%s is a unit of this system: there is %s", name, path);
         }
         return owner_by_mark(files->dirfd, name, app, name, error);
+}
+
+int unit_file_check_masked(const UnitFiles *files, const char *name, Error *error) {
+        if (is_masked(files->dirfd, name))
+                return set_masked(error, name, UNIT_FILES_INSTALL_FOLDER), -EBUSY;
+        for (const char *const *folder = files->reserved; *folder; folder++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (asprintf(&path, "%s/%s", *folder, name) < 0)
+                        return error_oom(error);
+                if (is_masked(AT_FDCWD, path))
+                        return set_masked(error, name, *folder), -EBUSY;
+        }
+        return 0;
 }
 
 int unit_file_installed(const UnitFiles *files, const char *app, const char *name, Error *error) {

@@ -47,6 +47,9 @@ int unit_file_owner(const UnitFiles *files, const char *app, const char *name, E
 /* The same by the mark alone, for what is installed already: no other folder is looked at. */
 int unit_file_installed(const UnitFiles *files, const char *app, const char *name, Error *error);
 
+/* -EBUSY, the host's fault, if NAME is masked: the operator does not want it to run now. */
+int unit_file_check_masked(const UnitFiles *files, const char *name, Error *error);
+
 /* Copies all of SOURCE_FD (from its beginning) to NAME, durably: temporary file, fsync, rename. *RET_CHANGED tells
  * whether that made a difference. -EEXIST: the name belongs to somebody else or is reserved (the release's fault);
  * -EINVAL: not a unit name, or not text; -E2BIG. */

@@ -187,3 +187,17 @@ def test_wrong_configuration_is_one_line(instance):
     assert (checked.code, checked.err.strip()) == (3, f"musterd: {line}")
     assert line in json.loads(instance.run("muster", "status", "--json").out)["reason"]
     assert instance.run("systemctl", "is-active", "musterd").text == "active"
+
+
+def test_unit_is_masked(serving):
+    """An operator who does not want the app to be started now: nothing is changed, and once it is unmasked it goes on."""
+    site = serving
+    site.publish("2.0.0")
+    site.instance.run("systemctl", "mask", "--runtime", "api.service")
+    site.set_target("2.0.0")
+    failure = wait_for(lambda: site.app()["last_failure"], 30, "the reason")
+    assert (failure["step"], failure["fault"]) == ("VERIFY", "host")
+    assert failure["reason"] == "api.service is masked on this instance (in /run/systemd/system): systemctl unmask it"
+    assert "1.0.0" in site.serves()
+    site.instance.run("systemctl", "unmask", "--runtime", "api.service")
+    site.wait_app(state="good", version="2.0.0")

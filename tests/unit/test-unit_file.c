@@ -102,13 +102,13 @@ static void test_others_units_are_refused(void **state) {
         close_fd(usr);
         put(f->etc, "admin.service", BODY);
         put(f->etc, "copy.service", MARK BODY);
-        assert_int_equal(symlinkat("/dev/null", f->etc, "masked.service"), 0);
+        assert_int_equal(symlinkat("admin.service", f->etc, "alias.service"), 0);
         assert_int_equal(mkdirat(f->etc, "folder.service", 0755), 0);
         assert_int_equal(install(f, "web", "web.service", BODY, &changed, NULL), 0);
         check_refused(f, "api", "cron.service", -EEXIST, "a unit of this system: there is ");
         check_refused(f, "api", "admin.service", -EEXIST, "not installed by muster");
         check_refused(f, "api", "copy.service", -EEXIST, "not installed by muster");
-        check_refused(f, "api", "masked.service", -EEXIST, "is a link");
+        check_refused(f, "api", "alias.service", -EEXIST, "is a link");
         check_refused(f, "api", "folder.service", -EEXIST, "not installed by muster");
         check_refused(f, "api", "web.service", -EEXIST, "belongs to app web");
         check_refused(f, "api", "systemd-journald.service", -EEXIST, "systemd or muster");
@@ -116,6 +116,31 @@ static void test_others_units_are_refused(void **state) {
         check_refused(f, "api", "../api.service", -EINVAL, "'../api.service' is not the name");
         check_refused(f, "api", "api.mount", -EINVAL, "is not the name");
         check_refused(f, "a/b", "api.service", -EINVAL, "'a/b' is not the name of an app");
+}
+
+/* Nothing that the release could do about it; unmasked, it is tried again. */
+static void test_masked(void **state) {
+        Fixture *f = *state;
+        Error error = {};
+        bool changed;
+        int usr;
+
+        usr = file_open_at(f->folder->fd, "usr", O_RDONLY | O_DIRECTORY, 0);
+        for (unsigned i = 0; i < 2; i++) {
+                int folder = i == 0 ? f->etc : usr;
+
+                assert_int_equal(symlinkat("/dev/null", folder, "api.service"), 0);
+                assert_int_equal(install(f, "api", "api.service", BODY, &changed, &error), -EEXIST);
+                assert_non_null(strstr(error.message, "api.service is masked on this instance"));
+                assert_int_equal(error.fault, FAULT_HOST);
+                error = (Error){};
+                assert_int_equal(unit_file_check_masked(&f->files, "api.service", &error), -EBUSY);
+                assert_non_null(strstr(error.message, "systemctl unmask it"));
+                assert_int_equal(unit_file_check_masked(&f->files, "web.service", NULL), 0);
+                assert_int_equal(unlinkat(folder, "api.service", 0), 0);
+                assert_int_equal(install(f, "api", "api.service", BODY, &changed, NULL), 0);
+        }
+        close_fd(usr);
 }
 
 static void test_content_is_checked(void **state) {
@@ -224,6 +249,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_install, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_others_units_are_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_masked, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_content_is_checked, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_mark_cannot_be_forged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_environment, setup, teardown),

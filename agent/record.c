@@ -52,6 +52,8 @@ static int failure_from_json(json_t *json, Failure *ret) {
             release_ref_from_json(release, &ret->release) < 0 || step_from_string(step, &ret->step) < 0 ||
             error_fault_from_string(fault, &ret->fault) < 0 || time_from_json(at, &ret->at) < 0)
                 return -EINVAL;
+        if (serial < 0 || count < 0 || disturbing < 0)
+                return -EINVAL;
         ret->serial = (uint64_t) serial;
         ret->count = (unsigned) count;
         ret->disturbing = (unsigned) disturbing;
@@ -151,7 +153,7 @@ static int read_good(json_t *json, Record *record) {
                         "good_env_sha256", &env, "good_environment", &environment, "good_boot_id", &boot_id,
                         "good_since", &since, "good_serial", &serial, "good_is_local", &local, "good_is_down",
                         &down, "good_is_stopped", &stopped) < 0 ||
-            digest_from_json(env, record->good_env_sha256) < 0 ||
+            serial < 0 || digest_from_json(env, record->good_env_sha256) < 0 ||
             release_ref_from_json(good, &record->good) < 0 || time_from_json(since, &record->good_since) < 0)
                 return -EINVAL;
         record->good_serial = (uint64_t) serial;
@@ -175,7 +177,7 @@ static int read_record(json_t *json, Record *record, Error *error) {
                         &target, "previous", &previous, "prefetched", &prefetched, "pin", &pin,
                         "deregistered", &deregistered, "failures", &failures, "deployment",
                         &deployment) < 0 ||
-            digest_from_json(target, record->target_sha256) < 0 ||
+            serial < 0 || digest_from_json(target, record->target_sha256) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
             release_ref_from_json(prefetched, &record->prefetched) < 0 ||
             local_pin_from_json(pin, &record->pin) < 0 ||

@@ -141,6 +141,26 @@ static void test_torn(_unused_ void **state) {
         }
 }
 
+/* As a serial, -1 would be above all that can come. */
+static void test_negative(_unused_ void **state) {
+        static const char *const names[] = { "serial", "good_serial" };
+        _cleanup_(record_deinit) Record record = {};
+        json_auto_t *json = NULL;
+
+        fill(&record);
+        assert_int_equal(record_to_json(&record, true, &json), 0);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                json_int_t was = json_integer_value(json_object_get(json, names[i]));
+                Record back = {};
+
+                assert_int_equal(json_object_set_new(json, names[i], json_integer(-1)), 0);
+                assert_int_equal(record_from_json(json, &back, NULL), -EINVAL);
+                assert_int_equal(json_object_set_new(json, names[i], json_integer(was)), 0);
+                assert_int_equal(record_from_json(json, &back, NULL), 0);
+                record_deinit(&back);
+        }
+}
+
 static void test_newer_schema(_unused_ void **state) {
         static const char newer[] = "{\"schema\": 4, \"surprise\": true}";
         Record record = {};
@@ -362,6 +382,7 @@ int main(void) {
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_empty_round_trip),
                 cmocka_unit_test(test_torn),
+                cmocka_unit_test(test_negative),
                 cmocka_unit_test(test_newer_schema),
                 cmocka_unit_test(test_schema_1),
                 cmocka_unit_test(test_schema_2),

@@ -39,7 +39,11 @@ static int switch_to(Engine *engine, Placement *placement, const Release *releas
                 return placement_clear(placement, error);
         if (step_is_rollback(deployment->step)) {
                 step_warn_of_drift(engine, ref);
-                return placement_put_back(placement, engine->context.record, release, error);
+                r = placement_put_back(placement, engine->context.record, release, error);
+                if (r <
+                    0) /* it was all in place before: what is in the way is this instance's, and may go away */
+                        error_blame(error, FAULT_HOST);
+                return r;
         }
         r = placement_write_environment(placement, ref, release, deployment->environment,
                                         deployment->env_sha256, error);
@@ -64,6 +68,8 @@ int step_switch(Engine *engine, Error *error) {
                 return error_set_errno(error, work->unit_dir_fd, "cannot open %s", folder);
         files.dirfd = work->unit_dir_fd;
         r = switch_to(engine, &placement, release, error);
+        if (r < 0 && error->fault == FAULT_UNKNOWN) /* what the release can be blamed for says so itself */
+                error_blame(error, FAULT_HOST);
         work->reload_needed = placement.units_changed;
         if (r >= 0)
                 r = placement_list_surplus(&placement, release, &work->names, error);

@@ -38,8 +38,30 @@ int engine_load_release(const ReleaseStore *store, const ReleaseRef *ref, Releas
         return load_document(store, ref, &document, ret, error);
 }
 
+static bool has_unit(const Release *release, const char *name) {
+        for (size_t i = 0; release && i < release->units.n; i++)
+                if (release->units.items[i].file && strcmp(release->units.items[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
+/* One that the release before has as well was installed here: who has replaced it since is no matter of the release. */
+static int check_unit(const Engine *engine, const UnitFiles *files, const char *name, Error *error) {
+        int r;
+
+        r = unit_file_check_masked(files, name, error);
+        if (r < 0 || !has_unit(engine->from, name))
+                return r;
+        r = unit_file_owner(files, engine->context.app, name, error);
+        if (r != UNIT_OWNER_OTHER)
+                return r < 0 ? r : 0;
+        error_blame(error, FAULT_HOST);
+        error_prefix(error, "somebody has replaced a unit of this app");
+        return -EEXIST;
+}
+
 /* Before anything is changed: SWITCH would be refused, and so would the way back. */
-static int check_masked(const Engine *engine, Error *error) {
+static int check_units(const Engine *engine, Error *error) {
         const char *folder = engine->context.config->unit_dir;
         _cleanup_close_ int unit_dir_fd = file_open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
         const UnitFiles files = { .reserved = unit_files_reserved, .dirfd = unit_dir_fd };
@@ -50,7 +72,7 @@ static int check_masked(const Engine *engine, Error *error) {
                                               : error_set_errno(error, unit_dir_fd, "cannot open %s", folder);
         for (size_t i = 0; i < engine->to->units.n && r >= 0; i++)
                 if (engine->to->units.items[i].file)
-                        r = unit_file_check_masked(&files, engine->to->units.items[i].name, error);
+                        r = check_unit(engine, &files, engine->to->units.items[i].name, error);
         return r;
 }
 
@@ -70,7 +92,7 @@ static int check_release(Engine *engine, Error *error) {
                 return error_set_fault(error, -EBADMSG, FAULT_RELEASE,
                                        "release %s has no artifact for %s, nor one for any platform",
                                        engine->to->version, release_platform());
-        r = check_masked(engine, error);
+        r = check_units(engine, error);
         if (r < 0)
                 return r;
         if (store_name(engine->to->version, engine->to->sha256, name) >= 0 && store_has(store, name))

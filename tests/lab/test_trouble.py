@@ -201,3 +201,28 @@ def test_unit_is_masked(serving):
     assert "1.0.0" in site.serves()
     site.instance.run("systemctl", "unmask", "--runtime", "api.service")
     site.wait_app(state="good", version="2.0.0")
+
+
+def test_unit_is_replaced_by_hand(serving):
+    """What somebody has put in the place of the app's unit is not overwritten, nothing is changed, and it is no fault of the
+    release; also where it comes in the middle: then the way back waits for it to go."""
+    site, unit = serving, "/etc/systemd/system/api.service"
+    meddle = f"sed -i '/Installed by muster/d' {unit}; systemctl daemon-reload"
+    restore = f"rm -f {unit}; systemctl daemon-reload"
+    site.publish("2.0.0")
+    site.instance.sh(meddle)
+    site.set_target("2.0.0")
+    failure = wait_for(lambda: site.app()["last_failure"], 30, "the reason")
+    assert (failure["step"], failure["fault"]) == ("VERIFY", "host")
+    assert "somebody has replaced a unit of this app: api.service is there already, and was not installed by muster" \
+        in failure["reason"]
+    still_serves(site)
+    site.instance.sh(restore)
+    site.wait_app(state="good", version="2.0.0")
+
+    edited(site, "3.0.0", replace_hook("before-install", f"#!/bin/sh\n{meddle}\n"))
+    site.wait_app(state="rollback-failed")
+    assert "2.0.0" in site.serves()
+    site.instance.sh(restore)
+    app = site.wait_app(state="held", version="2.0.0")
+    assert app["last_failure"]["version"] == "3.0.0"

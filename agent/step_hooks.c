@@ -157,12 +157,15 @@ static int open_folders(Engine *engine, const ReleaseRef *ref, char **ret_folder
         if (store_name(ref->version, ref->sha256, name) < 0)
                 return error_set(error, -EINVAL, "'%s' is no version", ref->version);
         work->release_fd = store_open_release(store, name, error);
-        if (work->release_fd < 0)
+        if (work->release_fd < 0) {
+                error_blame(error, FAULT_HOST); /* it was whole when it came into the store */
                 return work->release_fd;
+        }
         work->output_fd = open_output(engine);
         if (work->output_fd < 0)
-                return error_set_errno(error, work->output_fd,
-                                       "cannot open the folder for the output of hooks");
+                return error_set_fault(error, work->output_fd, FAULT_HOST,
+                                       "cannot open the folder for the output of hooks: %s",
+                                       strerror(-work->output_fd));
         return asprintf(ret_folder, "%s/releases/%s", store->path, name) < 0 ? error_oom(error) : 0;
 }
 

@@ -159,6 +159,20 @@ static int start_apps(Agent *agent, Error *error) {
         return r;
 }
 
+/* What was taken out of the configuration, or renamed there, goes on as it is; that must not happen without a word. */
+static void tell_unattended(const Setup *setup) {
+        _cleanup_strv_ char **names = NULL;
+        Error error = {};
+
+        if (local_find_unattended(setup->config, setup->state_fd, &names, &error) < 0)
+                log_warning("%s", error.message);
+        STRV_FOREACH(name, names)
+                log_warning(
+                        "%s: it is not in the configuration: what was deployed of it here, or half of it, goes on, "
+                        "and is not looked after",
+                        *name);
+}
+
 static void on_root(_unused_ RootUpdate *update, bool kept, void *userdata) {
         Agent *agent = userdata;
 
@@ -228,6 +242,7 @@ static int start(Agent *agent, Error *error) {
         log_message(LOG_INFO, MESSAGE_CONFIGURED, NULL, "instance %s of group %s looks after %zu app%s in %s",
                     setup->identity.instance, setup->identity.group, setup->n_apps,
                     setup->n_apps == 1 ? "" : "s", setup->config->depot);
+        tell_unattended(setup);
         tell_manager(agent);
         bus_service_changed(agent->bus);
         return 0;

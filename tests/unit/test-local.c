@@ -40,6 +40,27 @@ static void test_apps(void **state) {
         assert_false(config->apps[1].required);
 }
 
+static void test_unattended(void **state) {
+        const TestFolder *folder = *state;
+        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_strv_ char **none = NULL, **names = NULL;
+        AppConfig *api;
+
+        assert_int_equal(config_new(&config), 0);
+        assert_int_equal(local_find_unattended(config, folder->fd, &none, NULL), 0);
+        assert_null(none);
+        assert_int_equal(mkdirat(folder->fd, "apps", 0755), 0);
+        make_app(folder->fd, "apps/api");
+        make_app(folder->fd, "apps/gone"); /* long ago */
+        make_app(folder->fd, "apps/web");
+        assert_int_equal(symlinkat("releases/1.0", folder->fd, "apps/api/current"), 0);
+        assert_int_equal(symlinkat("releases/1.0", folder->fd, "apps/web/current"), 0);
+        assert_int_equal(config_add_app(config, "api", &api, NULL), 0);
+        assert_int_equal(local_find_unattended(config, folder->fd, &names, NULL), 0);
+        assert_int_equal(strv_length(names), 1);
+        assert_string_equal(names[0], "web");
+}
+
 static void test_too_many(void **state) {
         const TestFolder *folder = *state;
         _cleanup_(config_freep) Config *config = NULL;
@@ -81,6 +102,7 @@ static void test_identity(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_apps, test_folder_setup, test_folder_teardown),
+                cmocka_unit_test_setup_teardown(test_unattended, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(test_too_many, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test(test_identity),
         };

@@ -99,8 +99,11 @@ int environment_file_write(Buffer *buffer, const char *run_folder, const char *a
         }
         if (buffer->data)
                 explicit_bzero(buffer->data, buffer->size);
-        if (r < 0)
-                return error_set_errno(error, r, "cannot write the environment of %s to %s", app, run_folder);
+        if (r < 0) {
+                (void) error_set_errno(error, r, "cannot write the environment of %s to %s", app, run_folder);
+                error_blame(error, FAULT_HOST);
+                return r;
+        }
         *ret_path = TAKE_PTR(path);
         return 0;
 }

@@ -85,6 +85,7 @@ static void test_file(void **state) {
         assert_int_equal(buffer.data[0], 0); /* wiped */
         assert_int_equal(environment_file_write(&buffer, "/proc/none", "api", "d-1", &path, &error), -ENOENT);
         assert_non_null(strstr(error.message, "/proc/none"));
+        assert_int_equal(error.fault, FAULT_HOST);
 }
 
 int main(void) {

@@ -12,7 +12,7 @@ static const LifeView *view_of(const Setup *setup) {
         return setup->life ? life_watch_view(setup->life) : &alone;
 }
 
-static json_t *life_status(const Setup *setup) {
+json_t *agent_life_status(const Setup *setup) {
         json_t *life = NULL, *leave = NULL;
 
         if (!setup->life || life_watch_status(setup->life, &life) < 0)
@@ -22,15 +22,11 @@ static json_t *life_status(const Setup *setup) {
         return life;
 }
 
-json_t *agent_life_status(const Setup *setup) {
-        return life_status(setup);
-}
-
 static void tell(Agent *agent) {
         Setup *setup = &agent->setup;
 
         for (size_t i = 0; i < setup->n_apps; i++)
-                app_set_report_member(setup->apps[i], "life", life_status(setup));
+                app_set_report_member(setup->apps[i], "life", agent_life_status(setup));
         bus_service_changed(agent->bus);
 }
 

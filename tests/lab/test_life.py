@@ -167,8 +167,7 @@ def test_warm_pool(fleet, director, cloud):
     assert history == [("deploy", "succeeded"), ("prefetch", "succeeded")]
 
     # Back into the pool, which keeps it running this time.
-    with director._guard:
-        director._machine.group(GROUP).warm_pool.state = "Running"
+    director.change_group(GROUP, lambda group: setattr(group.warm_pool, "state", "Running"))
     director.set_desired(GROUP, 0)
     director.wait_state(member.id, "Warmed:Running")
     member.wait("to be drained and kept", state="prefetched", version="1.0.0")
@@ -183,6 +182,15 @@ def test_warm_pool(fleet, director, cloud):
     member.wait("to serve", state="good", version="2.0.0")
     assert member.active() and member.enabled()
     assert member.results("muster") == ["CONTINUE"] * 3
+
+    # And out of the pool for good.
+    director.set_desired(GROUP, 0)
+    director.wait_event("state", member.id, count=2, state="Warmed:Running")
+    director.change_group(GROUP, lambda group: setattr(group.warm_pool, "size", 0))
+    director.terminate(member.id, decrement=False)
+    director.wait_event("terminated", member.id)
+    assert director.find("state", member.id, state="Warmed:Terminating:Proceed")
+    assert member.results("muster-leave") == ["CONTINUE"] * 3
 
 
 def test_termination(fleet, director, cloud, lab, balancer):
@@ -219,8 +227,7 @@ def test_deploy_is_given_up_for_a_leave(fleet, director):
     host.run("touch", "/var/tmp/hold")
     fleet.publish("2.0.0")
     wait_for(lambda: member.stops() == 1, 60, "ApplicationStop of the deployment")
-    with director._guard:
-        director._machine.group(GROUP).hooks["other"] = Hook("other", TERMINATING, heartbeat=60)
+    director.change_group(GROUP, lambda group: group.hooks.update(other=Hook("other", TERMINATING, heartbeat=60)))
     director.terminate(member.id)
     member.wait_life("leaving")
     host.run("rm", "/var/tmp/hold")

@@ -60,6 +60,11 @@ class Director:
             group = self._machine.create_group(Group(name, hooks={h.name: h for h in hooks}, **settings))
         return group
 
+    def change_group(self, name, change):
+        """change(group) may do to it (autoscaling.Group) what an operator may."""
+        with self._guard:
+            change(self._machine.group(name))
+
     def set_desired(self, name, desired):
         with self._guard:
             self._machine.set_desired(name, desired)

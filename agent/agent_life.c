@@ -81,7 +81,7 @@ void agent_update_leave(Agent *agent) {
                 leave_begin(setup->leave, group ? group : life_watch_group(setup->life));
                 if (nothing_runs(setup) && queue_is_left(agent, view))
                         leave_drained(setup->leave);
-        } else if (instance_life_posture(view->life) != POSTURE_PREPARE) {
+        } else if (view->life != LIFE_WARMING) {
                 leave_end(setup->leave);
         }
 }
@@ -125,6 +125,8 @@ static void on_life(void *userdata) {
                 app_set_life(setup->apps[i], view);
         if (setup->launch && comes_back(before, view->life))
                 launch_look_again(setup->launch);
+        if (setup->leave && before == LIFE_WARMING && view->life == LIFE_LEAVING)
+                leave_end(setup->leave); /* another transition, whose hooks wait anew */
         agent_update_leave(agent);
         tell(agent);
 }

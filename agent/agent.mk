@@ -10,6 +10,7 @@ LIB_SRC += \
         agent/app_audit.c \
         agent/app_clean.c \
         agent/app_failure.c \
+        agent/app_health.c \
         agent/app_history.c \
         agent/app_life.c \
         agent/app_local.c \
@@ -33,6 +34,8 @@ LIB_SRC += \
         agent/failure.c \
         agent/failure_upload.c \
         agent/hook_completion.c \
+        agent/health_verdict.c \
+        agent/health_watch.c \
         agent/hook_logs.c \
         agent/identity.c \
         agent/identity_cache.c \
@@ -98,6 +101,7 @@ LIB_SRC += \
         agent/target_registration.c \
         agent/target_watch.c \
         agent/undelivered.c \
+        agent/unit_restart.c \
         agent/unpack_stop.c \
         agent/unpack_unit.c \
         agent/unpack_watch.c \
@@ -118,6 +122,7 @@ UNIT_TESTS += \
         test-environment \
         test-failure \
         test-failure_upload \
+        test-health_verdict \
         test-hook_completion \
         test-hook_logs \
         test-identity_cache \

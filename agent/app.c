@@ -132,6 +132,7 @@ void app_make_way(App *app) {
         app_audit_stop(app->audit);
         app->recheck = recheck_free(app->recheck);
         app->rejoin = rejoin_free(app->rejoin);
+        app_health_stop(app);
         app_keep_history(app);
 }
 
@@ -297,6 +298,7 @@ void app_evaluate(App *app) {
         if (!app->recheck || app->decision.action == DECISION_DEPLOY ||
             app->decision.action == DECISION_DRAIN)
                 act(app, target, &facts);
+        app_health_settle(app);
         app_tell(app);
 }
 
@@ -424,6 +426,8 @@ int app_status(const App *app, json_t **ret) {
                 r = app_audit_to_json(app->audit, status);
         if (r >= 0)
                 r = app_traffic_to_json(app, status);
+        if (r >= 0)
+                r = app_health_to_json(app, status);
         if (r >= 0)
                 *ret = TAKE_PTR(status);
         return r;

@@ -151,6 +151,7 @@ void app_close(App *app) {
         app->recheck = recheck_free(app->recheck);
         app->rejoin = rejoin_free(app->rejoin);
         app_traffic_leave_turn(app);
+        app_health_stop(app);
         app->stopping = unpack_stop_free(app->stopping);
         app->clean = app_clean_free(app->clean);
         app->audit = app_audit_free(app->audit);

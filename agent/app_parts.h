@@ -2,6 +2,7 @@
 
 /* Private to the app: app.c decides and has the engine act, app_open.c opens and closes what an app is made of, app_local.c
  * does what root orders by hand, app_traffic.c sees to the load balancer between deployments,
+ * app_health.c to the health of what serves,
  * app_place.c looks whether its folders are as it left them. */
 
 #include "agent/app.h"
@@ -10,6 +11,7 @@
 #include "agent/base/log.h"
 #include "agent/decision.h"
 #include "agent/engine.h"
+#include "agent/health_watch.h"
 #include "agent/hook_logs.h"
 #include "agent/recheck.h"
 #include "agent/rejoin.h"
@@ -36,7 +38,9 @@ struct App {
         json_t *report_members; /* what is the instance's, by its key */
         sd_event_source *retry;
         Recheck *recheck;
-        Rejoin *rejoin;       /* what a deployment left it out of */
+        Rejoin *rejoin;      /* what a deployment left it out of */
+        HealthWatch *health; /* of the release that serves */
+        HealthState health_state;
         UnpackStop *stopping; /* what a musterd that is no more was unpacking */
         FailedChecks checks;  /* of the good release, in this boot */
         LifeView life;        /* UNKNOWN until it was told */
@@ -92,3 +96,8 @@ EngineTraffic app_engine_traffic(App *app);
 void app_traffic_settle(App *app);
 void app_traffic_leave_turn(App *app);
 int app_traffic_to_json(const App *app, json_t *status);
+
+/* Watches the health of what serves, if it is so configured. */
+void app_health_settle(App *app);
+void app_health_stop(App *app);
+int app_health_to_json(const App *app, json_t *status);

@@ -8,6 +8,7 @@
 #include "agent/base/strv.h"
 #include "agent/config.h"
 #include "agent/config_keys.h"
+#include "agent/health_verdict.h"
 #include "agent/net/arn.h"
 #include "agent/net/sqs_message.h"
 
@@ -289,10 +290,23 @@ static int check_queue(const Config *config, Error *error) {
         return 0;
 }
 
+static int check_health(const AppConfig *app, Error *error) {
+        if (app->health_failures >= 1 && app->health_restarts <= HEALTH_RESTARTS_MAX &&
+            app->healthy_percent <= 100)
+                return 0;
+        return error_set_fault(
+                error, -EINVAL, FAULT_INPUT,
+                "[app %s] expected health_failures of at least 1, health_restarts up to %u and "
+                "healthy_percent up to 100",
+                app->name, HEALTH_RESTARTS_MAX);
+}
+
 int config_check(const Config *config, Error *error) {
         int r;
 
         r = check_places(config, error);
+        for (size_t i = 0; i < config->n_apps && r >= 0; i++)
+                r = check_health(&config->apps[i], error);
         if (r >= 0)
                 r = config_check_aws(config, error);
         if (r < 0)

@@ -33,10 +33,20 @@ typedef enum WarningAction {
         WARNING_DRAIN,
 } WarningAction;
 
+typedef enum OnUnhealthy {
+        ON_UNHEALTHY_REPORT,
+        ON_UNHEALTHY_REPLACE, /* tell the Auto Scaling group */
+} OnUnhealthy;
+
 typedef struct AppConfig {
         char *name;
-        bool required; /* the instance enters service only with this app healthy */
-        char *group;   /* NULL: the agent's */
+        bool required;            /* the instance enters service only with this app healthy */
+        char *group;              /* NULL: the agent's */
+        uint64_t health_interval; /* between two rounds of health checks; 0: none after the deployment */
+        uint64_t health_failures; /* rounds in a row */
+        uint64_t health_restarts; /* in an hour */
+        int on_unhealthy;         /* OnUnhealthy */
+        uint64_t healthy_percent; /* of the group's desired instances that must stay */
 } AppConfig;
 
 typedef struct Config {

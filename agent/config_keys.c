@@ -7,6 +7,7 @@
 
 static const char *const failure_choices[] = { "abandon", "continue", "wait", NULL };
 static const char *const warning_choices[] = { "ignore", "drain", NULL }; /* WarningAction */
+static const char *const unhealthy_choices[] = { "report", "replace", NULL };
 static const char *const addressing_choices[] = { "auto", "path", "virtual", NULL };
 
 static const char *const encryption_choices[] = { "default", "AES256", "aws:kms", "aws:kms:dsse", NULL };
@@ -139,6 +140,21 @@ static const ConfigKey keys[] = {
         { "app", "group", NULL, "a name",
           "the deployment group of this app, where it differs from the agent's", CONFIG_NAME,
           offsetof(AppConfig, group), NULL },
+        { "app", "health_interval", "0", A_DURATION,
+          "time between two rounds of the release's health checks while it serves; 0: only a deployment checks",
+          CONFIG_DURATION, offsetof(AppConfig, health_interval), NULL },
+        { "app", "health_failures", "3", "a number, at least 1",
+          "how many rounds in a row must fail before the app's units are restarted", CONFIG_NUMBER,
+          offsetof(AppConfig, health_failures), NULL },
+        { "app", "health_restarts", "3", "a number up to 32",
+          "how often the units are restarted within an hour before the app counts as unhealthy",
+          CONFIG_NUMBER, offsetof(AppConfig, health_restarts), NULL },
+        { "app", "on_unhealthy", "report", "report or replace",
+          "replace: the Auto Scaling group is told that the instance is unhealthy", CONFIG_CHOICE,
+          offsetof(AppConfig, on_unhealthy), unhealthy_choices },
+        { "app", "healthy_percent", "75", "a number up to 100",
+          "so many percent of the group's desired instances must be healthy without this one before it is told",
+          CONFIG_NUMBER, offsetof(AppConfig, healthy_percent), NULL },
 };
 
 static bool is_string(ConfigType type) {

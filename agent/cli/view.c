@@ -259,6 +259,23 @@ static void print_remarks(const View *view, const json_t *app) {
         }
 }
 
+/* What goes on around a release that serves: out of the load balancer, unhealthy. */
+static void print_service(const View *view, const json_t *app) {
+        const json_t *out = json_object_get(app, "out_of_traffic"),
+                     *health = json_object_get(app, "health_watch");
+        const char *name = text_of(app, "app") ?: "-", *state = text_of(health, "state");
+        const char *problem = text_of(out, "problem") ?: "", *why = text_of(health, "reason") ?: "",
+                   *replacement = text_of(health, "replacement") ?: "";
+
+        if (json_is_object(out))
+                fprintf(view->stream, "%s: %sout of its target groups%s (%s)%s%s\n", name, view->style->bad,
+                        view->style->off, text_of(out, "target_groups") ?: "-", *problem ? ": " : "",
+                        problem);
+        if (state && strcmp(state, "healthy") != 0)
+                fprintf(view->stream, "%s: health checks: %s%s%s%s%s%s%s\n", name, view->style->bad, state,
+                        view->style->off, *why ? ": " : "", why, *replacement ? "; " : "", replacement);
+}
+
 static void print_installed(const View *view, const json_t *app) {
         const json_t *rollback = json_object_get(app, "rollback"), *release, *line;
         const char *name = text_of(app, "app") ?: "-";
@@ -318,6 +335,7 @@ int view_status(const char *json, uint64_t now, FILE *stream, const Style *style
                 if (i == 0)
                         fputc('\n', stream);
                 print_remarks(&view, app);
+                print_service(&view, app);
                 print_installed(&view, app);
         }
         return 0;

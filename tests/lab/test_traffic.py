@@ -221,3 +221,27 @@ def test_maintenance_of_the_instance(fleet):
     fleet.elb.wait_state(fleet.id(PROD), "healthy")
     load.wait_requests(50)
     assert load.stop()["failed"] == 0, load.failures()
+
+
+HEALTH = "health_interval = 500ms\nhealth_failures = 1\nhealth_restarts = 1\non_unhealthy = replace\n"
+
+
+def test_unhealthy_later(fleet):
+    """Restarted first; where that does not help the group is told, but not where it would be left with too few."""
+    invocations = {}
+    for group, limit in ((PROD, ""), (CANARY, "healthy_percent = 0\n")):
+        host = fleet.instance(group)
+        invocations[group] = host.run("systemctl", "show", "-P", "InvocationID", "api").text
+        host.sh(f"printf '\n{HEALTH}{limit}' >>/etc/muster/muster.conf; systemctl reload musterd")
+    for group in (PROD, CANARY):
+        app = fleet.wait_app(group, health_watch={"state": "healthy", "failed": 0, "restarts": 0, "reason": "",
+                                                  "replacement": ""})
+        fleet.instance(group).sh("echo FAIL_HEALTH=1 >/var/lib/muster/apps/api/current/switches; systemctl reload api")
+    app = wait_for(lambda: (app := fleet.app()) and (app["health_watch"] or {}).get("replacement") and app, 60,
+                   "the group to be asked")
+    assert app["health_watch"]["state"] == "unhealthy" and app["health_watch"]["restarts"] == 1
+    assert "status 503" in app["health_watch"]["reason"]
+    assert app["health_watch"]["replacement"].startswith("not replaced: 1 of 1 desired")
+    assert fleet.instance().run("systemctl", "show", "-P", "InvocationID", "api").text != invocations[PROD]
+    assert fleet.director.members(PROD)[0].health == "Healthy"
+    fleet.director.wait_event("state", state="Terminating", group=CANARY)

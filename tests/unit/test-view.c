@@ -149,6 +149,19 @@ static void test_failure_that_is_the_reason(_unused_ void **state) {
                 text, "\napi: release 2 failed in HEALTH: no answer\napi: 2 failed at HEALTH, 3h ago\n"));
 }
 
+static void test_service(_unused_ void **state) {
+        _cleanup_free_ char *bad = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"out_of_traffic\":{\"target_groups\":\"api:8080\",\"problem\":\"Throttling\"},"
+                "\"health_watch\":{\"state\":\"unhealthy\",\"reason\":\"status 503\",\"replacement\":\"not replaced\"}}]}");
+        _cleanup_free_ char *good = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"out_of_traffic\":null,\"health_watch\":{\"state\":\"healthy\",\"reason\":\"\"}}]}");
+
+        assert_non_null(strstr(bad, "api: out of its target groups (api:8080): Throttling\n"));
+        assert_non_null(strstr(bad, "api: health checks: unhealthy: status 503; not replaced\n"));
+        assert_null(strstr(good, "health checks"));
+        assert_null(strstr(good, "target groups"));
+}
+
 /* An instance that does not see its depot serves all the same, but nobody must think that it follows. */
 static void test_target_problem(_unused_ void **state) {
         _cleanup_free_ char *text = status_of(
@@ -216,6 +229,7 @@ int main(void) {
                 cmocka_unit_test(test_undelivered),
                 cmocka_unit_test(test_status_of_little),
                 cmocka_unit_test(test_pins),
+                cmocka_unit_test(test_service),
                 cmocka_unit_test(test_target_problem),
                 cmocka_unit_test(test_failure_that_is_the_reason),
                 cmocka_unit_test(test_history),

@@ -155,6 +155,7 @@ UNIT_TESTS += \
         test-report \
         test-record_open \
         test-redact \
+        test-rejoin \
         test-replay \
         test-target_group \
         test-target_registration \

@@ -221,6 +221,7 @@ void doctor_check_balancer(Doctor *doctor) {
                 "on *, if an app says traffic: target-group";
         const RegistrationFindContext context = {
                 .aws = doctor->aws,
+                .target_groups = doctor->config->target_groups,
                 .scaling_group = doctor->identity.scaling_group,
                 .instance = doctor->identity.instance,
         };

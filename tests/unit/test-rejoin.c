@@ -1,0 +1,145 @@
+#include <fcntl.h>
+#include <string.h>
+
+#include "agent/base/strv.h"
+#include "agent/rejoin.h"
+#include "tests/unit/http-server.h"
+#include "tests/unit/test.h"
+
+#define ARN "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/api/0123"
+
+typedef struct Setup {
+        TestFolder *folder;
+        sd_event *event;
+        AwsContext *aws;
+        TestServer *server;
+        Record record;
+        unsigned refusals, registered;
+        bool may_join, done;
+} Setup;
+
+static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
+        static const char unhealthy[] =
+                "<R><DescribeTargetHealthResult><TargetHealthDescriptions><member><Target><Id>i-1</Id><Port>8080</Port>"
+                "</Target><TargetHealth><State>unhealthy</State></TargetHealth></member></TargetHealthDescriptions>"
+                "</DescribeTargetHealthResult></R>";
+        Setup *setup = userdata;
+
+        if (string_starts_with(request->body, "Action=DescribeTargetHealth")) {
+                test_reply(reply, 200, "", unhealthy);
+        } else if (setup->refusals > 0) {
+                setup->refusals--;
+                test_reply(reply, 403, "",
+                           "<E><Error><Code>AccessDenied</Code><Message>no</Message></Error></E>");
+        } else {
+                assert_true(string_starts_with(request->body, "Action=RegisterTargets"));
+                assert_non_null(strstr(request->body, "Targets.member.1.Port=8080"));
+                setup->registered++;
+                test_reply(reply, 200, "", "<R/>");
+        }
+}
+
+static int set_up(void **state) {
+        Setup *setup = calloc(1, sizeof(*setup));
+        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
+                                NULL };
+        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        void *folder = NULL;
+
+        assert_non_null(setup);
+        assert_int_equal(test_folder_setup(&folder), 0);
+        setup->folder = folder;
+        assert_true(sd_event_new(&setup->event) >= 0);
+        setup->server = test_server_new(setup->event, handle, setup);
+        options.endpoints.url = test_server_url(setup->server);
+        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        assert_int_equal(target_registrations_add(&setup->record.deregistered, ARN, 8080), 0);
+        setup->may_join = true;
+        *state = setup;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Setup *setup = *state;
+        void *folder = setup->folder;
+
+        aws_context_free(setup->aws);
+        test_server_free(setup->server);
+        sd_event_unref(setup->event);
+        record_deinit(&setup->record);
+        free(setup);
+        return test_folder_teardown(&folder);
+}
+
+static bool may_join(void *userdata) {
+        const Setup *setup = userdata;
+
+        return setup->may_join;
+}
+
+static void on_done(_unused_ Rejoin *rejoin, void *userdata) {
+        Setup *setup = userdata;
+
+        assert_false(setup->done);
+        setup->done = true;
+}
+
+static Rejoin *start(Setup *setup) {
+        const RejoinContext context = {
+                .event = setup->event,
+                .clock = &clock_system,
+                .aws = setup->aws,
+                .instance = "i-1",
+                .record = &setup->record,
+                .app_fd = setup->folder->fd,
+                .may_join = may_join,
+        };
+        Rejoin *rejoin;
+
+        assert_int_equal(rejoin_start(&context, on_done, setup, &rejoin, NULL), 0);
+        return rejoin;
+}
+
+/* What is refused is tried again; what is registered is in no record any more, although nobody finds it healthy yet. */
+static void test_until_it_is_registered(void **state) {
+        Setup *setup = *state;
+        _cleanup_(record_deinit) Record written = {};
+        _cleanup_(rejoin_freep) Rejoin *rejoin = NULL;
+
+        setup->refusals = 1;
+        rejoin = start(setup);
+        while (setup->refusals > 0)
+                assert_true(sd_event_run(setup->event, UINT64_MAX) >= 0);
+        test_wait(setup->event, &setup->done);
+        assert_int_equal(setup->registered, 1);
+        assert_int_equal(setup->record.deregistered.n, 0);
+        assert_non_null(strstr(rejoin_problem(rejoin), "AccessDenied"));
+        assert_int_equal(record_load(setup->folder->fd, &written, NULL), 1);
+        assert_int_equal(written.deregistered.n, 0);
+}
+
+/* An instance that is about to go is left out. */
+static void test_not_an_instance_that_goes(void **state) {
+        Setup *setup = *state;
+        _cleanup_(rejoin_freep) Rejoin *rejoin = NULL;
+
+        setup->may_join = false;
+        rejoin = start(setup);
+        assert_true(sd_event_run(setup->event, UINT64_MAX) >= 0);
+        assert_true(sd_event_run(setup->event, 0) >= 0);
+        assert_int_equal(test_server_requests(setup->server), 0);
+        setup->may_join = true;
+        test_wait(setup->event, &setup->done);
+        assert_int_equal(setup->registered, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_until_it_is_registered),
+                TEST(test_not_an_instance_that_goes),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

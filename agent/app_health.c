@@ -1,6 +1,7 @@
 #include "agent/app_parts.h"
 
-/* The health of the release that serves, as long as it serves: not while a deployment runs or its checks after a reboot. */
+/* The health of the release that serves, as long as it serves: not while a deployment runs or its checks after a reboot, nor on
+ * an instance that waits in standby or is about to go. */
 
 static void on_health(void *userdata) {
         app_tell(userdata);
@@ -11,6 +12,7 @@ void app_health_settle(App *app) {
         Error error = {};
 
         if (app->config->health_interval == 0 || app->engine || app->recheck ||
+            instance_life_posture(app->life.life) != POSTURE_SERVE ||
             !decision_is_serving(&app->record, app->context.boot_id)) {
                 app_health_stop(app);
                 return;

@@ -48,8 +48,8 @@ static const StepRow rows[STEP_COUNT] = {
         [STEP_ROLLBACK_HEALTH] = { "ROLLBACK_HEALTH", NULL, STEP_ROLLBACK_ALLOW_TRAFFIC, .tolerated = false },
         [STEP_ROLLBACK_ALLOW_TRAFFIC] = { "ROLLBACK_ALLOW_TRAFFIC", "AllowTraffic", STEP_END,
                                           .tolerated = true, .traffic = true },
-        [STEP_STOP_UNITS] = { "STOP_UNITS", NULL, STEP_END },
-        [STEP_END] = { "END", NULL, STEP_END },
+        [STEP_STOP_UNITS] = { "STOP_UNITS", NULL, STEP_END, .tolerated = false },
+        [STEP_END] = { "END", NULL, STEP_END, .tolerated = false },
 };
 
 static const char *const kind_names[] = {

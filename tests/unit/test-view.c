@@ -222,18 +222,12 @@ static void test_table(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status),
-                cmocka_unit_test(test_launch),
-                cmocka_unit_test(test_life),
-                cmocka_unit_test(test_installed),
-                cmocka_unit_test(test_undelivered),
-                cmocka_unit_test(test_status_of_little),
-                cmocka_unit_test(test_pins),
-                cmocka_unit_test(test_service),
-                cmocka_unit_test(test_target_problem),
-                cmocka_unit_test(test_failure_that_is_the_reason),
-                cmocka_unit_test(test_history),
-                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_status),         cmocka_unit_test(test_launch),
+                cmocka_unit_test(test_life),           cmocka_unit_test(test_installed),
+                cmocka_unit_test(test_undelivered),    cmocka_unit_test(test_status_of_little),
+                cmocka_unit_test(test_pins),           cmocka_unit_test(test_service),
+                cmocka_unit_test(test_target_problem), cmocka_unit_test(test_failure_that_is_the_reason),
+                cmocka_unit_test(test_history),        cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_table),
         };
 

@@ -80,6 +80,8 @@ class Fleet:
     def slow_requests(self, length, count=4):
         """Requests that take a while, by the load balancer; returns how to wait for their answers."""
         answers = []
+        for group in (PROD, CANARY):
+            self.elb.wait_state(self.id(group), "healthy")
         threads = [threading.Thread(target=lambda: answers.append(self.cloud.get(f"{URL}/slow?for={length}s", 20)))
                    for _ in range(count)]
         for thread in threads:

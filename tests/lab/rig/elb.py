@@ -175,8 +175,8 @@ class Elb:
                 return
             target.streak = max(target.streak, 0) + 1 if good else min(target.streak, 0) - 1
             if target.streak >= THRESHOLD and target.state != "healthy":
-                self._set(target, "healthy")
                 self.balancer.add(instance)
+                self._set(target, "healthy")
             elif target.streak <= -THRESHOLD and target.state != "unhealthy":
                 self._set(target, "unhealthy", "Target.FailedHealthChecks")
                 self.balancer.drain(instance)

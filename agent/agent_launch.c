@@ -19,8 +19,14 @@ static void read_journal(UnitJournal *ret) {
                 log_debug("%s", error.message);
 }
 
-static bool has_failed(const App *app) {
-        return app_is_required(app) && app_readiness(app) == APP_FAILED;
+/* What has failed; if nothing has, what is still on its way and hangs. */
+static bool is_to_blame(const Setup *setup, const App *app) {
+        AppReadiness worst = APP_READY;
+
+        for (size_t i = 0; i < setup->n_apps && worst != APP_FAILED; i++)
+                if (app_is_required(setup->apps[i]) && app_readiness(setup->apps[i]) != APP_READY)
+                        worst = app_readiness(setup->apps[i]);
+        return app_is_required(app) && worst != APP_READY && app_readiness(app) == worst;
 }
 
 static int on_upload(void *userdata, FailureUploadDone done, void *done_userdata, FailureUpload **ret,
@@ -42,7 +48,7 @@ static int on_upload(void *userdata, FailureUploadDone done, void *done_userdata
         if (setup->config->report_output)
                 read_journal(&journal);
         for (size_t i = 0; i < setup->n_apps && r >= 0; i++)
-                if (has_failed(setup->apps[i])) {
+                if (is_to_blame(setup, setup->apps[i])) {
                         r = app_failure(setup->apps[i], launch_group(setup->launch), journal.text, &notes[n],
                                         error);
                         n += r >= 0;

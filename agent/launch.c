@@ -18,7 +18,8 @@ struct Launch {
         LaunchRecord record;
         LifecycleHooks hooks; /* those of the record, with what the group says of them */
         char *failure;        /* the reason of an app that failed, while it is uploaded */
-        bool failure_is_told; /* to the depot, where the group is told nothing */
+        bool gives_up;        /* once that is done */
+        bool failure_is_told; /* where nothing follows from it */
         LaunchFind *find;
         LaunchBeat *beat;
         FailureUpload *upload;
@@ -151,34 +152,30 @@ static void on_uploaded(FailureUpload *upload, bool hold, void *userdata) {
 
         why = strdup(failure_upload_remark(upload));
         launch->upload = failure_upload_free(upload);
-        if (launch->context.config->launch_failure != LAUNCH_FAILURE_ABANDON)
-                launch->failure_is_told = true;
+        launch->failure_is_told = !launch->gives_up;
+        if (!launch->gives_up)
+                launch->changed(launch->userdata);
         else if (hold)
                 hold_instance(launch, reason ? reason : "unknown", why ? why : "unknown");
         else
                 give_up(launch, reason);
 }
 
-static void say_why(Launch *launch, const char *reason) {
+/* GIVES_UP: and then the group. */
+static void say_why(Launch *launch, const char *reason, bool gives_up) {
         Error error = {};
 
-        if (launch->upload)
-                return;
+        if (gives_up && !launch->gives_up)
+                launch->upload = failure_upload_free(launch->upload); /* of something that only hung */
+        launch->gives_up = gives_up;
         (void) string_set(&launch->failure, reason);
-        if (launch->context.upload(launch->userdata, on_uploaded, launch, &launch->upload, &error) >= 0)
+        if (launch->upload ||
+            launch->context.upload(launch->userdata, on_uploaded, launch, &launch->upload, &error) >= 0)
                 return;
         log_launch(launch, LOG_WARNING, NULL, "the depot is not told why: %s", error.message);
         launch->failure_is_told = true;
-        if (launch->context.config->launch_failure == LAUNCH_FAILURE_ABANDON)
+        if (gives_up)
                 give_up(launch, reason);
-}
-
-/* The depot is told of a failure where the instance is likely to go for it, by our word or because of our silence. */
-static bool must_say_why(const Launch *launch, LaunchState decided, const char *failure) {
-        if (!launch_is_open(launch->record.state) || !failure)
-                return false;
-        return decided == LAUNCH_ABANDON ||
-               (launch->context.config->launch_failure == LAUNCH_FAILURE_WAIT && !launch->failure_is_told);
 }
 
 /* Being held. */
@@ -384,30 +381,57 @@ void launch_look_again(Launch *launch) {
         launch_find_look(launch->find);
 }
 
-static const char *reason_of_failure(const LaunchApp *apps, size_t n) {
+static const char *reason_of(const LaunchApp *apps, size_t n, AppReadiness readiness) {
         for (size_t i = 0; i < n; i++)
-                if (apps[i].readiness == APP_FAILED)
+                if (apps[i].readiness == readiness)
                         return apps[i].reason;
         return NULL;
 }
 
+/* An app that is on its way and waits to be tried again is as far as it was. */
+static void note_progress(Launch *launch, const LaunchApp *apps, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (apps[i].work.release_sha256 || apps[i].readiness != APP_ON_ITS_WAY)
+                        launch_beat_note(launch->beat, i, &apps[i].work);
+}
+
+/* The depot is told where the instance is likely to go, by our word or because of our silence: what has failed, or why
+ * nothing gets on. NULL: there is nothing to tell. */
+static const char *what_to_say(const Launch *launch, LaunchState decided, const LaunchApp *apps, size_t n) {
+        bool abandons = launch->context.config->launch_failure == LAUNCH_FAILURE_ABANDON;
+        const char *failure = reason_of(apps, n, APP_FAILED);
+
+        if (!launch_is_open(launch->record.state))
+                return NULL;
+        if (decided == LAUNCH_ABANDON)
+                return failure;
+        if (decided == LAUNCH_WAITING && !failure && launch_beat_is_silent(launch->beat))
+                return reason_of(apps, n, APP_ON_ITS_WAY);
+        return abandons ? NULL : failure;
+}
+
+static void say_what_is_wrong(Launch *launch, LaunchState decided, const LaunchApp *apps, size_t n) {
+        const char *text = what_to_say(launch, decided, apps, n);
+
+        if (!text) {
+                launch->failure_is_told = false;
+                if (launch_is_open(launch->record.state))
+                        launch->upload = failure_upload_free(launch->upload);
+        } else if (decided == LAUNCH_ABANDON || !launch->failure_is_told) {
+                say_why(launch, text, decided == LAUNCH_ABANDON);
+        }
+}
+
 void launch_update(Launch *launch, const LaunchApp *apps, size_t n) {
-        const char *failure = reason_of_failure(apps, n);
         AppReadiness required[CONFIG_APPS_MAX] = {};
         LaunchState state;
 
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
                 required[i] = apps[i].readiness;
-                launch_beat_note(launch->beat, i, &apps[i].work);
-        }
+        note_progress(launch, apps, n);
         state = launch_decide(launch->record.state, required, n,
                               (LaunchFailure) launch->context.config->launch_failure);
-        if (must_say_why(launch, state, failure))
-                say_why(launch, failure);
-        else if (launch_is_open(launch->record.state))
-                launch->upload = failure_upload_free(launch->upload);
-        if (!failure)
-                launch->failure_is_told = false;
+        say_what_is_wrong(launch, state, apps, n);
         if (state == LAUNCH_ABANDON && launch_is_open(launch->record.state))
                 return; /* not before the depot was told */
         if (state != launch->record.state)

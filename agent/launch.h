@@ -39,7 +39,7 @@ DEFINE_CLEANUP(Launch *, launch_free)
 typedef struct LaunchApp {
         AppReadiness readiness;
         LaunchWork work;
-        const char *reason; /* of FAILED */
+        const char *reason; /* why it has not come further */
 } LaunchApp;
 
 /* What all the required apps have come to. */

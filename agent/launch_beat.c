@@ -201,6 +201,10 @@ void launch_beat_note(LaunchBeat *beat, size_t app, const LaunchWork *work) {
         launch_pace_note(&beat->pace, app, work, clock_boottime(beat->context.clock));
 }
 
+bool launch_beat_is_silent(const LaunchBeat *beat) {
+        return beat->silent;
+}
+
 const char *launch_beat_remark(const LaunchBeat *beat) {
         return beat->remark;
 }

@@ -41,5 +41,8 @@ void launch_beat_hold(LaunchBeat *beat, bool hold);
 /* How far the deployment of the app with that index has come. */
 void launch_beat_note(LaunchBeat *beat, size_t app, const LaunchWork *work);
 
+/* Whether deployments hang, and no heartbeats are sent any more. */
+bool launch_beat_is_silent(const LaunchBeat *beat);
+
 /* Why no heartbeats are sent, or that the global time-out is near; "" while all is well. */
 const char *launch_beat_remark(const LaunchBeat *beat);

@@ -112,6 +112,7 @@ static void test_no_progress(void **state) {
         run(f); /* what was under way arrives */
         run(f);
         assert_string_equal(f->group->asked, "");
+        assert_true(launch_beat_is_silent(f->beat));
         assert_non_null(strstr(launch_beat_remark(f->beat), "no deployment has made progress for 5m"));
         deploy(f, 2);
         run_until_asked(f, "heartbeat muster\n");

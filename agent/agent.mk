@@ -130,6 +130,7 @@ UNIT_TESTS += \
         test-instance_life \
         test-instance_pin \
         test-launch \
+        test-launch-update \
         test-launch_beat \
         test-launch_pace \
         test-launch_storm \

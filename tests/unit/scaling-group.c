@@ -54,25 +54,29 @@ static void describe(const TestGroup *group, TestReply *reply) {
         test_reply(reply, 200, "", text);
 }
 
-#define HOOK(name)                                                                                           \
-        "<member><LifecycleHookName>" name "</LifecycleHookName>"                                            \
-        "<LifecycleTransition>autoscaling:EC2_INSTANCE_TERMINATING</LifecycleTransition>"                    \
-        "<HeartbeatTimeout>3</HeartbeatTimeout></member>"
+/* Behind what stands in TEXT. */
+static void add_hook(char *text, const char *name, const char *transition) {
+        sprintf(strchr(text, '\0'),
+                "<member><LifecycleHookName>%s</LifecycleHookName>"
+                "<LifecycleTransition>autoscaling:EC2_INSTANCE_%s</LifecycleTransition>"
+                "<HeartbeatTimeout>3</HeartbeatTimeout></member>",
+                name, transition);
+}
 
 static void list_hooks(TestGroup *group, TestReply *reply) {
-        char text[1024];
+        char text[2048] = "<R><DescribeLifecycleHooksResult><LifecycleHooks>";
 
         if (group->hook_failures > 0) {
                 group->hook_failures--;
                 test_reply(reply, 403, "", REFUSAL("AccessDenied", "You may not."));
                 return;
         }
-        sprintf(text,
-                "<R><DescribeLifecycleHooksResult><LifecycleHooks>" HOOK(
-                        "theirs") "%.*s%s%s</LifecycleHooks>"
-                                  "</DescribeLifecycleHooksResult></R>",
-                group->hook ? (int) strlen("<member><LifecycleHookName>") : 0, "<member><LifecycleHookName>",
-                group->hook ? group->hook : "", group->hook ? strchr(HOOK("-"), '-') + 1 : "");
+        add_hook(text, "theirs", "TERMINATING");
+        if (group->hook)
+                add_hook(text, group->hook, "TERMINATING");
+        if (group->launch_hook)
+                add_hook(text, group->launch_hook, "LAUNCHING");
+        strcat(text, "</LifecycleHooks></DescribeLifecycleHooksResult></R>");
         test_reply(reply, 200, "", text);
 }
 

@@ -12,7 +12,8 @@ typedef struct TestGroup {
         const char *state; /* the instance's; NULL: it is not known */
         const char *
                 hook; /* a termination hook that it has beside one that is somebody else's; NULL: only that */
-        unsigned hook_failures; /* so many questions for hooks fail */
+        const char *launch_hook; /* NULL: it has none */
+        unsigned hook_failures;  /* so many questions for hooks fail */
         /* How the completions and heartbeats come out, one letter each, the last one for ever: "+" accepted, "0" no action
          * waits, "-" refused. */
         const char *outcomes;

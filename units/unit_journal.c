@@ -54,12 +54,13 @@ static int read_field(sd_journal *journal, const char *field, char **ret) {
 
 /* With a blank behind it; "" if it is not known. */
 static void read_time(sd_journal *journal, char ret[static TIME_TEXT_MAX + 1]) {
+        char text[TIME_TEXT_MAX];
         uint64_t at;
 
         if (sd_journal_get_realtime_usec(journal, &at) < 0)
                 return;
-        format_time(at, ret);
-        strcat(ret, " ");
+        format_time(at, text);
+        (void) snprintf(ret, TIME_TEXT_MAX + 1, "%s ", text);
 }
 
 /* Puts the entry's line before the others. */

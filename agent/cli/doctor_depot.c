@@ -122,16 +122,17 @@ static void check_reads(const Look *look, const AppConfig *app) {
                            folder);
 }
 
-static void judge_put(const Look *look, int r, const char *app) {
+/* WHAT was to be written, in the folder WHERE of the group. */
+static void judge_put(const Look *look, int r, const char *app, const char *what, const char *where) {
         DoctorReport *report = look->doctor->report;
         char advice[ARN_TEXT_MAX];
 
         snprintf(advice, sizeof(advice),
-                 "allow s3:PutObject on arn:aws:s3:::%s/%sapps/%s/groups/*/instances/${aws:userid}.json",
-                 look->bucket, look->prefix, app);
+                 "allow s3:PutObject on arn:aws:s3:::%s/%sapps/%s/groups/*/%s/${aws:userid}.json",
+                 look->bucket, look->prefix, app, where);
         if (r == S3_PRECONDITION_FAILED || r == S3_NOT_FOUND || r == S3_CONFLICT)
-                doctor_say(report, DOCTOR_OK, "s3:PutObject", NULL,
-                           "its own report on %s; nothing was written", app);
+                doctor_say(report, DOCTOR_OK, "s3:PutObject", NULL, "%s of %s; nothing was written", what,
+                           app);
         else if (r == S3_OK)
                 doctor_say(report, DOCTOR_FAILED, "s3:PutObject",
                            "a depot needs an S3 with If-None-Match and If-Match",
@@ -158,7 +159,13 @@ static int put_in_vain(const Look *look, const char *key, const S3Reply *present
                                                 &request, &doctor->error));
 }
 
+/* With an endpoint of one's own it is not known whether it heeds conditions, so nothing is risked that is not there. */
+static bool heeds_conditions(const Doctor *doctor) {
+        return !aws_context_endpoints(doctor->aws)->urls[AWS_S3];
+}
+
 static void check_report(const Look *look, const AppConfig *app) {
+        static const char what[] = "its own report";
         _cleanup_(s3_request_freep) S3Request *request = NULL;
         Doctor *doctor = look->doctor;
         char key[LAYOUT_KEY_MAX];
@@ -171,14 +178,26 @@ static void check_report(const Look *look, const AppConfig *app) {
                 r = get(look, key, &request);
         if (r == S3_OK) {
                 present = s3_request_reply(request);
-                judge_put(look, put_in_vain(look, key, &present), app->name);
-        } else if (r == S3_NOT_FOUND && !aws_context_endpoints(doctor->aws)->urls[AWS_S3])
-                judge_put(look, put_in_vain(look, key, NULL), app->name);
+                judge_put(look, put_in_vain(look, key, &present), app->name, what, "instances");
+        } else if (r == S3_NOT_FOUND && heeds_conditions(doctor))
+                judge_put(look, put_in_vain(look, key, NULL), app->name, what, "instances");
         else
                 doctor_say(
                         doctor->report, DOCTOR_NOT_TRIED, "s3:PutObject", NULL, "%s",
                         r < 0 ? doctor->error.message
                               : "there is no report yet; musterd writes it as soon as it looks after the app");
+}
+
+/* Why its launch failed, of a release that nobody has. */
+static void check_failure(const Look *look, const AppConfig *app) {
+        static const char nobodys[] = "0000000000000000000000000000000000000000000000000000000000000000";
+        Doctor *doctor = look->doctor;
+        char key[LAYOUT_KEY_MAX];
+
+        if (heeds_conditions(doctor) && layout_failure(app->name, group_of(doctor, app), nobodys,
+                                                       doctor->identity.report_id, key, NULL) >= 0)
+                judge_put(look, put_in_vain(look, key, NULL), app->name, "what a failed launch tells",
+                          "failures/*");
 }
 
 static void check_s3(Doctor *doctor, const char *address) {
@@ -198,6 +217,7 @@ static void check_s3(Doctor *doctor, const char *address) {
         for (size_t i = 0; i < doctor->config->n_apps && doctor->knows_identity; i++) {
                 check_reads(&look, &doctor->config->apps[i]);
                 check_report(&look, &doctor->config->apps[i]);
+                check_failure(&look, &doctor->config->apps[i]);
         }
 }
 

@@ -4,7 +4,7 @@
 #include "agent/base/utf8.h"
 #include "agent/cli/doctor_report.h"
 
-#define NAME_WIDTH 26
+#define NAME_WIDTH 30
 #define INDENT 10
 
 static const char *const verdicts[] = {

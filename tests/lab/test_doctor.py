@@ -165,7 +165,7 @@ def test_on_an_instance(director, cloud, muster):
     instance = next(iter(director.instances.values()))
     instance.wait_message("looks after 1 app", unit="musterd.service")
     code, said = examine(instance)
-    assert code == 0 and "failed" not in said.replace("0 failed", ""), said
+    assert code == 0 and "\nfailed" not in said and said.endswith("nothing is wrong\n"), said
     for line in ("metadata", "clock", "identity", "s3:PutObject", "launch hook", "disk", "unpacker", "trust root"):
         assert re.search(f"^ok +{line} ", said, re.M), said
     assert "\033" not in said and ", from http://169.254.169.254" in said and "from the instance's role" in said
@@ -177,12 +177,14 @@ def test_on_an_instance(director, cloud, muster):
     assert not director.find("result", instance.id)
     cloud.set_clock(3600)
     with cloud.fault(faults.access_denied(), method="GET", path="/root/"), \
+            cloud.fault(faults.access_denied(), method="PUT", path="/failures/"), \
             cloud.fault(faults.access_denied(), action="CompleteLifecycleAction"), \
             cloud.fault(faults.reset(), service="sts"):
         code, said = examine(instance, "--quiet")
     assert code == 1
     assert re.search(r"failed +clock +3\d\d\d s behind S3's\n +-> set it", said), said
     assert re.search(r"failed +s3:GetObject .*\n +-> allow s3:GetObject on arn:aws:s3:::.*/depot/root/\*", said), said
+    assert re.search(r"failed +s3:PutObject .*\n +-> allow s3:PutObject on .*/groups/\*/failures/\*/", said), said
     assert re.search(r"failed +CompleteLifecycleAction .*AccessDenied.*\n +-> allow it on the Auto Scaling group", said), said
     assert re.search(r"warning +sts:GetCallerIdentity .*\n +-> make a way to STS", said), said
     cloud.set_clock(0)

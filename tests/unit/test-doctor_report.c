@@ -26,16 +26,17 @@ static char *print(Cli cli) {
 static void test_text(_unused_ void **state) {
         _cleanup_free_ char *whole = print((Cli){}), *quiet = print((Cli){ .quiet = true });
 
-        assert_string_equal(whole, "<g>ok       <o> clock                      less than a minute from S3's\n"
-                                   "<b>failed   <o> s3:ListBucket              no way?[31m\n"
+        assert_string_equal(whole,
+                            "<g>ok       <o> clock                          less than a minute from S3's\n"
+                            "<b>failed   <o> s3:ListBucket                  no way?[31m\n"
+                            "          -> allow it\n"
+                            "<s>warning  <o> musterd                        it does not run\n"
+                            "          -> start it\n"
+                            "<f>not tried<o> sqs:CreateQueue                it would make one\n"
+                            "\n1 failed, 1 warning\n");
+        assert_string_equal(quiet, "<b>failed   <o> s3:ListBucket                  no way?[31m\n"
                                    "          -> allow it\n"
-                                   "<s>warning  <o> musterd                    it does not run\n"
-                                   "          -> start it\n"
-                                   "<f>not tried<o> sqs:CreateQueue            it would make one\n"
-                                   "\n1 failed, 1 warning\n");
-        assert_string_equal(quiet, "<b>failed   <o> s3:ListBucket              no way?[31m\n"
-                                   "          -> allow it\n"
-                                   "<s>warning  <o> musterd                    it does not run\n"
+                                   "<s>warning  <o> musterd                        it does not run\n"
                                    "          -> start it\n");
 }
 

@@ -69,6 +69,16 @@ int doctor_environment_parse(const char *text, char ***ret) {
         return r;
 }
 
+static int set_all(char *const *assignments) {
+        STRV_FOREACH(assignment, assignments) {
+                _cleanup_free_ char *name = strndup(*assignment, strcspn(*assignment, "="));
+
+                if (!name || setenv(name, *assignment + strlen(name) + 1, true) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
 static int enter(char *const *assignments) {
         static const char *const kept[] = { "PATH", "TERM", "NO_COLOR", "DBUS_SYSTEM_BUS_ADDRESS" };
         _cleanup_strv_ char **before = NULL;
@@ -79,13 +89,8 @@ static int enter(char *const *assignments) {
                         r = strv_appendf(&before, "%s=%s", kept[i], getenv(kept[i]));
         if (r < 0 || clearenv() != 0)
                 return -ENOMEM;
-        STRV_FOREACH(assignment, before)
-                if (putenv(strdup(*assignment)) != 0)
-                        return -ENOMEM;
-        STRV_FOREACH(assignment, assignments)
-                if (putenv(strdup(*assignment)) != 0)
-                        return -ENOMEM;
-        return 0;
+        r = set_all(before);
+        return r < 0 ? r : set_all(assignments);
 }
 
 int doctor_environment_enter(const char *path, Error *error) {

@@ -171,14 +171,19 @@ LIB_SRC += \
         agent/register.c \
         agent/register_step.c \
         agent/register_store.c \
+        agent/register_view.c \
         agent/rollout_marks.c \
+        agent/rollout_pace.c \
         agent/rollout_plan.c
 UNIT_TESTS += \
         test-register \
         test-register_play \
         test-register_step \
         test-register_store \
+        test-register_view \
         test-rollout_marks \
+        test-rollout_pace \
         test-rollout_plan
 test-register_store_LDFLAGS := -Wl,--wrap=depot_put_start
+TEST_SUPPORT_SRC += tests/unit/register_scene.c
 FUZZERS += fuzz-register

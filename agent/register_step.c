@@ -20,10 +20,6 @@ static uint64_t whole_seconds(uint64_t usec) {
         return usec_add(usec, USEC_PER_SEC - 1) / USEC_PER_SEC * USEC_PER_SEC;
 }
 
-uint64_t register_allowed(const Register *reg, const RolloutPlan *plan) {
-        return rollout_plan_allowed(plan, reg->stage, reg->fleet);
-}
-
 /* Takes back what has ended, and what its holder has lost. */
 static bool settle_places(Register *reg, const RegisterSight *sight) {
         bool changed = false;
@@ -84,12 +80,12 @@ static int abort_for_failures(Register *reg, const RolloutPlan *plan, const Coun
         return string_set(&reg->reason, reason) < 0 ? -ENOMEM : 1;
 }
 
-/* All of the stage are healthy, have baked, and nothing holds it. */
-static bool stage_has_ended(const Register *reg, const RegisterSight *sight) {
+/* All of the stage are healthy, it has baked, and nothing holds it. */
+static bool stage_has_ended(const Register *reg, const RegisterSight *sight, bool all_healthy) {
         const RolloutPlan *plan = sight->plan;
         uint64_t bake = plan->stages[reg->stage].bake;
 
-        return reg->state == REGISTER_ACTIVE && reg->full > 0 &&
+        return reg->state == REGISTER_ACTIVE && all_healthy &&
                (bake == 0 || sight->now >= usec_add(reg->full, bake)) &&
                !(plan->staged && target_find_freeze(plan->target, sight->now));
 }
@@ -112,21 +108,40 @@ static bool open_next_stage(Register *reg, const RegisterSight *sight, const Cou
         return true;
 }
 
-/* What failures, health and time make of the state and the stage. */
-static int judge(Register *reg, const RegisterSight *sight, const Count *n) {
-        uint64_t need = MIN(n->needed, register_allowed(reg, sight->plan));
-        bool goes_on = reg->state == REGISTER_ACTIVE || reg->state == REGISTER_PAUSED;
-        bool full = need > 0 && n->members >= need, changed;
+/* A bake begins when all are healthy, and begins again once fewer than half of them are left: in a large fleet there is
+ * always one that has just been replaced. */
+static bool bake(Register *reg, uint64_t need, uint64_t members, uint64_t now) {
+        uint64_t before = reg->full;
 
-        if (goes_on && sight->plan->staged &&
+        if (need == 0 || members < need - need / 2)
+                reg->full = 0;
+        else if (members >= need && reg->full == 0)
+                reg->full = whole_seconds(now);
+        return reg->full != before;
+}
+
+/* What failures, health and time make of the state and the stage. A stage for which there are enough already bakes at once. */
+static int judge(Register *reg, const RegisterSight *sight, const Count *n) {
+        bool changed = false, opened;
+
+        if (reg->state != REGISTER_ACTIVE && reg->state != REGISTER_PAUSED)
+                return 0;
+        if (sight->plan->staged &&
             (n->failures > sight->plan->max_failures || (n->failures > 0 && n->live > 0 && n->needed == 0)))
                 return abort_for_failures(reg, sight->plan, n);
-        if (!goes_on)
-                return 0;
-        changed = full != (reg->full > 0);
-        if (changed)
-                reg->full = full ? whole_seconds(sight->now) : 0;
-        return (stage_has_ended(reg, sight) && open_next_stage(reg, sight, n)) || changed;
+        do {
+                uint64_t need = MIN(n->needed, register_allowed(reg, sight->plan));
+
+                changed = bake(reg, need, n->members, sight->now) || changed;
+                opened = stage_has_ended(reg, sight, need > 0 && n->members >= need) &&
+                         open_next_stage(reg, sight, n);
+                changed = changed || opened;
+        } while (opened && reg->state == REGISTER_ACTIVE);
+        return changed;
+}
+
+static bool is_to_be_refreshed(const Register *reg, uint64_t now) {
+        return register_goes_on(reg) && now >= usec_add(reg->written, REGISTER_REFRESH);
 }
 
 /* Places */
@@ -254,7 +269,7 @@ static int take_in(Register *reg, const RegisterSight *sight) {
         reg->members = n.members;
         reg->running = n.running;
         reg->failures = n.failures;
-        return changed || judged || granted;
+        return changed || judged || granted || is_to_be_refreshed(reg, sight->now);
 }
 
 /* The operator's events */
@@ -318,23 +333,8 @@ static int promote_rollout(Register *reg, const RolloutPlan *plan, const Registe
         return string_set(&reg->by, event->by) < 0 ? -ENOMEM : 1;
 }
 
-/* The register is of this rollout, release and its stages. */
-static int check_register(const Register *reg, const RolloutPlan *plan, Error *error) {
-        if (strcmp(reg->id, plan->id) != 0)
-                return error_set_fault(error, -EINVAL, FAULT_INPUT, "register %s: expected that of %s",
-                                       reg->id, plan->id);
-        if (strcmp(reg->release_sha256, plan->to->sha256) != 0)
-                return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "register %s: it is about another release than the target", reg->id);
-        if (reg->stage >= plan->n_stages)
-                return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "register %s: stage %" PRIu64 " is open, the target has %zu", reg->id,
-                                       reg->stage + 1, plan->n_stages);
-        return 0;
-}
-
 int register_step(Register *reg, const RegisterEvent *event, const RegisterSight *sight, Error *error) {
-        int r = check_register(reg, sight->plan, error);
+        int r = register_check(reg, sight->plan, error);
 
         if (r < 0)
                 return r;
@@ -378,111 +378,6 @@ int register_sign(Register *reg, const char *nonce, const char *writer, uint64_t
         reg->rev++;
         reg->written = whole_seconds(now);
         return 0;
-}
-
-static uint64_t first_place_lost(const Register *reg) {
-        uint64_t due = USEC_INFINITY;
-
-        for (size_t i = 0; i < reg->places.n; i++)
-                if (!reg->places.items[i].late)
-                        due = MIN(due, usec_add(reg->places.items[i].until, REGISTER_MARGIN));
-        return due;
-}
-
-uint64_t register_due(const Register *reg, const RolloutPlan *plan) {
-        uint64_t due = first_place_lost(reg), end;
-
-        if (reg->state != REGISTER_ACTIVE || reg->stage >= plan->n_stages || reg->full == 0)
-                return due;
-        end = usec_add(reg->full, plan->stages[reg->stage].bake);
-        if (reg->stage + 1 < plan->n_stages) {
-                end = MAX(end, rollout_plan_entry(plan, reg->stage + 1));
-                if (plan->target->rollout.promote == TARGET_PROMOTE_MANUAL && !reg->promoted)
-                        end = USEC_INFINITY;
-        }
-        for (const TargetFreeze *freeze; plan->staged && (freeze = target_find_freeze(plan->target, end));)
-                end = freeze->until;
-        return MIN(due, end);
-}
-
-static int not_now(Error *error, const char *why) {
-        return error_set_fault(error, -EPERM, FAULT_HOST, "%s", why);
-}
-
-/* A place past its deadline is lost even before the margin has passed and somebody has taken it back. */
-int register_check_holder(const Register *reg, const RolloutPlan *plan, const char *instance,
-                          uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error) {
-        const RegisterPlace *place = register_find_place(reg, instance);
-        int r;
-
-        r = check_register(reg, plan, error);
-        if (r < 0)
-                return r;
-        if (!place || place->attempt != attempt || place->move != move)
-                return not_now(error, "this instance has no place in the rollout");
-        if (move == REGISTER_DOWN)
-                return 0;
-        if (reg->state == REGISTER_ABORTED)
-                return not_now(error, "the rollout was aborted");
-        if (place->late || now >= place->until)
-                return not_now(error, "the time for this change is over");
-        if (now < rollout_plan_entry(plan, reg->stage))
-                return not_now(error, "the register is ahead of what was signed");
-        if (switching && plan->staged && target_find_freeze(plan->target, now))
-                return not_now(error, "the group is frozen");
-        return 0;
-}
-
-/* A plain change: the stable release is what a newcomer takes. */
-bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan) {
-        if (!plan->staged)
-                return true;
-        return reg && check_register(reg, plan, NULL) >= 0 && reg->state == REGISTER_COMPLETE;
-}
-
-static void describe_active(const Register *reg, const RolloutPlan *plan, uint64_t now,
-                            char ret[static REGISTER_SENTENCE_MAX]) {
-        char until[TIME_TEXT_MAX];
-        uint64_t allowed = register_allowed(reg, plan), entry = rollout_plan_entry(plan, reg->stage);
-        const TargetFreeze *freeze = plan->staged ? target_find_freeze(plan->target, now) : NULL;
-        int n = snprintf(ret, REGISTER_SENTENCE_MAX, "stage %" PRIu64 " of %zu: ", reg->stage + 1,
-                         plan->n_stages);
-        char *rest = ret + n;
-        size_t size = REGISTER_SENTENCE_MAX - (size_t) n;
-
-        if (freeze) {
-                format_time(freeze->until, until);
-                (void) snprintf(rest, size, "frozen until %s%s%s", until, freeze->reason ? ": " : "",
-                                freeze->reason ?: "");
-        } else if (now < entry) {
-                format_time(entry, until);
-                (void) snprintf(rest, size, "begins at %s", until);
-        } else if (reg->full == 0)
-                (void) snprintf(rest, size, "%" PRIu64 " of %" PRIu64 " healthy, %zu changing", reg->members,
-                                MIN(allowed, reg->live), reg->places.n);
-        else if (register_due(reg, plan) == USEC_INFINITY)
-                (void) snprintf(rest, size, "healthy, waits to be promoted");
-        else {
-                format_time(register_due(reg, plan), until);
-                (void) snprintf(rest, size, "healthy, bakes until %s", until);
-        }
-}
-
-void register_describe(const Register *reg, const RolloutPlan *plan, uint64_t now,
-                       char ret[static REGISTER_SENTENCE_MAX]) {
-        const char *reason = reg->reason ?: "by hand";
-
-        if (check_register(reg, plan, NULL) < 0)
-                (void) snprintf(ret, REGISTER_SENTENCE_MAX, "the register is not the target's");
-        else if (reg->state == REGISTER_ACTIVE)
-                describe_active(reg, plan, now, ret);
-        else if (reg->state == REGISTER_COMPLETE)
-                (void) snprintf(ret, REGISTER_SENTENCE_MAX, "complete%s",
-                                plan->staged ? "; the candidate is not signed as stable yet" : "");
-        else
-                (void) snprintf(ret, REGISTER_SENTENCE_MAX, "%s in stage %" PRIu64 " of %zu: %s%s%s",
-                                register_state_to_string(reg->state), reg->stage + 1, plan->n_stages, reason,
-                                reg->by ? ", by " : "", reg->by ?: "");
 }
 
 const char *register_event_to_string(RegisterEventKind kind) {

@@ -4,13 +4,8 @@
  * proof that they are safe. A pure function of the register, one event and what its writer has seen. Nothing here writes: a
  * register that was changed is written by compare-and-swap with the ETag of the one that was read, or not at all. */
 
-#include "agent/register.h"
+#include "agent/register_view.h"
 #include "agent/rollout_marks.h"
-#include "agent/rollout_plan.h"
-
-/* S3 cannot fence: so long after its deadline a place is given up. It covers the error of S3's Date (a second), of the
- * boot-time clock meanwhile, and the time from an agent's last look at its deadline to what it then does. */
-#define REGISTER_MARGIN (UINT64_C(60) * 1000000)
 
 typedef enum RegisterEventKind {
         REGISTER_TAKE_IN, /* what marks, reports and time say; by any agent */
@@ -46,25 +41,5 @@ int register_step(Register *reg, const RegisterEvent *event, const RegisterSight
 
 /* Stamps it for a write: the next rev, NONCE, WRITER and the time. -ENOMEM. */
 int register_sign(Register *reg, const char *nonce, const char *writer, uint64_t now);
-
-/* The earliest time at which time alone may change something: somebody should take in then. USEC_INFINITY: never. */
-uint64_t register_due(const Register *reg, const RolloutPlan *plan);
-
-/* Whether INSTANCE may go on with what it holds a place for: asked before SWITCH (SWITCHING, where a freeze counts too) and
- * before COMMIT of a move up, and before a move down. -EPERM with why not. */
-int register_check_holder(const Register *reg, const RolloutPlan *plan, const char *instance,
-                          uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error);
-
-/* How many instances the stage that is open has at most; UINT64_MAX: all. */
-uint64_t register_allowed(const Register *reg, const RolloutPlan *plan);
-
-/* Whether a newcomer, with nothing to go back to, brings up the new release at once. REG may be NULL: there is none, or none
- * that can be read. */
-bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan);
-
-/* One sentence: what the rollout waits for. */
-#define REGISTER_SENTENCE_MAX 512
-void register_describe(const Register *reg, const RolloutPlan *plan, uint64_t now,
-                       char ret[static REGISTER_SENTENCE_MAX]);
 
 const char *register_event_to_string(RegisterEventKind kind);

@@ -4,3 +4,4 @@ TEST_SUPPORT_SRC += tests/unit/test.c
 include tests/bench/bench.mk
 include tests/lab/lab.mk
 include tests/crash/crash.mk
+include tests/simulator/simulator.mk

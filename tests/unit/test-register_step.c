@@ -1,128 +1,42 @@
 #include <string.h>
 
-#include "agent/base/clock.h"
 #include "agent/base/strv.h"
-#include "agent/register_step.h"
+#include "tests/unit/register_scene.h"
 #include "tests/unit/test.h"
-
-#define MINUTE (60 * USEC_PER_SEC)
-#define START (UINT64_C(1795255200) * USEC_PER_SEC)
-#define DIGEST "3939fb7807f8cb1aa2bb54f87b61fee0b36f2987a676a6db647110add167c9ba"
-
-static TargetStage stages[] = {
-        { .share = { .count = 1 }, .bake = 10 * MINUTE },
-        { .share = { .percent = 50 } },
-        { .share = { .percent = 100 } },
-};
-
-/* A rollout over ten instances, i-0 to i-9, of which as many as are wanted have said something. */
-typedef struct Scene {
-        Target target;
-        RolloutPlan plan;
-        RolloutMarks marks;
-        Register *reg;
-        uint64_t now;
-        Error error;
-} Scene;
-
-static const char *name(unsigned i) {
-        static const char *const names[] = { "i-0", "i-1", "i-2", "i-3", "i-4",
-                                             "i-5", "i-6", "i-7", "i-8", "i-9" };
-
-        return names[i];
-}
-
-static void say(Scene *s, unsigned i, MarkKind kind) {
-        assert_int_equal(rollout_marks_add(&s->marks, name(i), kind, 1), 0);
-        rollout_marks_settle(&s->marks);
-}
-
-static int setup(void **state) {
-        Scene *s = calloc(1, sizeof(*s));
-
-        assert_non_null(s);
-        s->target = (Target){
-                .serial = 18,
-                .stable = { .version = (char *) "1" },
-                .candidate = { .version = (char *) "2", .sha256 = DIGEST },
-                .rollout = { .id = (char *) "r-1",
-                             .not_before = START,
-                             .stages = { stages, ELEMENTSOF(stages) },
-                             .max_failures = 0 },
-                .max_parallel = { .count = 2 },
-        };
-        s->now = START;
-        rollout_plan_make(&s->target, &s->plan);
-        assert_int_equal(register_open(&s->plan, 10, s->now, &s->reg, NULL), 0);
-        for (unsigned i = 0; i < 10; i++)
-                assert_int_equal(rollout_marks_add_live(&s->marks, name(i)), 0);
-        rollout_marks_settle(&s->marks);
-        *state = s;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Scene *s = *state;
-
-        rollout_marks_deinit(&s->marks);
-        register_free(s->reg);
-        free(s);
-        return 0;
-}
-
-static int step(Scene *s, RegisterEventKind kind, uint64_t stage, const char *reason) {
-        RegisterSight sight = { .plan = &s->plan, .marks = &s->marks, .now = s->now };
-        RegisterEvent event = { .kind = kind, .by = "ana", .reason = reason, .stage = stage };
-
-        s->error = (Error){};
-        return register_step(s->reg, &event, &sight, &s->error);
-}
-
-static int take_in(Scene *s) {
-        return step(s, REGISTER_TAKE_IN, 0, NULL);
-}
-
-/* Instance I asks, gets its place and is good. */
-static void bring_up(Scene *s, unsigned i) {
-        say(s, i, MARK_UP);
-        assert_int_equal(take_in(s), 1);
-        assert_non_null(register_find_place(s->reg, name(i)));
-        say(s, i, MARK_GOOD);
-}
-
-static void die(Scene *s, unsigned i) {
-        s->marks.items[i].live = false;
-}
 
 static void test_the_good_way(void **state) {
         Scene *s = *state;
 
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         for (unsigned i = 0; i < 10; i++)
-                say(s, i, MARK_UP);
-        assert_int_equal(take_in(s), 1);
+                scene_say(s, i, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->places.n, 1);
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         for (unsigned i = 0; i < 10; i++)
-                if (register_find_place(s->reg, name(i))) {
-                        say(s, i, MARK_GOOD);
+                if (register_find_place(s->reg, scene_name(i))) {
+                        scene_say(s, i, MARK_GOOD);
                         break;
                 }
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->places.n, 0);
         assert_int_equal(s->reg->full, START);
+        assert_int_equal(register_due(s->reg, &s->plan), START + REGISTER_REFRESH);
+        s->reg->written = START + 9 * MINUTE;
         assert_int_equal(register_due(s->reg, &s->plan), START + 10 * MINUTE);
+        s->reg->written = START + 11 * MINUTE;
+        assert_int_equal(register_due(s->reg, &s->plan), START + 11 * MINUTE + REGISTER_REFRESH);
         s->now = START + 10 * MINUTE - USEC_PER_SEC;
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         s->now += USEC_PER_SEC;
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->stage, 1);
         assert_int_equal(s->reg->places.n, 2);
         for (unsigned round = 0; round < 10; round++) {
                 for (unsigned i = 0; i < 10; i++)
-                        if (register_find_place(s->reg, name(i)))
-                                say(s, i, MARK_GOOD);
-                (void) take_in(s);
+                        if (register_find_place(s->reg, scene_name(i)))
+                                scene_say(s, i, MARK_GOOD);
+                (void) scene_take_in(s);
                 assert_true(s->reg->places.n <= 2);
                 if (s->reg->stage == 1)
                         assert_true(s->reg->running <= 5);
@@ -134,38 +48,38 @@ static void test_the_good_way(void **state) {
 static void test_not_before(void **state) {
         Scene *s = *state;
 
-        say(s, 0, MARK_UP);
+        scene_say(s, 0, MARK_UP);
         s->now = START - USEC_PER_SEC;
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         s->now = START;
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 1);
 }
 
 /* The signed bake holds although the register says that the stage has been full since long ago. */
 static void test_forged_bake(void **state) {
         Scene *s = *state;
 
-        bring_up(s, 0);
-        assert_int_equal(take_in(s), 1);
+        scene_bring_up(s, 0);
+        assert_int_equal(scene_take_in(s), 1);
         s->reg->full = START - 20 * MINUTE;
         s->now += MINUTE;
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         assert_int_equal(s->reg->stage, 0);
 }
 
 static void test_forged_stage(void **state) {
         Scene *s = *state;
 
-        say(s, 0, MARK_UP);
+        scene_say(s, 0, MARK_UP);
         s->reg->stage = 2;
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         assert_int_equal(register_add_place(s->reg, "i-0", 1, REGISTER_UP, START + MINUTE), 0);
         assert_int_equal(
                 register_check_holder(s->reg, &s->plan, "i-0", 1, REGISTER_UP, true, s->now, &s->error),
                 -EPERM);
         assert_string_equal(s->error.message, "the register is ahead of what was signed");
         s->reg->stage = 3;
-        assert_int_equal(take_in(s), -EINVAL);
+        assert_int_equal(scene_take_in(s), -EINVAL);
         assert_string_equal(s->error.message, "register r-1: stage 4 is open, the target has 3");
 }
 
@@ -173,25 +87,25 @@ static void test_foreign_register(void **state) {
         Scene *s = *state;
 
         memset(s->reg->release_sha256, '0', 64);
-        assert_int_equal(take_in(s), -EINVAL);
+        assert_int_equal(scene_take_in(s), -EINVAL);
         assert_string_equal(s->error.message, "register r-1: it is about another release than the target");
         assert_int_equal(string_set(&s->reg->id, "r-2"), 0);
-        assert_int_equal(take_in(s), -EINVAL);
+        assert_int_equal(scene_take_in(s), -EINVAL);
         assert_string_equal(s->error.message, "register r-2: expected that of r-1");
-        assert_int_equal(step(s, REGISTER_ABORT, 0, NULL), -EINVAL);
+        assert_int_equal(scene_step(s, REGISTER_ABORT, 0, NULL), -EINVAL);
 }
 
 static void test_a_failure_aborts(void **state) {
         Scene *s = *state;
 
-        say(s, 0, MARK_UP);
-        assert_int_equal(take_in(s), 1);
-        say(s, 0, MARK_FAILED);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 0, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
+        scene_say(s, 0, MARK_FAILED);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->state, REGISTER_ABORTED);
         assert_string_equal(s->reg->reason, "1 instance failed, 0 may");
         assert_int_equal(s->reg->places.n, 0);
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
 }
 
 /* It counts once, and another one takes its place in the stage. */
@@ -200,18 +114,18 @@ static void test_a_failure_that_may_be(void **state) {
 
         s->target.rollout.max_failures = 1;
         rollout_plan_make(&s->target, &s->plan);
-        say(s, 0, MARK_UP);
-        assert_int_equal(take_in(s), 1);
-        say(s, 0, MARK_FAILED);
-        say(s, 1, MARK_UP);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 0, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
+        scene_say(s, 0, MARK_FAILED);
+        scene_say(s, 1, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->state, REGISTER_ACTIVE);
         assert_int_equal(s->reg->failures, 1);
         assert_non_null(register_find_place(s->reg, "i-1"));
-        say(s, 1, MARK_GOOD);
-        assert_int_equal(take_in(s), 1);
-        say(s, 1, MARK_SICK);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 1, MARK_GOOD);
+        assert_int_equal(scene_take_in(s), 1);
+        scene_say(s, 1, MARK_SICK);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->state, REGISTER_ABORTED);
 }
 
@@ -222,22 +136,22 @@ static void test_nobody_is_left(void **state) {
         s->target.rollout.max_failures = 5;
         rollout_plan_make(&s->target, &s->plan);
         for (unsigned i = 1; i < 10; i++)
-                die(s, i);
-        say(s, 0, MARK_UP);
-        assert_int_equal(take_in(s), 1);
-        say(s, 0, MARK_FAILED);
-        assert_int_equal(take_in(s), 1);
+                scene_die(s, i);
+        scene_say(s, 0, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
+        scene_say(s, 0, MARK_FAILED);
+        assert_int_equal(scene_take_in(s), 1);
         assert_string_equal(s->reg->reason, "no instance is left that has not failed");
 }
 
 static void test_a_bake_that_fails(void **state) {
         Scene *s = *state;
 
-        bring_up(s, 0);
-        assert_int_equal(take_in(s), 1);
+        scene_bring_up(s, 0);
+        assert_int_equal(scene_take_in(s), 1);
         s->now += MINUTE;
-        say(s, 0, MARK_SICK);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 0, MARK_SICK);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->state, REGISTER_ABORTED);
         assert_int_equal(s->reg->full, START);
 }
@@ -246,16 +160,16 @@ static void test_a_bake_that_fails(void **state) {
 static void test_inconclusive(void **state) {
         Scene *s = *state;
 
-        say(s, 0, MARK_UP);
-        assert_int_equal(take_in(s), 1);
-        say(s, 0, MARK_VOID);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 0, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
+        scene_say(s, 0, MARK_VOID);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->state, REGISTER_ACTIVE);
         assert_int_equal(s->reg->places.n, 0);
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         assert_int_equal(rollout_marks_add(&s->marks, "i-0", MARK_UP, 2), 0);
         rollout_marks_settle(&s->marks);
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(register_find_place(s->reg, "i-0")->attempt, 2);
 }
 
@@ -265,22 +179,23 @@ static void test_a_place_is_late(void **state) {
 
         s->target.rollout.max_failures = 1;
         rollout_plan_make(&s->target, &s->plan);
-        say(s, 0, MARK_UP);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 0, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
         until = s->reg->places.items[0].until;
         assert_int_equal(until, START + TARGET_PROGRESS_DEADLINE_DEFAULT);
+        s->reg->written = until;
         assert_int_equal(register_due(s->reg, &s->plan), until + REGISTER_MARGIN);
-        say(s, 1, MARK_UP);
+        scene_say(s, 1, MARK_UP);
         s->now = until + REGISTER_MARGIN - USEC_PER_SEC;
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         s->now += USEC_PER_SEC;
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 1);
         assert_true(s->reg->places.items[0].late);
         assert_int_equal(s->reg->failures, 1);
         assert_int_equal(s->reg->places.n, 1);
-        assert_int_equal(register_due(s->reg, &s->plan), USEC_INFINITY);
-        say(s, 0, MARK_VOID);
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(register_due(s->reg, &s->plan), s->now + REGISTER_REFRESH);
+        scene_say(s, 0, MARK_VOID);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->failures, 0);
         assert_null(register_find_place(s->reg, "i-0"));
         assert_non_null(register_find_place(s->reg, "i-1"));
@@ -290,19 +205,19 @@ static void test_a_place_is_late(void **state) {
 static void test_gone(void **state) {
         Scene *s = *state;
 
-        say(s, 0, MARK_UP);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 0, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
         s->now = s->reg->places.items[0].until + REGISTER_MARGIN;
-        die(s, 0);
-        assert_int_equal(take_in(s), 1);
+        scene_die(s, 0);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->places.n, 0);
         assert_int_equal(s->reg->state, REGISTER_ACTIVE);
-        bring_up(s, 1);
-        assert_int_equal(take_in(s), 1);
+        scene_bring_up(s, 1);
+        assert_int_equal(scene_take_in(s), 1);
         assert_true(s->reg->full > 0);
-        die(s, 1);
-        say(s, 2, MARK_UP);
-        assert_int_equal(take_in(s), 1);
+        scene_die(s, 1);
+        scene_say(s, 2, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->full, 0);
         assert_non_null(register_find_place(s->reg, "i-2"));
 }
@@ -310,19 +225,19 @@ static void test_gone(void **state) {
 static void test_abort(void **state) {
         Scene *s = *state;
 
-        bring_up(s, 0);
-        assert_int_equal(take_in(s), 1);
-        say(s, 1, MARK_UP);
-        assert_int_equal(step(s, REGISTER_ABORT, 0, "graphs"), 1);
+        scene_bring_up(s, 0);
+        assert_int_equal(scene_take_in(s), 1);
+        scene_say(s, 1, MARK_UP);
+        assert_int_equal(scene_step(s, REGISTER_ABORT, 0, "graphs"), 1);
         assert_string_equal(s->reg->by, "ana");
-        assert_int_equal(take_in(s), 0);
-        say(s, 0, MARK_DOWN);
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 0);
+        scene_say(s, 0, MARK_DOWN);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->places.items[0].move, REGISTER_DOWN);
         assert_int_equal(register_check_holder(s->reg, &s->plan, "i-0", 1, REGISTER_DOWN, true, s->now, NULL),
                          0);
-        say(s, 0, MARK_BACK);
-        assert_int_equal(take_in(s), 1);
+        scene_say(s, 0, MARK_BACK);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->places.n, 0);
         assert_int_equal(s->reg->running, 0);
 }
@@ -335,11 +250,11 @@ static void test_way_back(void **state) {
                 register_free(s->reg);
                 assert_int_equal(register_open(&s->plan, 10, s->now, &s->reg, NULL), 0);
                 for (unsigned i = 0; i < 5; i++) {
-                        say(s, i, MARK_GOOD);
-                        say(s, i, MARK_DOWN);
+                        scene_say(s, i, MARK_GOOD);
+                        scene_say(s, i, MARK_DOWN);
                 }
                 s->target.urgent = urgent;
-                assert_int_equal(take_in(s), 1);
+                assert_int_equal(scene_take_in(s), 1);
                 assert_int_equal(s->reg->places.n, urgent ? 5 : 2);
         }
         for (unsigned i = 0; i < s->reg->places.n; i++)
@@ -349,107 +264,42 @@ static void test_way_back(void **state) {
 static void test_pause(void **state) {
         Scene *s = *state;
 
-        bring_up(s, 0);
-        assert_int_equal(step(s, REGISTER_PAUSE, 0, "a look"), 1);
-        say(s, 1, MARK_UP);
+        scene_bring_up(s, 0);
+        assert_int_equal(scene_step(s, REGISTER_PAUSE, 0, "a look"), 1);
+        scene_say(s, 1, MARK_UP);
         s->now += 20 * MINUTE;
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 1);
         assert_true(s->reg->full > 0);
         s->now += 20 * MINUTE;
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         assert_int_equal(s->reg->stage, 0);
-        assert_int_equal(register_due(s->reg, &s->plan), USEC_INFINITY);
-        assert_int_equal(step(s, REGISTER_RESUME, 0, NULL), 1);
+        assert_int_equal(register_due(s->reg, &s->plan), s->now + REGISTER_REFRESH);
+        assert_int_equal(scene_step(s, REGISTER_RESUME, 0, NULL), 1);
         assert_null(s->reg->reason);
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->stage, 1);
         assert_non_null(register_find_place(s->reg, "i-1"));
-}
-
-/* Who changes already goes on in a pause, and stops at an abort. */
-static void test_holder(void **state) {
-        static const struct {
-                RegisterState state;
-                uint64_t attempt;
-                RegisterMove move;
-                int64_t after; /* seconds after the deadline */
-                const char *refusal;
-        } cases[] = {
-                { REGISTER_ACTIVE, 1, REGISTER_UP, -1, NULL },
-                { REGISTER_PAUSED, 1, REGISTER_UP, -1, NULL },
-                { REGISTER_COMPLETE, 1, REGISTER_UP, -1, NULL },
-                { REGISTER_ABORTED, 1, REGISTER_UP, -1, "the rollout was aborted" },
-                { REGISTER_ACTIVE, 1, REGISTER_UP, 0, "the time for this change is over" },
-                { REGISTER_ACTIVE, 2, REGISTER_UP, -1, "this instance has no place in the rollout" },
-                { REGISTER_ACTIVE, 1, REGISTER_DOWN, -1, "this instance has no place in the rollout" },
-        };
-        Scene *s = *state;
-
-        say(s, 0, MARK_UP);
-        assert_int_equal(take_in(s), 1);
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                uint64_t now = (uint64_t) ((int64_t) s->reg->places.items[0].until +
-                                           cases[i].after * (int64_t) USEC_PER_SEC);
-                Error error = {};
-
-                s->reg->state = cases[i].state;
-                assert_int_equal(register_check_holder(s->reg, &s->plan, "i-0", cases[i].attempt,
-                                                       cases[i].move, true, now, &error),
-                                 cases[i].refusal ? -EPERM : 0);
-                assert_string_equal(error.message, cases[i].refusal ?: "");
-        }
-        assert_int_equal(register_check_holder(s->reg, &s->plan, "i-1", 1, REGISTER_UP, true, s->now, NULL),
-                         -EPERM);
-}
-
-static void test_freeze(void **state) {
-        TargetFreeze freeze = { .from = START + 5 * MINUTE, .until = START + 60 * MINUTE };
-        Scene *s = *state;
-
-        s->target.freeze.items = &freeze;
-        s->target.freeze.n = 1;
-        bring_up(s, 0);
-        assert_int_equal(take_in(s), 1);
-        assert_int_equal(register_due(s->reg, &s->plan), freeze.until);
-        say(s, 1, MARK_UP);
-        s->now = START + 30 * MINUTE;
-        assert_int_equal(take_in(s), 0);
-        s->now = freeze.until;
-        assert_int_equal(take_in(s), 1);
-        assert_int_equal(s->reg->stage, 1);
-        assert_int_equal(register_check_holder(s->reg, &s->plan, "i-1", 1, REGISTER_UP, true, s->now, NULL),
-                         0);
-        freeze.until += 60 * MINUTE;
-        assert_int_equal(
-                register_check_holder(s->reg, &s->plan, "i-1", 1, REGISTER_UP, true, s->now, &s->error),
-                -EPERM);
-        assert_string_equal(s->error.message, "the group is frozen");
-        assert_int_equal(register_check_holder(s->reg, &s->plan, "i-1", 1, REGISTER_UP, false, s->now, NULL),
-                         0);
-        say(s, 0, MARK_DOWN);
-        assert_int_equal(take_in(s), 1);
-        assert_int_equal(register_find_place(s->reg, "i-0")->move, REGISTER_DOWN);
 }
 
 static void test_promote(void **state) {
         Scene *s = *state;
 
-        assert_int_equal(step(s, REGISTER_PROMOTE, 0, NULL), -EPERM);
+        assert_int_equal(scene_step(s, REGISTER_PROMOTE, 0, NULL), -EPERM);
         assert_string_equal(s->error.message, "rollout r-1: its stages follow each other by themselves");
         s->target.rollout.promote = TARGET_PROMOTE_MANUAL;
-        bring_up(s, 0);
-        assert_int_equal(take_in(s), 1);
+        scene_bring_up(s, 0);
+        assert_int_equal(scene_take_in(s), 1);
         s->now += 20 * MINUTE;
-        assert_int_equal(take_in(s), 0);
-        assert_int_equal(register_due(s->reg, &s->plan), USEC_INFINITY);
-        assert_int_equal(step(s, REGISTER_PROMOTE, 1, NULL), -ESTALE);
+        assert_int_equal(scene_take_in(s), 0);
+        assert_int_equal(register_due(s->reg, &s->plan), s->now + REGISTER_REFRESH);
+        assert_int_equal(scene_step(s, REGISTER_PROMOTE, 1, NULL), -ESTALE);
         assert_string_equal(s->error.message, "rollout r-1: stage 2 is not the one that is open, 1 is");
-        assert_int_equal(step(s, REGISTER_PROMOTE, 0, NULL), 1);
-        assert_int_equal(step(s, REGISTER_PROMOTE, 0, NULL), -EALREADY);
-        assert_int_equal(take_in(s), 1);
+        assert_int_equal(scene_step(s, REGISTER_PROMOTE, 0, NULL), 1);
+        assert_int_equal(scene_step(s, REGISTER_PROMOTE, 0, NULL), -EALREADY);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->stage, 1);
         assert_false(s->reg->promoted);
-        assert_int_equal(step(s, REGISTER_PROMOTE, 0, NULL), -ESTALE);
+        assert_int_equal(scene_step(s, REGISTER_PROMOTE, 0, NULL), -ESTALE);
 }
 
 /* What each state says to each of the operator's events; 1: it is done. */
@@ -467,7 +317,7 @@ static void test_refusals(void **state) {
                 for (RegisterEventKind event = 0; event < REGISTER_EVENTS; event++) {
                         s->reg->state = from;
                         s->reg->promoted = false;
-                        assert_int_equal(step(s, event, 0, "x"), expected[from][event]);
+                        assert_int_equal(scene_step(s, event, 0, "x"), expected[from][event]);
                         if (expected[from][event] < 0) {
                                 assert_int_equal(s->reg->state, from);
                                 assert_non_null(strstr(s->error.message, register_state_to_string(from)));
@@ -483,34 +333,22 @@ static void test_plain_change(void **state) {
         s->target.rollout = (TargetRollout){};
         strcpy(s->target.stable.sha256, DIGEST);
         rollout_plan_make(&s->target, &s->plan);
-        assert_int_equal(take_in(s), -EINVAL);
+        assert_int_equal(scene_take_in(s), -EINVAL);
         s->reg = register_free(s->reg);
         assert_true(register_takes_newcomers(NULL, &s->plan));
         assert_int_equal(register_open(&s->plan, 10, s->now, &s->reg, NULL), 0);
         for (unsigned i = 0; i < 10; i++)
-                say(s, i, MARK_UP);
-        assert_int_equal(take_in(s), 1);
+                scene_say(s, i, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->places.n, 2);
-        assert_int_equal(step(s, REGISTER_ABORT, 0, NULL), -EPERM);
-        say(s, 0, MARK_FAILED);
-        assert_int_equal(take_in(s) >= 0, 1);
+        assert_int_equal(scene_step(s, REGISTER_ABORT, 0, NULL), -EPERM);
+        scene_say(s, 0, MARK_FAILED);
+        assert_int_equal(scene_take_in(s) >= 0, 1);
         assert_int_equal(s->reg->state, REGISTER_ACTIVE);
         for (unsigned i = 1; i < 10; i++)
-                say(s, i, MARK_GOOD);
-        assert_int_equal(take_in(s), 1);
+                scene_say(s, i, MARK_GOOD);
+        assert_int_equal(scene_take_in(s), 1);
         assert_int_equal(s->reg->state, REGISTER_COMPLETE);
-}
-
-static void test_newcomers(void **state) {
-        Scene *s = *state;
-
-        assert_false(register_takes_newcomers(NULL, &s->plan));
-        for (RegisterState at = REGISTER_ACTIVE; at <= REGISTER_COMPLETE; at++) {
-                s->reg->state = at;
-                assert_int_equal(register_takes_newcomers(s->reg, &s->plan), at == REGISTER_COMPLETE);
-        }
-        s->reg->release_sha256[0] ^= 1;
-        assert_false(register_takes_newcomers(s->reg, &s->plan));
 }
 
 /* Who was chosen by hand goes first, although others have asked before; without them it goes on. */
@@ -521,15 +359,64 @@ static void test_canary_by_hand(void **state) {
         s->target.rollout.canaries.items = canaries;
         s->target.rollout.canaries.n = 1;
         for (unsigned i = 0; i < 7; i++)
-                say(s, i, MARK_UP);
-        assert_int_equal(take_in(s), 0);
-        say(s, 7, MARK_UP);
-        assert_int_equal(take_in(s), 1);
+                scene_say(s, i, MARK_UP);
+        assert_int_equal(scene_take_in(s), 0);
+        scene_say(s, 7, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
         assert_non_null(register_find_place(s->reg, "i-7"));
         register_remove_place(s->reg, 0);
-        die(s, 7);
-        assert_int_equal(take_in(s), 1);
+        scene_die(s, 7);
+        assert_int_equal(scene_take_in(s), 1);
         assert_null(register_find_place(s->reg, "i-7"));
+}
+
+/* Of five that bake two are replaced: the bake goes on, the stage ends when there are five again. */
+static void test_a_bake_in_a_large_fleet(void **state) {
+        Scene *s = *state;
+
+        scene_stages[1].bake = 10 * MINUTE;
+        s->reg->stage = 1;
+        s->now = START + 10 * MINUTE;
+        for (unsigned i = 0; i < 5; i++)
+                scene_say(s, i, MARK_GOOD);
+        assert_int_equal(scene_take_in(s), 1);
+        assert_int_equal(s->reg->full, s->now);
+        scene_die(s, 0);
+        scene_die(s, 1);
+        s->now += 10 * MINUTE;
+        assert_int_equal(scene_take_in(s), 0);
+        assert_int_equal(s->reg->stage, 1);
+        scene_say(s, 5, MARK_GOOD);
+        scene_say(s, 6, MARK_GOOD);
+        assert_int_equal(scene_take_in(s), 1);
+        assert_int_equal(s->reg->stage, 2);
+        scene_stages[1].bake = 0;
+}
+
+/* With three of five gone it begins again. */
+static void test_a_bake_that_begins_again(void **state) {
+        Scene *s = *state;
+
+        s->reg->stage = 1;
+        s->reg->full = START;
+        for (unsigned i = 0; i < 5; i++)
+                scene_say(s, i, MARK_GOOD);
+        for (unsigned i = 0; i < 3; i++)
+                scene_die(s, i);
+        assert_int_equal(scene_take_in(s), 1);
+        assert_int_equal(s->reg->full, 0);
+}
+
+/* Stages for which there are enough already follow each other at once. */
+static void test_stages_in_a_row(void **state) {
+        Scene *s = *state;
+
+        s->now = START + 10 * MINUTE;
+        s->reg->full = START;
+        for (unsigned i = 0; i < 10; i++)
+                scene_say(s, i, MARK_GOOD);
+        assert_int_equal(scene_take_in(s), 1);
+        assert_int_equal(s->reg->state, REGISTER_COMPLETE);
 }
 
 /* Groups of one and of none. */
@@ -537,18 +424,18 @@ static void test_small_groups(void **state) {
         Scene *s = *state;
 
         for (unsigned i = 0; i < 10; i++)
-                die(s, i);
-        assert_int_equal(take_in(s), 0);
+                scene_die(s, i);
+        assert_int_equal(scene_take_in(s), 0);
         s->reg->fleet = 0;
         s->now += 60 * MINUTE;
-        assert_int_equal(take_in(s), 0);
+        assert_int_equal(scene_take_in(s), 0);
         assert_int_equal(s->reg->stage, 0);
         s->marks.items[3].live = true;
-        bring_up(s, 3);
-        assert_int_equal(take_in(s), 1);
+        scene_bring_up(s, 3);
+        assert_int_equal(scene_take_in(s), 1);
         s->now += 10 * MINUTE;
         for (unsigned i = 0; i < 3; i++)
-                (void) take_in(s);
+                (void) scene_take_in(s);
         assert_int_equal(s->reg->state, REGISTER_COMPLETE);
 }
 
@@ -564,41 +451,7 @@ static void test_sign(void **state) {
         assert_int_equal(register_to_json(s->reg, &text, &size, NULL), 0);
 }
 
-static void test_sentences(void **state) {
-        char text[REGISTER_SENTENCE_MAX];
-        TargetFreeze freeze = { .from = START + 90 * MINUTE,
-                                .until = START + 91 * MINUTE,
-                                .reason = (char *) "a sale" };
-        Scene *s = *state;
-
-        register_describe(s->reg, &s->plan, START - 1, text);
-        assert_string_equal(text, "stage 1 of 3: begins at 2026-11-21T10:00:00Z");
-        bring_up(s, 0);
-        s->reg->live = 10;
-        register_describe(s->reg, &s->plan, s->now, text);
-        assert_string_equal(text, "stage 1 of 3: 0 of 1 healthy, 1 changing");
-        assert_int_equal(take_in(s), 1);
-        register_describe(s->reg, &s->plan, s->now, text);
-        assert_string_equal(text, "stage 1 of 3: healthy, bakes until 2026-11-21T10:10:00Z");
-        s->target.freeze.items = &freeze;
-        s->target.freeze.n = 1;
-        register_describe(s->reg, &s->plan, freeze.from, text);
-        assert_string_equal(text, "stage 1 of 3: frozen until 2026-11-21T11:31:00Z: a sale");
-        s->target.rollout.promote = TARGET_PROMOTE_MANUAL;
-        register_describe(s->reg, &s->plan, s->now, text);
-        assert_string_equal(text, "stage 1 of 3: healthy, waits to be promoted");
-        assert_int_equal(step(s, REGISTER_PAUSE, 0, "lunch"), 1);
-        register_describe(s->reg, &s->plan, s->now, text);
-        assert_string_equal(text, "paused in stage 1 of 3: lunch, by ana");
-        s->reg->state = REGISTER_COMPLETE;
-        register_describe(s->reg, &s->plan, s->now, text);
-        assert_string_equal(text, "complete; the candidate is not signed as stable yet");
-        s->reg->id[0] = 'x';
-        register_describe(s->reg, &s->plan, s->now, text);
-        assert_string_equal(text, "the register is not the target's");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -617,16 +470,15 @@ int main(void) {
                 TEST(test_abort),
                 TEST(test_way_back),
                 TEST(test_pause),
-                TEST(test_holder),
-                TEST(test_freeze),
                 TEST(test_promote),
                 TEST(test_refusals),
                 TEST(test_plain_change),
-                TEST(test_newcomers),
                 TEST(test_canary_by_hand),
+                TEST(test_a_bake_in_a_large_fleet),
+                TEST(test_a_bake_that_begins_again),
+                TEST(test_stages_in_a_row),
                 TEST(test_small_groups),
                 TEST(test_sign),
-                TEST(test_sentences),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,142 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/parse.h"
+#include "agent/register_view.h"
+
+int register_check(const Register *reg, const RolloutPlan *plan, Error *error) {
+        if (strcmp(reg->id, plan->id) != 0)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT, "register %s: expected that of %s",
+                                       reg->id, plan->id);
+        if (strcmp(reg->release_sha256, plan->to->sha256) != 0)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "register %s: it is about another release than the target", reg->id);
+        if (reg->stage >= plan->n_stages)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "register %s: stage %" PRIu64 " is open, the target has %zu", reg->id,
+                                       reg->stage + 1, plan->n_stages);
+        return 0;
+}
+
+uint64_t register_allowed(const Register *reg, const RolloutPlan *plan) {
+        return rollout_plan_allowed(plan, reg->stage, reg->fleet);
+}
+
+bool register_goes_on(const Register *reg) {
+        return reg->state == REGISTER_ACTIVE || reg->state == REGISTER_PAUSED ||
+               (reg->state == REGISTER_ABORTED && reg->running > 0);
+}
+
+static uint64_t first_place_lost(const Register *reg) {
+        uint64_t due = USEC_INFINITY;
+
+        for (size_t i = 0; i < reg->places.n; i++)
+                if (!reg->places.items[i].late)
+                        due = MIN(due, usec_add(reg->places.items[i].until, REGISTER_MARGIN));
+        return due;
+}
+
+static uint64_t stage_ends(const Register *reg, const RolloutPlan *plan) {
+        uint64_t end = usec_add(reg->full, plan->stages[reg->stage].bake);
+
+        if (reg->stage + 1 < plan->n_stages) {
+                if (plan->target->rollout.promote == TARGET_PROMOTE_MANUAL && !reg->promoted)
+                        return USEC_INFINITY;
+                end = MAX(end, rollout_plan_entry(plan, reg->stage + 1));
+        }
+        for (const TargetFreeze *freeze; plan->staged && (freeze = target_find_freeze(plan->target, end));)
+                end = freeze->until;
+        return end;
+}
+
+uint64_t register_due(const Register *reg, const RolloutPlan *plan) {
+        uint64_t due = first_place_lost(reg), end = USEC_INFINITY;
+
+        if (register_goes_on(reg))
+                due = MIN(due, usec_add(reg->written, REGISTER_REFRESH));
+        if (reg->state == REGISTER_ACTIVE && reg->stage < plan->n_stages && reg->full > 0)
+                end = stage_ends(reg, plan);
+        /* One that a write has found not to end waits for more than time. */
+        return end >= reg->written ? MIN(due, end) : due;
+}
+
+static int not_now(Error *error, const char *why) {
+        return error_set_fault(error, -EPERM, FAULT_HOST, "%s", why);
+}
+
+/* A place past its deadline is lost even before the margin has passed and somebody has taken it back. */
+int register_check_holder(const Register *reg, const RolloutPlan *plan, const char *instance,
+                          uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error) {
+        const RegisterPlace *place = register_find_place(reg, instance);
+        int r;
+
+        r = register_check(reg, plan, error);
+        if (r < 0)
+                return r;
+        if (!place || place->attempt != attempt || place->move != move)
+                return not_now(error, "this instance has no place in the rollout");
+        if (move == REGISTER_DOWN)
+                return 0;
+        if (reg->state == REGISTER_ABORTED)
+                return not_now(error, "the rollout was aborted");
+        if (place->late || now >= place->until)
+                return not_now(error, "the time for this change is over");
+        if (now < rollout_plan_entry(plan, reg->stage))
+                return not_now(error, "the register is ahead of what was signed");
+        if (switching && plan->staged && target_find_freeze(plan->target, now))
+                return not_now(error, "the group is frozen");
+        return 0;
+}
+
+/* A plain change: the stable release is what a newcomer takes. */
+bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan) {
+        if (!plan->staged)
+                return true;
+        return reg && register_check(reg, plan, NULL) >= 0 && reg->state == REGISTER_COMPLETE;
+}
+
+static void describe_active(const Register *reg, const RolloutPlan *plan, uint64_t now,
+                            char ret[static REGISTER_SENTENCE_MAX]) {
+        char until[TIME_TEXT_MAX];
+        uint64_t allowed = register_allowed(reg, plan), entry = rollout_plan_entry(plan, reg->stage);
+        const TargetFreeze *freeze = plan->staged ? target_find_freeze(plan->target, now) : NULL;
+        int n = snprintf(ret, REGISTER_SENTENCE_MAX, "stage %" PRIu64 " of %zu: ", reg->stage + 1,
+                         plan->n_stages);
+        char *rest = ret + n;
+        size_t size = REGISTER_SENTENCE_MAX - (size_t) n;
+
+        if (freeze) {
+                format_time(freeze->until, until);
+                (void) snprintf(rest, size, "frozen until %s%s%s", until, freeze->reason ? ": " : "",
+                                freeze->reason ?: "");
+        } else if (now < entry) {
+                format_time(entry, until);
+                (void) snprintf(rest, size, "begins at %s", until);
+        } else if (reg->full == 0)
+                (void) snprintf(rest, size, "%" PRIu64 " of %" PRIu64 " healthy, %zu changing", reg->members,
+                                MIN(allowed, reg->live), reg->places.n);
+        else if (stage_ends(reg, plan) == USEC_INFINITY)
+                (void) snprintf(rest, size, "healthy, waits to be promoted");
+        else {
+                format_time(stage_ends(reg, plan), until);
+                (void) snprintf(rest, size, "healthy, bakes until %s", until);
+        }
+}
+
+void register_describe(const Register *reg, const RolloutPlan *plan, uint64_t now,
+                       char ret[static REGISTER_SENTENCE_MAX]) {
+        const char *reason = reg->reason ?: "by hand";
+
+        if (register_check(reg, plan, NULL) < 0)
+                (void) snprintf(ret, REGISTER_SENTENCE_MAX, "the register is not the target's");
+        else if (reg->state == REGISTER_ACTIVE)
+                describe_active(reg, plan, now, ret);
+        else if (reg->state == REGISTER_COMPLETE)
+                (void) snprintf(ret, REGISTER_SENTENCE_MAX, "complete%s",
+                                plan->staged ? "; the candidate is not signed as stable yet" : "");
+        else
+                (void) snprintf(ret, REGISTER_SENTENCE_MAX, "%s in stage %" PRIu64 " of %zu: %s%s%s",
+                                register_state_to_string(reg->state), reg->stage + 1, plan->n_stages, reason,
+                                reg->by ? ", by " : "", reg->by ?: "");
+}

@@ -174,7 +174,8 @@ LIB_SRC += \
         agent/register_view.c \
         agent/rollout_marks.c \
         agent/rollout_pace.c \
-        agent/rollout_plan.c
+        agent/rollout_plan.c \
+        agent/rollout_role.c
 UNIT_TESTS += \
         test-register \
         test-register_play \
@@ -183,7 +184,8 @@ UNIT_TESTS += \
         test-register_view \
         test-rollout_marks \
         test-rollout_pace \
-        test-rollout_plan
+        test-rollout_plan \
+        test-rollout_role
 test-register_store_LDFLAGS := -Wl,--wrap=depot_put_start
 TEST_SUPPORT_SRC += tests/unit/register_scene.c
 FUZZERS += fuzz-register

@@ -367,6 +367,7 @@ int register_open(const RolloutPlan *plan, uint64_t fleet, uint64_t now, Registe
             string_set(&reg->release_sha256, plan->to->sha256) < 0)
                 return error_oom(error);
         reg->fleet = fleet;
+        reg->live = fleet;
         reg->opened = whole_seconds(now);
         *ret = TAKE_PTR(reg);
         return 0;

@@ -66,9 +66,8 @@ static int not_now(Error *error, const char *why) {
 }
 
 /* A place past its deadline is lost even before the margin has passed and somebody has taken it back. */
-int register_check_holder(const Register *reg, const RolloutPlan *plan, const char *instance,
-                          uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error) {
-        const RegisterPlace *place = register_find_place(reg, instance);
+int register_check_place(const Register *reg, const RolloutPlan *plan, const RegisterPlace *place,
+                         uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error) {
         int r;
 
         r = register_check(reg, plan, error);
@@ -87,6 +86,12 @@ int register_check_holder(const Register *reg, const RolloutPlan *plan, const ch
         if (switching && plan->staged && target_find_freeze(plan->target, now))
                 return not_now(error, "the group is frozen");
         return 0;
+}
+
+int register_check_holder(const Register *reg, const RolloutPlan *plan, const char *instance,
+                          uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error) {
+        return register_check_place(reg, plan, register_find_place(reg, instance), attempt, move, switching,
+                                    now, error);
 }
 
 /* A plain change: the stable release is what a newcomer takes. */

@@ -28,6 +28,10 @@ uint64_t register_due(const Register *reg, const RolloutPlan *plan);
 int register_check_holder(const Register *reg, const RolloutPlan *plan, const char *instance,
                           uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error);
 
+/* The same for PLACE, its own, or NULL: it has none. */
+int register_check_place(const Register *reg, const RolloutPlan *plan, const RegisterPlace *place,
+                         uint64_t attempt, RegisterMove move, bool switching, uint64_t now, Error *error);
+
 /* How many instances the stage that is open has at most; UINT64_MAX: all. */
 uint64_t register_allowed(const Register *reg, const RolloutPlan *plan);
 

@@ -1,5 +1,5 @@
 /* rollout-simulator [--seeds N] [--first-seed N] FLEET…: rollouts of whole fleets on one processor. The register, the plan, the
- * marks and the pace are musterd's own; S3 is simulated, with latency, lost answers and writes that meet, and so are
+ * marks, the roles and the pace are musterd's own; S3 is simulated, with latency, lost answers and writes that meet, and so are
  * instances, some of which die. Time is simulated as well. Prints for each fleet how long a rollout takes (the median of all
  * seeds, and the worst), how much of that is coordination, and what it costs; fails if ever more instances changed or ran the
  * candidate than may, or if it did not end. */
@@ -11,7 +11,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
 #include "agent/register_store.h"
-#include "agent/rollout_pace.h"
+#include "agent/rollout_role.h"
 
 #define MINUTE (60 * USEC_PER_SEC)
 #define START (UINT64_C(1795255200) * USEC_PER_SEC)
@@ -42,14 +42,6 @@
 #define REQUESTS_MAX 60
 #define LARGE 10000
 
-typedef enum At {
-        ON_STABLE,
-        ASKED,
-        CHANGING,
-        COMMITTED, /* has said that it is good, which no write has taken in */
-        MEMBER,
-} At;
-
 typedef enum What {
         LOOK,   /* the register has been read */
         CHANGE, /* the deployment has ended */
@@ -61,7 +53,7 @@ typedef enum What {
 
 typedef struct Instance {
         char name[16];
-        At at;
+        RolloutStanding at;
         bool dead, gone;
         uint64_t said;  /* when it said what has not been heard */
         uint64_t takes; /* so long */
@@ -181,62 +173,40 @@ static void look_in(Simulation *s, unsigned who, uint64_t usec) {
         plan_at(s, s->now + usec + between(s, GET_MIN, GET_MAX), LOOK, who);
 }
 
-static bool stage_has_room(const Simulation *s) {
-        return s->reg->running < register_allowed(s->reg, &s->plan);
-}
+static Role role_of(const Simulation *s, unsigned who) {
+        const Instance *instance = s->instances + who;
+        int place = s->places[who];
+        RoleFacts facts = {
+                .reg = s->reg,
+                .plan = &s->plan,
+                .place = place >= 0 ? s->reg->places.items + place : NULL,
+                .instance = instance->name,
+                .standing = instance->at,
+                .attempt = 1,
+                .said = instance->said,
+                .now = s->now,
+        };
+        Role role;
 
-/* Who is in line for another stage has nothing to wait for. */
-static RolloutPart part_of(const Simulation *s, const Instance *instance) {
-        if (instance->at == CHANGING)
-                return ROLLOUT_CHANGES;
-        if (instance->at == COMMITTED || (instance->at == ASKED && stage_has_room(s)))
-                return ROLLOUT_HAS_SAID;
-        return ROLLOUT_LOOKS_ON;
-}
-
-static uint64_t asks_at(const Simulation *s, const Instance *instance) {
-        const Register *reg = s->reg;
-
-        return MAX(rollout_plan_entry(&s->plan, reg->stage),
-                   reg->opened + rollout_plan_patience(&s->plan, instance->name,
-                                                       register_allowed(reg, &s->plan), reg->fleet));
+        rollout_role(&facts, &role);
+        return role;
 }
 
 static void look_again(Simulation *s, unsigned who) {
-        const Instance *instance = s->instances + who;
-        uint64_t at = s->now + rollout_pace_look(part_of(s, instance), s->reg->fleet, chance(s)),
+        Role role = role_of(s, who);
+        uint64_t at = s->now + rollout_pace_look(role.part, s->reg->fleet, chance(s)),
                  due = rollout_pace_due(register_due(s->reg, &s->plan), s->reg->fleet, chance(s));
 
         if (due > s->now)
                 at = MIN(at, due);
-        if (instance->at == ON_STABLE && asks_at(s, instance) > s->now)
-                at = MIN(at, asks_at(s, instance));
-        look_in(s, who, at - s->now);
+        look_in(s, who, MIN(at, role.look_by) - s->now);
 }
 
-static void say(Simulation *s, Instance *instance, At at) {
+static void say(Simulation *s, Instance *instance, RolloutStanding at) {
         s->puts++;
         s->n_said++;
         instance->at = at;
         instance->said = s->now;
-}
-
-/* Whether a write would help this instance, and how many others think the same. */
-static bool wants_to_write(const Simulation *s, const Instance *instance, bool placed, uint64_t *ret_crowd,
-                           uint64_t *ret_age) {
-        const Register *reg = s->reg;
-        uint64_t due = register_due(reg, &s->plan),
-                 parallel = rollout_plan_parallel(&s->plan, reg->fleet, REGISTER_PLACES_MAX);
-
-        *ret_crowd = reg->places.n;
-        *ret_age = s->now - MIN(s->now, MAX(instance->said, reg->written));
-        if (instance->at == COMMITTED && placed)
-                return true;
-        *ret_crowd = s->n;
-        if (instance->at == ASKED && !placed && reg->places.n < parallel && stage_has_room(s))
-                return true;
-        *ret_age = due <= s->now ? s->now - due : 0;
-        return due <= s->now;
 }
 
 static void begin_write(Simulation *s, unsigned who) {
@@ -249,24 +219,29 @@ static void begin_write(Simulation *s, unsigned who) {
         plan_at(s, s->now + takes, LISTED, who);
 }
 
-static void on_look(Simulation *s, unsigned who) {
+static void take_step(Simulation *s, unsigned who, RoleStep step) {
         Instance *instance = s->instances + who;
-        bool placed = s->places[who] >= 0;
-        uint64_t crowd, age;
 
-        s->gets++;
-        if (instance->at == ON_STABLE && s->now >= asks_at(s, instance))
-                say(s, instance, ASKED);
-        else if (instance->at == ASKED && placed) {
-                instance->at = CHANGING;
+        if (step == ROLE_ASK_UP)
+                say(s, instance, STANDING_ASKED);
+        else if (step == ROLE_GO_UP) {
+                instance->at = STANDING_CHANGING;
                 s->running++;
                 s->changing++;
                 count(s);
                 plan_at(s, s->now + instance->takes, CHANGE, who);
-        } else if (instance->at == COMMITTED && !placed)
-                instance->at = MEMBER;
-        if (wants_to_write(s, instance, s->places[who] >= 0, &crowd, &age) &&
-            rollout_pace_writes(crowd, s->n, rollout_pace_look(part_of(s, instance), s->reg->fleet, 0), age,
+        } else if (step == ROLE_SETTLE)
+                instance->at = STANDING_MEMBER;
+}
+
+static void on_look(Simulation *s, unsigned who) {
+        Role role;
+
+        s->gets++;
+        take_step(s, who, role_of(s, who).step);
+        role = role_of(s, who);
+        if (role.writes &&
+            rollout_pace_writes(role.crowd, s->n, rollout_pace_look(role.part, s->reg->fleet, 0), role.age,
                                 chance(s)))
                 begin_write(s, who);
         else
@@ -278,8 +253,10 @@ static void see_marks(const Simulation *s, RolloutMarks *ret) {
                 const Instance *instance = s->instances + i;
 
                 if ((!instance->gone && rollout_marks_add_live(ret, instance->name) < 0) ||
-                    (instance->at >= ASKED && rollout_marks_add(ret, instance->name, MARK_UP, 1) < 0) ||
-                    (instance->at >= COMMITTED && rollout_marks_add(ret, instance->name, MARK_GOOD, 1) < 0))
+                    (instance->at >= STANDING_ASKED &&
+                     rollout_marks_add(ret, instance->name, MARK_UP, 1) < 0) ||
+                    (instance->at >= STANDING_COMMITTED &&
+                     rollout_marks_add(ret, instance->name, MARK_GOOD, 1) < 0))
                         need(NULL);
         }
         rollout_marks_settle(ret);
@@ -357,15 +334,15 @@ static void on_write(Simulation *s, unsigned who) {
 
 static void on_change(Simulation *s, unsigned who) {
         s->changing--;
-        say(s, s->instances + who, COMMITTED);
+        say(s, s->instances + who, STANDING_COMMITTED);
 }
 
 static void on_gone(Simulation *s, unsigned who) {
         Instance *instance = s->instances + who;
 
         instance->gone = true;
-        s->running -= instance->at >= CHANGING;
-        s->changing -= instance->at == CHANGING;
+        s->running -= instance->at >= STANDING_CHANGING;
+        s->changing -= instance->at == STANDING_CHANGING;
 }
 
 static void happen(Simulation *s, const Happening *h) {

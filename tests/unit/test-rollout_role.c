@@ -1,0 +1,155 @@
+#include <string.h>
+
+#include "agent/base/strv.h"
+#include "agent/rollout_role.h"
+#include "tests/unit/register_scene.h"
+#include "tests/unit/test.h"
+
+static Role role_of(const Scene *s, RolloutStanding standing) {
+        RoleFacts facts = { .reg = s->reg,
+                            .plan = &s->plan,
+                            .place = register_find_place(s->reg, "i-0"),
+                            .instance = "i-0",
+                            .standing = standing,
+                            .attempt = 1,
+                            .said = s->now,
+                            .now = s->now };
+        Role role;
+
+        rollout_role(&facts, &role);
+        return role;
+}
+
+static void give(Scene *s, RegisterMove move, uint64_t until) {
+        while (s->reg->places.n > 0)
+                register_remove_place(s->reg, 0);
+        assert_int_equal(register_add_place(s->reg, "i-0", 1, move, until), 0);
+}
+
+/* What each standing makes of each state, without a place, with one up, with one whose time is over, with one down. */
+static void test_steps(void **state) {
+        enum { NO, UP, OVER, DOWN, KINDS };
+        static const RoleStep expected[ROLLOUT_STANDINGS][REGISTER_COMPLETE + 1][KINDS] = {
+                [STANDING_BEFORE] = { [REGISTER_ACTIVE] = { ROLE_ASK_UP, ROLE_ASK_UP, ROLE_ASK_UP,
+                                                            ROLE_ASK_UP },
+                                      [REGISTER_COMPLETE] = { ROLE_ASK_UP, ROLE_ASK_UP, ROLE_ASK_UP,
+                                                              ROLE_ASK_UP } },
+                [STANDING_ASKED] = { [REGISTER_ACTIVE] = { ROLE_WAIT, ROLE_GO_UP, ROLE_BACK_OUT,
+                                                           ROLE_BACK_OUT },
+                                     [REGISTER_PAUSED] = { ROLE_WAIT, ROLE_GO_UP, ROLE_BACK_OUT,
+                                                           ROLE_BACK_OUT },
+                                     [REGISTER_ABORTED] = { ROLE_BACK_OUT, ROLE_BACK_OUT, ROLE_BACK_OUT,
+                                                            ROLE_BACK_OUT },
+                                     [REGISTER_COMPLETE] = { ROLE_WAIT, ROLE_GO_UP, ROLE_BACK_OUT,
+                                                             ROLE_BACK_OUT } },
+                [STANDING_CHANGING] = { [REGISTER_ACTIVE] = { ROLE_BACK_OUT, ROLE_WAIT, ROLE_BACK_OUT,
+                                                              ROLE_BACK_OUT },
+                                        [REGISTER_PAUSED] = { ROLE_BACK_OUT, ROLE_WAIT, ROLE_BACK_OUT,
+                                                              ROLE_BACK_OUT },
+                                        [REGISTER_ABORTED] = { ROLE_BACK_OUT, ROLE_BACK_OUT, ROLE_BACK_OUT,
+                                                               ROLE_BACK_OUT },
+                                        [REGISTER_COMPLETE] = { ROLE_BACK_OUT, ROLE_WAIT, ROLE_BACK_OUT,
+                                                                ROLE_BACK_OUT } },
+                [STANDING_COMMITTED] = { [REGISTER_ACTIVE] = { ROLE_SETTLE },
+                                         [REGISTER_PAUSED] = { ROLE_SETTLE },
+                                         [REGISTER_ABORTED] = { ROLE_ASK_DOWN, ROLE_ASK_DOWN, ROLE_ASK_DOWN,
+                                                                ROLE_ASK_DOWN },
+                                         [REGISTER_COMPLETE] = { ROLE_SETTLE } },
+                [STANDING_MEMBER] = { [REGISTER_ABORTED] = { ROLE_ASK_DOWN, ROLE_ASK_DOWN, ROLE_ASK_DOWN,
+                                                             ROLE_ASK_DOWN } },
+                [STANDING_ASKED_DOWN] = { [REGISTER_ACTIVE] = { [DOWN] = ROLE_GO_DOWN },
+                                          [REGISTER_PAUSED] = { [DOWN] = ROLE_GO_DOWN },
+                                          [REGISTER_ABORTED] = { [DOWN] = ROLE_GO_DOWN },
+                                          [REGISTER_COMPLETE] = { [DOWN] = ROLE_GO_DOWN } },
+        };
+        Scene *s = *state;
+
+        scene_stages[0].share.count = 10;
+        for (RolloutStanding standing = 0; standing < ROLLOUT_STANDINGS; standing++)
+                for (RegisterState at = 0; at <= REGISTER_COMPLETE; at++)
+                        for (unsigned kind = 0; kind < KINDS; kind++) {
+                                s->reg->state = at;
+                                give(s, kind == DOWN ? REGISTER_DOWN : REGISTER_UP,
+                                     s->now + (kind == OVER ? 0 : MINUTE));
+                                if (kind == NO)
+                                        register_remove_place(s->reg, 0);
+                                if (role_of(s, standing).step != expected[standing][at][kind])
+                                        fail_msg("standing %d, %s, place %u: %s", standing,
+                                                 register_state_to_string(at), kind,
+                                                 role_step_to_string(role_of(s, standing).step));
+                        }
+        scene_stages[0].share.count = 1;
+}
+
+/* Not before the signed time, and each in its turn. */
+static void test_asks_in_turn(void **state) {
+        Scene *s = *state;
+        uint64_t first = UINT64_MAX;
+
+        s->now = START - 1;
+        assert_int_equal(role_of(s, STANDING_BEFORE).step, ROLE_WAIT);
+        assert_true(role_of(s, STANDING_BEFORE).look_by >= START);
+        s->reg->fleet = 1000000;
+        s->now = START;
+        first = role_of(s, STANDING_BEFORE).look_by;
+        assert_true(first > START && first <= START + ROLLOUT_PATIENCE_MAX);
+        s->now = first;
+        assert_int_equal(role_of(s, STANDING_BEFORE).step, ROLE_ASK_UP);
+        assert_int_equal(role_of(s, STANDING_BEFORE).look_by, USEC_INFINITY);
+}
+
+/* Who would get a place by a write is one of all; who is done, one of those who change; what is due, everybody's. */
+static void test_who_writes(void **state) {
+        Scene *s = *state;
+        Role role;
+
+        s->reg->written = s->now;
+        s->reg->live = 10;
+        role = role_of(s, STANDING_ASKED);
+        assert_true(role.writes);
+        assert_int_equal(role.crowd, 10);
+        assert_int_equal(role.age, 0);
+        assert_int_equal(role.part, ROLLOUT_HAS_SAID);
+        s->reg->running = 1;
+        role = role_of(s, STANDING_ASKED);
+        assert_false(role.writes);
+        assert_int_equal(role.part, ROLLOUT_LOOKS_ON);
+        assert_true(role_of(s, STANDING_ASKED_DOWN).writes);
+        give(s, REGISTER_UP, s->now + 60 * MINUTE);
+        role = role_of(s, STANDING_COMMITTED);
+        assert_true(role.writes);
+        assert_int_equal(role.crowd, 1);
+        assert_false(role_of(s, STANDING_CHANGING).writes);
+        assert_int_equal(role_of(s, STANDING_CHANGING).part, ROLLOUT_CHANGES);
+        s->now += REGISTER_REFRESH + MINUTE;
+        role = role_of(s, STANDING_MEMBER);
+        assert_true(role.writes);
+        assert_int_equal(role.crowd, 10);
+        assert_int_equal(role.age, MINUTE);
+}
+
+/* A late place holds up nobody. */
+static void test_room_beside_who_is_late(void **state) {
+        Scene *s = *state;
+
+        s->reg->written = s->now;
+        s->reg->live = 10;
+        for (unsigned i = 1; i < 3; i++)
+                assert_int_equal(register_add_place(s->reg, scene_name(i), 1, REGISTER_UP, s->now), 0);
+        assert_false(role_of(s, STANDING_ASKED_DOWN).writes);
+        s->reg->places.items[0].late = true;
+        assert_true(role_of(s, STANDING_ASKED_DOWN).writes);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_steps),
+                TEST(test_asks_in_turn),
+                TEST(test_who_writes),
+                TEST(test_room_beside_who_is_late),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -8,6 +8,7 @@
 #include "agent/lifecycle_hooks.h"
 
 #define LAUNCH_FILE "launch.json"
+#define LAUNCH_BAD_FILE "launch.json.bad"
 #define LAUNCH_FILE_MODE 0600
 #define LAUNCH_FILE_SIZE_MAX 16384U
 
@@ -73,6 +74,16 @@ static int read_record(json_t *json, LaunchRecord *record) {
         return 0;
 }
 
+/* Whatever is there is no record, and would stay in the way of one: musterd would do nothing at all. */
+static bool is_none(int r) {
+        return r == -E2BIG || r == -EISDIR || r == -ELOOP || r == -ENXIO;
+}
+
+static void set_aside(int state_fd) {
+        (void) file_remove_tree_at(state_fd, LAUNCH_BAD_FILE);
+        (void) renameat(state_fd, LAUNCH_FILE, state_fd, LAUNCH_BAD_FILE);
+}
+
 int launch_record_load(int state_fd, const char *instance, LaunchRecord *ret, Error *error) {
         _cleanup_(launch_record_deinit) LaunchRecord record = {};
         _cleanup_buffer_ Buffer text = {};
@@ -80,7 +91,9 @@ int launch_record_load(int state_fd, const char *instance, LaunchRecord *ret, Er
         int r;
 
         r = file_read_at(state_fd, LAUNCH_FILE, LAUNCH_FILE_SIZE_MAX, &text);
-        if (r < 0 && r != -ENOENT)
+        if (is_none(r))
+                set_aside(state_fd);
+        else if (r < 0 && r != -ENOENT)
                 return error_set_errno(error, r, "cannot read " LAUNCH_FILE);
         json = json_loadb(buffer_string(&text), text.size, JSON_REJECT_DUPLICATES, NULL);
         r = json ? read_record(json, &record) : -EINVAL;

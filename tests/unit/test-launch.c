@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -96,6 +97,34 @@ static void test_record(_unused_ void **state) {
         assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
 }
 
+/* No record at all is in the way of nothing. */
+static void test_what_is_no_record(_unused_ void **state) {
+        char folder[] = "/tmp/test-launch-XXXXXX", big[32768];
+        _cleanup_close_ int fd = -1;
+
+        memset(big, ' ', sizeof(big));
+        assert_non_null(mkdtemp(folder));
+        fd = file_open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
+        for (unsigned i = 0; i < 3; i++) {
+                _cleanup_(launch_record_deinit) LaunchRecord record = {}, back = {};
+
+                if (i == 0)
+                        assert_int_equal(file_replace_at(fd, "launch.json", big, sizeof(big), 0600), 0);
+                else if (i == 1)
+                        assert_int_equal(mkdirat(fd, "launch.json", 0700), 0);
+                else
+                        assert_int_equal(symlinkat("/etc/passwd", fd, "launch.json"), 0);
+                assert_int_equal(launch_record_load(fd, "i-1", &record, NULL), 0);
+                assert_int_equal(record.state, LAUNCH_NONE);
+                record.group = strdup("g");
+                assert_int_equal(launch_record_save(fd, &record, NULL), 0);
+                assert_int_equal(launch_record_load(fd, "i-1", &back, NULL), 0);
+                assert_string_equal(back.group, "g");
+                assert_int_equal(file_remove_at(fd, "launch.json"), 0);
+        }
+        assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
+}
+
 static void load_text(int fd, const char *text, LaunchRecord *ret) {
         assert_int_equal(file_replace_at(fd, "launch.json", text, strlen(text), 0600), 0);
         assert_int_equal(launch_record_load(fd, "i-1", ret, NULL), 0);
@@ -130,8 +159,11 @@ static void test_other_records(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_decide),        cmocka_unit_test(test_holding),
-                cmocka_unit_test(test_must_look),     cmocka_unit_test(test_record),
+                cmocka_unit_test(test_decide),
+                cmocka_unit_test(test_holding),
+                cmocka_unit_test(test_must_look),
+                cmocka_unit_test(test_record),
+                cmocka_unit_test(test_what_is_no_record),
                 cmocka_unit_test(test_other_records),
         };
 

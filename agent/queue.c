@@ -41,9 +41,10 @@ struct Queue {
         sd_event_source *looker; /* asks for looks that were put off */
         QueueHeld held;
         uint64_t *looked_at; /* boot time of each watcher's last look for messages' sake */
-        QueueSeen seen;
-        unsigned n_singles; /* messages to receive one by one, after ten were too large together */
-        bool concerned;     /* a message for us has come */
+        QueueSeen seen;      /* what could not be understood */
+        QueueSeen told;      /* what was about this instance */
+        unsigned n_singles;  /* messages to receive one by one, after ten were too large together */
+        bool concerned;      /* a message for us has come */
         uint64_t n_received, n_not_understood;
         uint64_t retry_delay, foreign_delay;
         QueueState state;
@@ -228,7 +229,7 @@ static void tell(Queue *queue, const SqsMessage *message, const QueueNotice *not
         bool is_about_us =
                 notice->kind == QUEUE_NOTICE_LIFECYCLE || notice->kind == QUEUE_NOTICE_INTERRUPTION;
 
-        if (is_about_us && queue_seen(&queue->seen, message->id, now(queue)) != QUEUE_SEEN_BEFORE)
+        if (is_about_us && queue_seen(&queue->told, message->id, now(queue)) != QUEUE_SEEN_BEFORE)
                 queue->handlers->tell(queue->userdata, notice);
 }
 
@@ -439,6 +440,7 @@ int queue_new(const QueueContext *context, const QueueHandlers *handlers, void *
         queue->set_asides = (Returns){ .queue = queue, .start = set_batch_aside };
         queue_held_init(&queue->held, context->self.n_apps);
         queue_seen_init(&queue->seen, now(queue));
+        queue_seen_init(&queue->told, now(queue));
         r = open_queue(queue, error);
         if (r < 0)
                 return r;

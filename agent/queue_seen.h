@@ -1,7 +1,7 @@
 #pragma once
 
-/* Says which messages are worth a line in the log: each one once, although it is delivered again and again, and only so
- * many at a time, whatever is sent. */
+/* Says which messages are new, and worth a line in the log: each one once, although it is delivered again and again, and
+ * only so many lines at a time, whatever is sent. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -53,11 +53,11 @@ class Woken:
     def status(self):
         return json.loads(self.instance.run("muster", "status", "--json").out)
 
-    def wait(self, version):
+    def wait(self, version, seconds=60):
         def reached():
             apps = self.status()["apps"]
             return apps and apps[0]["state"] == "good" and apps[0]["version"] == version
-        wait_for(reached, 60, f"version {version}")
+        wait_for(reached, seconds, f"version {version}")
 
     def wait_state(self, state):
         wait_for(lambda: (self.status()["queue"] or {}).get("state") == state, 90, f"the queue to be {state}")
@@ -174,30 +174,44 @@ def test_no_permission_to_remove(woken):
     assert len(woken.entries(FAILING)) == 1
 
 
-def test_flood(woken):
-    """A thousand messages of every shape, the good one last: it is acted on, and memory stays what it was."""
-    woken.start()
-    bucket = woken.muster.bucket
+def bodies_of_all_shapes(bucket, count):
+    """(those that are understood, the others), mixed well, every fiftieth of them as large as can be."""
     lifecycle = {"LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING", "AutoScalingGroupName": "other",
                  "LifecycleHookName": "h", "EC2InstanceId": "i-other", "LifecycleActionToken": "t"}
-    shapes = [HINT, json.dumps({"muster": "changed", "app": "other"}), "no JSON at all", "[" * 5000,
-              json.dumps(object_event(bucket)), json.dumps(object_event("foreign")), json.dumps(from_sns(lifecycle)),
-              json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"}), json.dumps({"payloadType": "x", "payload": ""}),
-              json.dumps(from_eventbridge("aws.health", "x", {})), "x" * (256 * 1024)]
-    understood = [HINT, *shapes[1:2], *shapes[4:8]]
-    random.seed(4)
-    bodies = [random.choice(shapes[:10]) for _ in range(980)] + [shapes[10]] * 20
-    random.shuffle(bodies)
+    good = [HINT, json.dumps({"muster": "changed", "app": "other"}), json.dumps(object_event(bucket)),
+            json.dumps(object_event("foreign")), json.dumps(from_sns(lifecycle)),
+            json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"}),
+            json.dumps({"AutoScalingGroupName": "other", "Event": "autoscaling:TEST_NOTIFICATION"}),
+            json.dumps(from_eventbridge("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", lifecycle)),
+            json.dumps(from_sns(from_eventbridge("aws.s3", "Object Created",
+                                                 {"bucket": {"name": bucket}, "object": {"key": TARGET}})))]
+    bad = ["no JSON at all", "[" * 5000, json.dumps({"payloadType": "x", "payload": ""}),
+           json.dumps(from_eventbridge("aws.health", "x", {}))]
+    mix = random.Random(4)
+    bodies = [mix.choice(good + bad) for _ in range(count - count // 50)] + ["x" * (256 * 1024)] * (count // 50)
+    mix.shuffle(bodies)
+    return bodies, sum(body not in good for body in bodies)
+
+
+def send_all(woken, bodies):
     for start in range(0, len(bodies), 10):
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[start:start + 10])]
         for entry in ([entries] if sum(len(e["MessageBody"]) for e in entries) < 200_000 else [[e] for e in entries]):
             woken.sqs.send_message_batch(QueueUrl=woken.url, Entries=entry)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.long)])
+def test_flood(woken, count):
+    """Messages of every shape, the good one last: it is acted on, and memory stays what it was."""
+    woken.start()
+    bodies, bad = bodies_of_all_shapes(woken.muster.bucket, count)
+    send_all(woken, bodies)
     woken.publish("2.0.0")
     woken.send(HINT)
-    woken.wait("2.0.0")
-    bad = sum(body not in understood for body in bodies)
-    wait_for(lambda: woken.left() == bad, 120, f"all but the {bad} that cannot be understood to be removed")
-    assert len(woken.entries(NOT_UNDERSTOOD)) <= 12
+    woken.wait("2.0.0", seconds=60 + count / 10)
+    wait_for(lambda: woken.left() == bad, 60 + count / 10, f"all but the {bad} that cannot be understood to be removed")
+    assert woken.status()["queue"]["received"] >= count
+    assert len(woken.entries(NOT_UNDERSTOOD)) <= 12 + count / 500
     peak = int(woken.instance.sh("sed -n 's/^VmHWM:[^0-9]*//p' /proc/$(systemctl show -P MainPID musterd)/status").out.split()[0])
     assert peak < 64 * 1024
 

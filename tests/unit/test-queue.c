@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <string.h>
 
 #include "agent/base/strv.h"
@@ -6,10 +7,22 @@
 #include "tests/unit/http-server.h"
 #include "tests/unit/test.h"
 
-#define MESSAGES_MAX 1024
+#define MESSAGES_MAX 10240
+#define FLOOD_USUAL 1000U /* messages; FLOOD_MESSAGES in the environment says another number */
+#define FLOOD_LARGE_EVERY 50U
+#define FLOOD_MEMORY_MAX (48U * 1024 * 1024) /* of the queue, and of the test's own server with its answers */
 #define HINT(app) "{\"muster\":\"changed\",\"app\":\"" app "\"}"
 #define FOREIGN HINT("other")
+#define START (1000 * USEC_PER_SEC)
 #define TARGET "{\"payloadType\":\"application/vnd.muster.target.v1+json\",\"payload\":\"\"}"
+#define LIFECYCLE(instance)                                                                                  \
+        "{\"LifecycleTransition\":\"autoscaling:EC2_INSTANCE_TERMINATING\",\"AutoScalingGroupName\":\"g\","  \
+        "\"LifecycleHookName\":\"h\",\"EC2InstanceId\":\"" instance "\"}"
+#define OBJECT(bucket, key)                                                                                         \
+        "{\"Records\":[{\"eventVersion\":\"2.1\",\"eventSource\":\"aws:s3\",\"s3\":{\"bucket\":{\"name\":\"" bucket \
+        "\"},\"object\":{\"key\":\"" key "\"}}}]}"
+#define EVENTBRIDGE(source, kind, detail)                                                                    \
+        "{\"version\":\"0\",\"source\":\"" source "\",\"detail-type\":\"" kind "\",\"detail\":" detail "}"
 #define TEST_EVENT "{\"Event\":\"s3:TestEvent\"}"
 
 typedef enum Where {
@@ -27,8 +40,8 @@ typedef struct Fixture {
         const char *bodies[MESSAGES_MAX];
         Where where[MESSAGES_MAX];
         unsigned deliveries[MESSAGES_MAX], given_back, set_aside;
-        size_t n;
-        int status; /* that everything is answered with, 0: as it should be */
+        size_t n, first; /* none before it is in the queue */
+        int status;      /* that everything is answered with, 0: as it should be */
         const char *code;
         bool too_large; /* ten at once are */
         bool asleep;    /* an empty long poll is under way */
@@ -48,13 +61,29 @@ static uint64_t fake_boottime(void *userdata) {
 /* SQS */
 
 static json_t *deliver(Fixture *f, size_t i) {
+        bool is_duplicate = strcmp(f->bodies[i], LIFECYCLE("i-1")) == 0;
         char number[24];
 
         snprintf(number, sizeof(number), "%zu", i);
         f->where[i] = IN_FLIGHT;
         f->deliveries[i]++;
-        return json_pack("{s:s, s:s, s:s}", "MessageId", number, "ReceiptHandle", number, "Body",
-                         f->bodies[i]);
+        return json_pack("{s:s, s:s, s:s}", "MessageId", is_duplicate ? "one" : number, "ReceiptHandle",
+                         number, "Body", f->bodies[i]);
+}
+
+/* Nobody could read them: they come again. */
+static void take_back(Fixture *f, const json_t *messages) {
+        const json_t *message;
+        size_t i;
+
+        json_array_foreach((json_t *) messages, i, message) {
+                size_t number =
+                        strtoul(json_string_value(json_object_get(message, "ReceiptHandle")), NULL, 10);
+
+                f->where[number] = IN_QUEUE;
+                f->deliveries[number]--;
+                f->first = MIN(f->first, number);
+        }
 }
 
 static void answer_receive(Fixture *f, const json_t *input, TestReply *reply) {
@@ -69,7 +98,7 @@ static void answer_receive(Fixture *f, const json_t *input, TestReply *reply) {
                 test_reply(reply, 200, "", text);
                 return;
         }
-        for (size_t i = 0; i < f->n && json_array_size(messages) < (size_t) max; i++)
+        for (size_t i = f->first; i < f->n && json_array_size(messages) < (size_t) max; i++)
                 if (f->where[i] == IN_QUEUE)
                         json_array_append_new(messages, deliver(f, i));
         if (json_array_size(messages) == 0 &&
@@ -80,6 +109,10 @@ static void answer_receive(Fixture *f, const json_t *input, TestReply *reply) {
         }
         answer = json_pack("{s:O}", "Messages", messages);
         text = json_dumps(answer, 0);
+        if (strlen(text) > SQS_RESPONSE_MAX)
+                take_back(f, messages);
+        while (f->first < f->n && f->where[f->first] != IN_QUEUE)
+                f->first++;
         test_reply(reply, 200, "", text);
 }
 
@@ -172,7 +205,7 @@ static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
-        f->now = 1000 * USEC_PER_SEC;
+        f->now = START;
         assert_true(sd_event_new(&f->event) >= 0);
         f->server = test_server_new(f->event, handle, f);
         options.endpoints.url = test_server_url(f->server);
@@ -201,8 +234,7 @@ static Clock clock_of(Fixture *f) {
         return (Clock){ fake_boottime, fake_boottime, f };
 }
 
-/* NAME: the queue's. Runs it until it sleeps. */
-static void run(Fixture *f, const char *name, bool shared) {
+static void begin(Fixture *f, const char *name, bool shared) {
         static const QueueApp apps[] = { { "api", "prod" }, { "web", "prod" } };
         static Clock clock;
         const QueueContext context = {
@@ -216,6 +248,11 @@ static void run(Fixture *f, const char *name, bool shared) {
 
         clock = clock_of(f);
         assert_int_equal(queue_new(&context, &handlers, f, &f->queue, NULL), 0);
+}
+
+/* NAME: the queue's. Runs it until it sleeps. */
+static void run(Fixture *f, const char *name, bool shared) {
+        begin(f, name, shared);
         test_wait(f->event, &f->asleep);
 }
 
@@ -346,13 +383,12 @@ static void test_offers(void **state) {
 
 static void test_lifecycle(void **state) {
         Fixture *f = *state;
-        static const char terminates[] =
-                "{\"LifecycleTransition\":\"autoscaling:EC2_INSTANCE_TERMINATING\",\"AutoScalingGroupName\":\"g\","
-                "\"LifecycleHookName\":\"h\",\"EC2InstanceId\":\"i-1\"}";
 
-        put(f, terminates);
+        put(f, LIFECYCLE("i-1"));
+        put(f, LIFECYCLE("i-1")); /* the same one, delivered twice */
         run(f, "http://127.0.0.1/1/prod", true);
         wait_removed(f, 0);
+        wait_removed(f, 1);
         assert_int_equal(f->n_told, 1);
 }
 
@@ -380,37 +416,121 @@ static void test_looks_are_spaced(void **state) {
                 wait_removed(f, i);
 }
 
-/* Everything that may come, a thousand times: what is good is acted on, the rest stays where it belongs. */
-static void test_flood(void **state) {
-        static const char *const bodies[] = {
-                HINT("api"), FOREIGN, "hello", TEST_EVENT, TARGET, HINT("web")
-        };
-        Fixture *f = *state;
+static size_t memory(void) {
+        struct mallinfo2 info = mallinfo2();
 
+        return info.uordblks + info.hblkhd;
+}
+
+static char *large(char c, size_t size) {
+        char *text = malloc(size + 1);
+
+        assert_non_null(text);
+        memset(text, c, size);
+        text[size] = '\0';
+        return text;
+}
+
+/* What is to become of a body in a shared queue. */
+typedef struct Shape {
+        const char *body;
+        Where end; /* IN_FLIGHT: given back or set aside */
+} Shape;
+
+typedef struct Flood {
+        const Shape *small;
+        size_t n_small;
+        const Shape *large;
+        size_t n_large;
+} Flood;
+
+static const Shape *shape_of(const Flood *flood, size_t i) {
+        return i % FLOOD_LARGE_EVERY > 0 ? &flood->small[i % flood->n_small]
+                                         : &flood->large[i / FLOOD_LARGE_EVERY % flood->n_large];
+}
+
+static size_t flood_messages(void) {
+        const char *text = getenv("FLOOD_MESSAGES");
+        size_t n = text ? strtoul(text, NULL, 10) : FLOOD_USUAL;
+
+        assert_true(n > 0 && n <= MESSAGES_MAX);
+        return n;
+}
+
+/* Lets time pass, and the looks come to their judgement, until all is done. The most memory that was in use meanwhile. */
+static size_t sail_through(Fixture *f, const Flood *flood) {
+        size_t most = 0, left = f->n;
+
+        for (int rounds = 0; rounds < 1000000 && left > 0; rounds++) {
+                f->now += QUEUE_LOOK_INTERVAL / 50;
+                assert_true(sd_event_run(f->event, 100000) >= 0);
+                memcpy(f->judged, f->looks, sizeof(f->judged));
+                queue_looked(f->queue);
+                most = MAX(most, memory());
+                if (rounds % 100 > 0)
+                        continue;
+                left = 0;
+                for (size_t i = 0; i < f->n; i++)
+                        left += f->deliveries[i] == 0 || f->where[i] != shape_of(flood, i)->end;
+        }
+        assert_int_equal(left, 0);
+        return most;
+}
+
+/* Everything that may come, again and again: what is good is acted on, the rest stays where it belongs, and the queue's
+ * length costs no memory. */
+static void test_flood(void **state) {
+        Fixture *f = *state;
+        _cleanup_free_ char *letters = large('x', 256 * 1024), *deep = large('[', 256 * 1024),
+                            *controls = large('\1', 256 * 1024), *long_hint = large(' ', 256 * 1024);
+        const Shape small[] = {
+                { HINT("api"), REMOVED },
+                { FOREIGN, IN_FLIGHT },
+                { "hello", IN_FLIGHT },
+                { TEST_EVENT, REMOVED },
+                { TARGET, IN_FLIGHT },
+                { HINT("web"), REMOVED },
+                { OBJECT("depot", "apps/api/groups/prod/target.json"), REMOVED },
+                { OBJECT("depot", "apps/api/releases/1.0.json"), REMOVED },
+                { OBJECT("foreign", "apps/api/groups/prod/target.json"), IN_FLIGHT },
+                { EVENTBRIDGE("aws.s3", "Object Created",
+                              "{\"bucket\":{\"name\":\"depot\"},\"object\":{\"key\":\"root/2.json\"}}"),
+                  REMOVED },
+                { EVENTBRIDGE("aws.health", "x", "{}"), IN_FLIGHT },
+                { LIFECYCLE("i-1"), REMOVED },
+                { LIFECYCLE("i-2"), IN_FLIGHT },
+                { "{\"Type\":\"Notification\",\"Message\":\"{\\\"muster\\\":\\\"changed\\\",\\\"app\\\":\\\"api\\\"}\"}",
+                  REMOVED },
+                { "{\"Type\":\"Notification\",\"Message\":\"hello\"}", IN_FLIGHT },
+                { EVENTBRIDGE("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", LIFECYCLE("i-2")),
+                  IN_FLIGHT },
+                { "{\"muster\":\"changed\",\"muster\":\"changed\"}", IN_FLIGHT },
+        };
+        const Shape large_ones[] = {
+                { letters, IN_FLIGHT },
+                { deep, IN_FLIGHT },
+                { controls, IN_FLIGHT },
+                { long_hint, REMOVED },
+        };
+        const Flood flood = { small, ELEMENTSOF(small), large_ones, ELEMENTSOF(large_ones) };
+        size_t n = flood_messages(), before, most;
+
+        memcpy(long_hint, HINT("api"), strlen(HINT("api")));
         f->offered = -EKEYREJECTED;
         f->offer_fault = FAULT_INPUT;
-        for (size_t i = 0; i < 1000; i++)
-                put(f, bodies[i % ELEMENTSOF(bodies)]);
-        run(f, "http://127.0.0.1/1/prod", true);
-        for (int rounds = 0; rounds < 100 && (f->looks[0] < 2 || f->looks[1] < 2); rounds++) {
-                f->now += QUEUE_LOOK_INTERVAL;
-                assert_true(sd_event_run(f->event, 100000) >= 0);
-        }
-        f->judged[0] = f->looks[0];
-        f->judged[1] = f->looks[1];
-        queue_looked(f->queue);
-        for (size_t i = 0; i < 1000; i++) {
-                const char *body = f->bodies[i];
-
-                if (strcmp(body, HINT("api")) == 0 || strcmp(body, TEST_EVENT) == 0 ||
-                    strcmp(body, HINT("web")) == 0)
-                        wait_removed(f, i);
-                else
-                        assert_int_equal(f->where[i], IN_FLIGHT);
-        }
-        assert_true(f->looks[0] <= 3 && f->looks[1] <= 3);
-        assert_int_equal(f->n_offers, 166);
-        assert_int_equal(count(f, "received"), 1000);
+        for (size_t i = 0; i < n; i++)
+                put(f, shape_of(&flood, i)->body);
+        before = memory();
+        begin(f, "http://127.0.0.1/1/prod", true);
+        most = sail_through(f, &flood);
+        print_message("%zu messages: %zu KiB at most\n", n, (most - MIN(most, before)) / 1024);
+        assert_true(most < before + FLOOD_MEMORY_MAX);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(f->deliveries[i], 1);
+        assert_int_equal(count(f, "received"), n);
+        assert_int_equal(f->n_told, n > 11); /* once, of all that have one id */
+        assert_true(f->looks[0] <= 2 + (f->now - START) / QUEUE_LOOK_INTERVAL);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
 }
 
 static void test_out_of_reach(void **state) {

@@ -15,21 +15,6 @@ from rig.lab import Lab  # noqa: E402
 from rig.rootfs import find_package, is_outdated  # noqa: E402
 
 
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="the tests that take long, and no others: make check-long")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes minutes; run by make check-long only")
-
-
-def pytest_collection_modifyitems(config, items):
-    """What takes long is another run's business, and no test that was left out."""
-    chosen = [item for item in items if bool(item.get_closest_marker("long")) == config.getoption("--long")]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
-
-
 def pytest_sessionstart(session):
     """Builds the programs once, before pytest-xdist's workers start."""
     if not hasattr(session.config, "workerinput"):

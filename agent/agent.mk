@@ -107,11 +107,15 @@ LIB_SRC += \
         agent/unpack_watch.c \
         agent/wakeup.c
 
-TEST_SUPPORT_SRC += tests/unit/scaling-group.c
+TEST_SUPPORT_SRC += tests/unit/scaling-group.c tests/unit/stored-release.c
+# Stand between the step and the disk, and take its end in place of the engine.
+test-step_admit_LDFLAGS := -Wl,--wrap=store_admit,--wrap=engine_step_done
 
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5
 
 UNIT_TESTS += \
+        test-app_audit \
+        test-app_clean \
         test-boot_id \
         test-config \
         test-decision \
@@ -158,6 +162,7 @@ UNIT_TESTS += \
         test-redact \
         test-rejoin \
         test-replay \
+        test-step_admit \
         test-target_group \
         test-target_registration \
         test-target_watch \

@@ -8,6 +8,7 @@
 #include "agent/instance_pin.h"
 #include "agent/pin_copy.h"
 #include "artifacts/release.h"
+#include "tests/unit/stored-release.h"
 
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define AT (UINT64_C(1767225600) * USEC_PER_SEC)
@@ -37,23 +38,14 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* A whole release as the store has it, from nothing but its version and what makes its digest another. */
+/* SALT makes the digest another one. */
 static void install(Fixture *f, const char *version, const char *salt, char name[static STORE_NAME_SIZE]) {
         _cleanup_release_ Release *release = NULL;
-        char text[1024], envelope[STORE_ENVELOPE_NAME_SIZE];
+        char more[64];
 
-        snprintf(
-                text, sizeof(text),
-                "{\"app\":\"api\",\"version\":\"%s\",\"created\":\"2026-01-01T00:00:00Z\",\"env\":{\"SALT\":\"%s\"},"
-                "\"artifacts\":{\"any\":{\"sha256\":\"" SHA
-                "\",\"size\":1,\"format\":\"tar\",\"unpacked_size\":1,"
-                "\"entries\":1,\"chunk_size\":65536,\"chunks\":[\"" SHA "\"]}}}",
-                version, salt);
-        assert_int_equal(release_parse(text, strlen(text), &release, NULL), 0);
+        snprintf(more, sizeof(more), "\"env\":{\"SALT\":\"%s\"},", salt);
+        release = test_store_release(f->store, version, more);
         assert_int_equal(store_name(version, release->sha256, name), 0);
-        assert_int_equal(mkdirat(f->store->releases_fd, name, 0755), 0);
-        store_envelope_name(name, envelope);
-        assert_int_equal(file_replace_at(f->store->releases_fd, envelope, text, strlen(text), 0644), 0);
 }
 
 static int pin(Fixture *f, const char *version, const char *reason, bool *ret_changed, Error *error) {

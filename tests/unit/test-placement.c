@@ -7,8 +7,8 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/placement.h"
+#include "tests/unit/stored-release.h"
 
-#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ENV_1 "1111111111111111111111111111111111111111111111111111111111111111"
 #define ENV_2 "2222222222222222222222222222222222222222222222222222222222222222"
 
@@ -21,31 +21,11 @@ typedef struct Fixture {
         Release *v1, *v2;
 } Fixture;
 
-/* Whole, in the store, without units. */
 static Release *install(const Fixture *f, const char *version) {
-        char text[1024], name[STORE_NAME_SIZE], envelope[STORE_ENVELOPE_NAME_SIZE];
-        Release *release = NULL;
+        char more[64];
 
-        snprintf(text, sizeof(text),
-                 "{\"app\":\"api\",\"version\":\"%s\",\"created\":\"2026-01-01T00:00:00Z\","
-                 "\"env\":{\"OF_RELEASE\":\"%s\"},"
-                 "\"artifacts\":{\"any\":{\"sha256\":\"" SHA
-                 "\",\"size\":1,\"format\":\"tar\",\"unpacked_size\":1,"
-                 "\"entries\":1,\"chunk_size\":65536,\"chunks\":[\"" SHA "\"]}}}",
-                 version, version);
-        assert_int_equal(release_parse(text, strlen(text), &release, NULL), 0);
-        assert_int_equal(store_name(version, release->sha256, name), 0);
-        assert_int_equal(mkdirat(f->store->releases_fd, name, 0755), 0);
-        store_envelope_name(name, envelope);
-        assert_int_equal(file_replace_at(f->store->releases_fd, envelope, text, strlen(text), 0644), 0);
-        return release;
-}
-
-static ReleaseRef ref_of(const Release *release) {
-        ReleaseRef ref = { .version = release->version };
-
-        memcpy(ref.sha256, release->sha256, sizeof(ref.sha256));
-        return ref;
+        snprintf(more, sizeof(more), "\"env\":{\"OF_RELEASE\":\"%s\"},", version);
+        return test_store_release(f->store, version, more);
 }
 
 static int setup(void **state) {
@@ -59,7 +39,7 @@ static int setup(void **state) {
         f->placement = (Placement){ .store = f->store, .files = &f->files, .app = "api" };
         f->v1 = install(f, "1.0");
         f->v2 = install(f, "2.0");
-        good = ref_of(f->v1);
+        good = test_release_ref(f->v1);
         assert_int_equal(release_ref_copy(&f->record.good, &good), 0);
         assert_int_equal(strv_append(&f->record.good_environment, "OF_GROUP=then"), 0);
         memcpy(f->record.good_env_sha256, ENV_1, sizeof(ENV_1));
@@ -81,7 +61,7 @@ static int teardown(void **state) {
 }
 
 static void put(Fixture *f, const Release *release, const char *env_sha256) {
-        const ReleaseRef ref = ref_of(release);
+        const ReleaseRef ref = test_release_ref(release);
         Error error = {};
 
         assert_int_equal(placement_write_environment(&f->placement, &ref, release, NULL, env_sha256, &error),

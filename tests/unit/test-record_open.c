@@ -11,6 +11,7 @@
 #include "agent/record_history.h"
 #include "agent/record_open.h"
 #include "artifacts/release.h"
+#include "tests/unit/stored-release.h"
 
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define NOW (UINT64_C(1790000000) * USEC_PER_SEC)
@@ -21,24 +22,11 @@ typedef struct Fixture {
         ReleaseRef v1, v2;
 } Fixture;
 
-/* A whole release as the store has it. */
 static void install(Fixture *f, const char *version, ReleaseRef *ret) {
-        char text[1024], name[STORE_NAME_SIZE], envelope[STORE_ENVELOPE_NAME_SIZE];
-        _cleanup_release_ Release *release = NULL;
+        _cleanup_release_ Release *release = test_store_release(f->store, version, "");
+        const ReleaseRef ref = test_release_ref(release);
 
-        snprintf(text, sizeof(text),
-                 "{\"app\":\"api\",\"version\":\"%s\",\"created\":\"2026-01-01T00:00:00Z\","
-                 "\"artifacts\":{\"any\":{\"sha256\":\"" SHA
-                 "\",\"size\":1,\"format\":\"tar\",\"unpacked_size\":1,"
-                 "\"entries\":1,\"chunk_size\":65536,\"chunks\":[\"" SHA "\"]}}}",
-                 version);
-        assert_int_equal(release_parse(text, strlen(text), &release, NULL), 0);
-        assert_int_equal(store_name(version, release->sha256, name), 0);
-        assert_int_equal(mkdirat(f->store->releases_fd, name, 0755), 0);
-        store_envelope_name(name, envelope);
-        assert_int_equal(file_replace_at(f->store->releases_fd, envelope, text, strlen(text), 0644), 0);
-        ret->version = strdup(version);
-        memcpy(ret->sha256, release->sha256, sizeof(ret->sha256));
+        assert_int_equal(release_ref_copy(ret, &ref), 0);
 }
 
 static int setup(void **state) {

@@ -169,6 +169,21 @@ void fake_systemd_deinit(FakeSystemd *fake) {
         (void) unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
 }
 
+int fake_systemd_begin(FakeSystemd *fake, FakeMethod method, TestFolder **folder, sd_event **event,
+                       Manager **manager) {
+        if (test_folder_setup((void **) folder) < 0 || sd_event_new(event) < 0)
+                return -1;
+        fake_systemd_init(fake, *event, *folder, method);
+        return manager_new(*event, manager, NULL);
+}
+
+int fake_systemd_end(FakeSystemd *fake, TestFolder *folder, sd_event *event, Manager *manager) {
+        manager_free(manager);
+        fake_systemd_deinit(fake);
+        sd_event_unref(event);
+        return test_folder_teardown((void **) &folder);
+}
+
 static void emit(FakeSystemd *fake, sd_bus_message *m) {
         assert_true(sd_bus_message_set_sender(m, fake->forger ? fake->forger : SENDER) >= 0);
         assert_true(sd_bus_send(fake->peer, m, NULL) >= 0);

@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "tests/unit/test.h"
+#include "units/manager.h"
 
 #define FAKE_CALLS_MAX 64
 
@@ -45,6 +46,12 @@ struct FakeSystemd {
 /* Listens in FOLDER and points DBUS_SYSTEM_BUS_ADDRESS there. */
 void fake_systemd_init(FakeSystemd *fake, sd_event *event, const TestFolder *folder, FakeMethod method);
 void fake_systemd_deinit(FakeSystemd *fake);
+
+/* The same with all that a test of units/ needs around it: a folder, an event loop, a manager that is connected. For cmocka's
+ * setup and teardown, which return what these do. */
+int fake_systemd_begin(FakeSystemd *fake, FakeMethod method, TestFolder **folder, sd_event **event,
+                       Manager **manager);
+int fake_systemd_end(FakeSystemd *fake, TestFolder *folder, sd_event *event, Manager *manager);
 
 /* The bus goes away with its socket; and comes back. */
 void fake_systemd_stop(FakeSystemd *fake);

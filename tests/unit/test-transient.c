@@ -227,12 +227,13 @@ static void exists(FakeSystemd *fake, sd_bus_message *call, _unused_ const char 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
 
-        if (!f || test_folder_setup((void **) &f->folder) < 0 || sd_event_new(&f->event) < 0)
+        if (!f)
                 return -1;
-        fake_systemd_init(&f->fake, f->event, f->folder, answer);
-        f->fake.unit = unknown_unit;
         *state = f;
-        return manager_new(f->event, &f->manager, NULL);
+        if (fake_systemd_begin(&f->fake, answer, &f->folder, &f->event, &f->manager) < 0)
+                return -1;
+        f->fake.unit = unknown_unit;
+        return 0;
 }
 
 static int teardown(void **state) {
@@ -241,10 +242,7 @@ static int teardown(void **state) {
 
         transient_free(f->transient);
         transient_stop_free(f->stop);
-        manager_free(f->manager);
-        fake_systemd_deinit(&f->fake);
-        sd_event_unref(f->event);
-        r = test_folder_teardown((void **) &f->folder);
+        r = fake_systemd_end(&f->fake, f->folder, f->event, f->manager);
         free(f);
         return r;
 }

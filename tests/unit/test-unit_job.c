@@ -71,11 +71,10 @@ static void hang(FakeSystemd *fake, sd_bus_message *call, const char *member) {
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
 
-        if (!f || test_folder_setup((void **) &f->folder) < 0 || sd_event_new(&f->event) < 0)
+        if (!f)
                 return -1;
-        fake_systemd_init(&f->fake, f->event, f->folder, succeed);
         *state = f;
-        return manager_new(f->event, &f->manager, NULL);
+        return fake_systemd_begin(&f->fake, succeed, &f->folder, &f->event, &f->manager);
 }
 
 static int teardown(void **state) {
@@ -83,10 +82,7 @@ static int teardown(void **state) {
         int r;
 
         unit_job_free(f->job);
-        manager_free(f->manager);
-        fake_systemd_deinit(&f->fake);
-        sd_event_unref(f->event);
-        r = test_folder_teardown((void **) &f->folder);
+        r = fake_systemd_end(&f->fake, f->folder, f->event, f->manager);
         free(f);
         return r;
 }

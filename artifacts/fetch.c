@@ -259,11 +259,6 @@ static int leave_chunk(Fetch *fetch, const uint8_t *data, size_t size) {
         return 0;
 }
 
-/* More has been taken than a pipe holds that nobody reads from: an unpacker that is only being started is not slow. */
-static bool has_begun_to_read(const Fetch *fetch) {
-        return fetch->statistics.written + fetch->head_written > FETCH_OUTPUT_PIPE_SIZE;
-}
-
 /* Writes what is verified and in order, as far as the reader takes it. */
 static int write_out(Fetch *fetch) {
         const uint8_t *data;
@@ -292,7 +287,8 @@ static int write_out(Fetch *fetch) {
                 }
                 budget -= (size_t) n;
         }
-        if (fetch_output_is_blocked(fetch->output) && has_begun_to_read(fetch))
+        /* Also an unpacker that is only being started: until it reads, what one connection brings is enough for it. */
+        if (fetch_output_is_blocked(fetch->output))
                 fetch_pace_held_up(&fetch->pace);
         return 0;
 }

@@ -5,6 +5,8 @@
 #include "agent/base/file.h"
 #include "artifacts/fetch_output.h"
 
+#define PIPE_SIZE (1 << 20) /* bytes; fewer turns of writer and reader than with the usual 64 KiB */
+
 struct FetchOutput {
         sd_event *event;
         int fd;
@@ -28,7 +30,7 @@ static int set_descriptor(FetchOutput *output, int fd) {
         flags = fcntl(output->fd, F_GETFL);
         if (flags < 0 || fcntl(output->fd, F_SETFL, flags | O_NONBLOCK) < 0)
                 return -errno;
-        (void) fcntl(output->fd, F_SETPIPE_SZ, (int) FETCH_OUTPUT_PIPE_SIZE);
+        (void) fcntl(output->fd, F_SETPIPE_SZ, PIPE_SIZE);
         return 0;
 }
 

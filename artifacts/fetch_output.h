@@ -7,9 +7,6 @@
 
 #include "agent/base/error.h"
 
-#define FETCH_OUTPUT_PIPE_SIZE                                                                               \
-        (1U << 20) /* bytes; fewer turns of writer and reader than with the usual 64 KiB */
-
 typedef struct FetchOutput FetchOutput;
 
 /* Called from the event loop when the reader has made room after a write that took nothing or only a part. */

@@ -1,7 +1,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <utime.h>
+#include <sys/stat.h>
 
 #include "tests/unit/test.h"
 
@@ -51,14 +51,13 @@ typedef struct Fixture {
 
 /* The first is the one used longest ago. */
 static void make_old(Fixture *f, size_t i) {
-        char version[16], path[2 * TEST_PATH_MAX], name[STORE_NAME_SIZE];
-        const struct utimbuf used = { .actime = 1000, .modtime = (time_t) (1000 + i) };
+        const struct timespec used[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t) (1000 + i) } };
+        char version[16], name[STORE_NAME_SIZE];
 
         snprintf(version, sizeof(version), "0.%zu", i);
         f->old[i] = test_store_release(f->engine.context.store, version, "");
         assert_int_equal(store_name(version, f->old[i]->sha256, name), 0);
-        snprintf(path, sizeof(path), "%s/releases/%s", f->engine.context.store->path, name);
-        assert_int_equal(utime(path, &used), 0);
+        assert_int_equal(utimensat(f->engine.context.store->releases_fd, name, used, 0), 0);
 }
 
 static int setup(void **state) {

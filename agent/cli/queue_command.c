@@ -217,7 +217,7 @@ static int collect(Cli *cli, const QueueValues *values, QueueSurvey *survey, Rem
         if (r >= 0)
                 r = tell_gc(cli, survey, removal, values->yes, error);
         if (r >= 0 && removal->failed > 0)
-                return cli_exit_code(removal->first_failure);
+                return (int) cli_exit_code(removal->first_failure);
         return r;
 }
 

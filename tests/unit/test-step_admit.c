@@ -52,12 +52,13 @@ typedef struct Fixture {
 /* The first is the one used longest ago. */
 static void make_old(Fixture *f, size_t i) {
         const struct timespec used[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t) (1000 + i) } };
-        char version[16], name[STORE_NAME_SIZE];
+        char version[16], name[STORE_NAME_SIZE], envelope[STORE_ENVELOPE_NAME_SIZE];
 
         snprintf(version, sizeof(version), "0.%zu", i);
         f->old[i] = test_store_release(f->engine.context.store, version, "");
         assert_int_equal(store_name(version, f->old[i]->sha256, name), 0);
-        assert_int_equal(utimensat(f->engine.context.store->releases_fd, name, used, 0), 0);
+        store_envelope_name(name, envelope); /* its time is that of the last use */
+        assert_int_equal(utimensat(f->engine.context.store->releases_fd, envelope, used, 0), 0);
 }
 
 static int setup(void **state) {

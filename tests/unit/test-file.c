@@ -103,9 +103,10 @@ static pid_t start_renaming(int dirfd) {
         pid_t pid = fork();
 
         assert_true(pid >= 0);
-        for (bool there = false; pid == 0; there = !there)
+        if (pid > 0)
+                return pid;
+        for (bool there = false;; there = !there)
                 (void) syscall(SYS_renameat2, dirfd, there ? "b" : "a", dirfd, there ? "a" : "b", 0);
-        return pid;
 }
 
 /* Whatever is renamed meanwhile, by anybody: for a path with ".." the kernel then says EAGAIN. */

@@ -53,7 +53,7 @@ static int add(Names *names, const char *name) {
 }
 
 static int read_names(DIR *dir, Names *names) {
-        const char *name;
+        const char *name = "";
         int r;
 
         while ((r = folder_next(dir, &name)) > 0) {

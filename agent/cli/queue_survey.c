@@ -272,9 +272,12 @@ static int look_at_report(const QueueSurvey *survey, SurveyedQueue *queue, Error
 
 /* Seconds, perhaps with a fraction. A queue of which nobody says how old it is, is new. */
 static uint64_t time_of(const char *text, uint64_t otherwise) {
+        double seconds;
         char *end;
-        double seconds = text ? strtod(text, &end) : 0;
 
+        if (!text)
+                return otherwise;
+        seconds = strtod(text, &end);
         if (!(seconds > 0) || *end || seconds > UINT32_MAX)
                 return otherwise;
         return (uint64_t) seconds * USEC_PER_SEC;

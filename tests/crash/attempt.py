@@ -8,7 +8,7 @@ from point import calls_in
 from rig.host import LabError, wait_for
 
 OWN_WAY = 200  # of so many points that a fault of the instance ends a deployment at, one is left to musterd's own next try
-QUIET = 10  # how long what is left of a deployment may take to go away
+QUIET = 60  # how long what is left of a deployment may take to go away: it goes gently, on a machine that may be busy
 
 
 @dataclass

@@ -54,8 +54,9 @@ static DecisionAction action(const Record *record, LifePosture posture) {
 
 /* A release that was good, in this boot. */
 static Record good(char *version, const char *sha256) {
-        Record record = { .good = { .version = version }, .good_boot_id = boot_1 };
+        Record record = { .good_boot_id = boot_1 };
 
+        record.good.version = version;
         snprintf(record.good.sha256, sizeof(record.good.sha256), "%s", sha256);
         snprintf(record.good_env_sha256, sizeof(record.good_env_sha256), "%s", ENV);
         return record;

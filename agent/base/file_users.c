@@ -9,6 +9,7 @@
 #include "agent/base/file_users.h"
 #include "agent/base/folder.h"
 #include "agent/base/parse.h"
+#include "agent/base/strv.h"
 
 #define DEPTH_MAX 256U
 
@@ -157,6 +158,20 @@ static FILE *open_table(int process, const char *name) {
         return stream;
 }
 
+/* Where file systems lie over each other (overlayfs, btrfs), device and number of maps are not those that stat(2) tells, and
+ * may be those of something else: what still has a name is asked under it. */
+static void note_mapping(Search *search, int process, const char *path, dev_t device, ino_t number) {
+        char name[sizeof("root") + PATH_MAX];
+        struct stat st;
+
+        if (*path == '/' && !string_ends_with(path, " (deleted)") &&
+            (size_t) snprintf(name, sizeof(name), "root%s", path) < sizeof(name) &&
+            fstatat(process, name, &st, 0) == 0)
+                note_inode(search, st.st_dev, st.st_ino);
+        else
+                note_inode(search, device, number);
+}
+
 /* proc(5): "address perms offset dev inode path". */
 static void look_at_mapped_files(Search *search, int process) {
         FILE *stream = open_table(process, "maps");
@@ -170,10 +185,10 @@ static void look_at_mapped_files(Search *search, int process) {
 
                 line[strcspn(line, "\n")] = '\0';
                 if (sscanf(line, "%*s %*s %*s %x:%x %llu %n", &major_, &minor_, &inode, &at) != 3 ||
-                    inode == 0)
+                    inode == 0 || at == 0)
                         continue;
-                note_inode(search, makedev(major_, minor_), (ino_t) inode);
-                if (at > 0 && line[at] == '/')
+                note_mapping(search, process, line + at, makedev(major_, minor_), (ino_t) inode);
+                if (line[at] == '/')
                         note_path(search, line + at);
         }
         if (stream)

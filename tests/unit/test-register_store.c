@@ -63,14 +63,20 @@ int __wrap_depot_put_start(Depot *depot, const char *key, const void *data, size
         return depot_get_start(depot, key, NULL, REGISTER_SIZE_MAX, lose, userdata, ret, error);
 }
 
+/* What does not come to an end leaves the loop. */
+static int on_patience(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        const Fixture *f = userdata;
+
+        return sd_event_exit(f->event, -ETIMEDOUT);
+}
+
 static void open_depot(Fixture *f) {
         char uri[TEST_PATH_MAX + 8];
         DepotOptions options;
 
         assert_true(sd_event_new(&f->event) >= 0);
-        /* What does not come to an end leaves the loop. */
-        assert_true(sd_event_add_time_relative(f->event, NULL, CLOCK_BOOTTIME, PATIENCE, 0, NULL,
-                                               (void *) (intptr_t) -ETIMEDOUT) >= 0);
+        assert_true(sd_event_add_time_relative(f->event, NULL, CLOCK_BOOTTIME, PATIENCE, 0, on_patience, f) >=
+                    0);
         options = (DepotOptions){ .event = f->event };
         (void) snprintf(uri, sizeof(uri), "file://%s", f->folder->path);
         assert_int_equal(depot_open(uri, &options, &f->depot, NULL), 0);

@@ -75,8 +75,8 @@ static void open_depot(Fixture *f) {
         DepotOptions options;
 
         assert_true(sd_event_new(&f->event) >= 0);
-        assert_true(sd_event_add_time_relative(f->event, NULL, CLOCK_BOOTTIME, PATIENCE, 0, on_patience, f) >=
-                    0);
+        assert_true(sd_event_add_time_relative(f->event, NULL, CLOCK_BOOTTIME, PATIENCE, TIMER_ACCURACY_EXACT,
+                                               on_patience, f) >= 0);
         options = (DepotOptions){ .event = f->event };
         (void) snprintf(uri, sizeof(uri), "file://%s", f->folder->path);
         assert_int_equal(depot_open(uri, &options, &f->depot, NULL), 0);

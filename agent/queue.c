@@ -40,11 +40,11 @@ struct Queue {
         sd_event_source *timer;  /* receives */
         sd_event_source *looker; /* asks for looks that were put off */
         QueueHeld held;
-        uint64_t *looked_at; /* boot time of each watcher's last look for messages' sake */
-        QueueSeen seen;      /* what could not be understood */
-        QueueSeen told;      /* what was about this instance */
-        unsigned n_singles;  /* messages to receive one by one, after ten were too large together */
-        bool concerned;      /* a message for us has come */
+        uint64_t *looks_until; /* boot time that each watcher's looks for messages' sake have used up */
+        QueueSeen seen;        /* what could not be understood */
+        QueueSeen told;        /* what was about this instance */
+        unsigned n_singles;    /* messages to receive one by one, after ten were too large together */
+        bool concerned;        /* a message for us has come */
         uint64_t n_received, n_not_understood;
         uint64_t retry_delay, foreign_delay;
         QueueState state;
@@ -81,20 +81,22 @@ static void set_state(Queue *queue, QueueState state, const char *reason) {
         queue->handlers->changed(queue->userdata);
 }
 
-/* Looks are asked for at once, but those of one app not more often than once in QUEUE_LOOK_INTERVAL. */
+/* Looks are asked for at once, but of one app in the long run not more than one in QUEUE_LOOK_INTERVAL: each look uses up
+ * such an interval, and they may be QUEUE_LOOK_BURST intervals ahead of time. */
 static void ask_for_looks(Queue *queue) {
         uint64_t time = now(queue), next = USEC_INFINITY;
 
         for (size_t i = 0; i < queue->held.n_watchers; i++) {
-                uint64_t due = usec_add(queue->looked_at[i], QUEUE_LOOK_INTERVAL);
+                uint64_t until = MAX(queue->looks_until[i], time) + QUEUE_LOOK_INTERVAL;
+                uint64_t allowed = time + QUEUE_LOOK_BURST * QUEUE_LOOK_INTERVAL;
 
                 if (!queue_held_wants(&queue->held, i))
                         continue;
-                if (queue->looked_at[i] > 0 && due > time) {
-                        next = MIN(next, due);
+                if (until > allowed) {
+                        next = MIN(next, time + (until - allowed));
                         continue;
                 }
-                queue->looked_at[i] = time;
+                queue->looks_until[i] = until;
                 queue_held_asked(&queue->held, i, queue->handlers->look(queue->userdata, i));
         }
         if (next == USEC_INFINITY)
@@ -411,8 +413,8 @@ static int open_queue(Queue *queue, Error *error) {
         const char *url = !context->url && is_url(context->name) ? context->name : context->url;
         int r;
 
-        queue->looked_at = calloc(context->self.n_apps + 1, sizeof(uint64_t));
-        if (!queue->looked_at || string_set(&queue->url, url) < 0)
+        queue->looks_until = calloc(context->self.n_apps + 1, sizeof(uint64_t));
+        if (!queue->looks_until || string_set(&queue->url, url) < 0)
                 return error_oom(error);
         r = sd_event_add_time_relative(context->event, &queue->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
                                        on_timer, queue);
@@ -463,7 +465,7 @@ Queue *queue_free(Queue *queue) {
         sd_event_source_unref(queue->timer);
         sd_event_source_unref(queue->looker);
         queue_held_deinit(&queue->held);
-        free(queue->looked_at);
+        free(queue->looks_until);
         free(queue->url);
         free(queue);
         return NULL;

@@ -20,8 +20,10 @@
 #include "agent/net/aws.h"
 #include "agent/queue_held.h"
 
-#define QUEUE_VISIBILITY 60U                   /* seconds that a message is ours */
-#define QUEUE_LOOK_INTERVAL (1 * USEC_PER_SEC) /* between two looks of one app for messages' sake */
+#define QUEUE_VISIBILITY 60U /* seconds that a message is ours */
+#define QUEUE_LOOK_INTERVAL                                                                                  \
+        (1 * USEC_PER_SEC)  /* between two looks of one app for messages' sake, in the long run */
+#define QUEUE_LOOK_BURST 5U /* so many may come at once after a quiet time */
 
 typedef struct Queue Queue;
 

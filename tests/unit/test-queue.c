@@ -392,27 +392,33 @@ static void test_lifecycle(void **state) {
         assert_int_equal(f->n_told, 1);
 }
 
-/* Two hints within a second make one look now and one later, and the second message waits for that. */
+static void wait_looks(Fixture *f, unsigned looks) {
+        for (int rounds = 0; rounds < 1000 && f->looks[0] < looks; rounds++)
+                assert_true(sd_event_run(f->event, 10000) >= 0);
+        assert_int_equal(f->looks[0], looks);
+}
+
+/* After QUEUE_LOOK_BURST looks at once the next one comes later, and the messages that ask for it wait for that. */
 static void test_looks_are_spaced(void **state) {
+        const size_t batch = 10, n = (QUEUE_LOOK_BURST + 2) * batch;
         Fixture *f = *state;
 
-        for (int i = 0; i < 30; i++)
+        for (size_t i = 0; i < n; i++)
                 put(f, HINT("api"));
         run(f, "http://127.0.0.1/1/prod", false);
-        assert_int_equal(f->looks[0], 1);
-        f->judged[0] = 1;
+        wait_looks(f, QUEUE_LOOK_BURST);
+        f->judged[0] = QUEUE_LOOK_BURST;
         queue_looked(f->queue);
-        for (size_t i = 0; i < 10; i++)
+        for (size_t i = 0; i < QUEUE_LOOK_BURST * batch; i++)
                 wait_removed(f, i);
         drain(f);
-        assert_int_equal(f->where[29], IN_FLIGHT);
+        assert_int_equal(f->looks[0], QUEUE_LOOK_BURST);
+        assert_int_equal(f->where[n - 1], IN_FLIGHT);
         f->now += QUEUE_LOOK_INTERVAL;
-        for (int rounds = 0; rounds < 1000 && f->looks[0] < 2; rounds++)
-                assert_true(sd_event_run(f->event, 10000) >= 0);
-        assert_int_equal(f->looks[0], 2);
-        f->judged[0] = 2;
+        wait_looks(f, QUEUE_LOOK_BURST + 1);
+        f->judged[0] = QUEUE_LOOK_BURST + 1;
         queue_looked(f->queue);
-        for (size_t i = 10; i < 30; i++)
+        for (size_t i = QUEUE_LOOK_BURST * batch; i < n; i++)
                 wait_removed(f, i);
 }
 
@@ -529,7 +535,7 @@ static void test_flood(void **state) {
                 assert_int_equal(f->deliveries[i], 1);
         assert_int_equal(count(f, "received"), n);
         assert_int_equal(f->n_told, n > 11); /* once, of all that have one id */
-        assert_true(f->looks[0] <= 2 + (f->now - START) / QUEUE_LOOK_INTERVAL);
+        assert_true(f->looks[0] <= QUEUE_LOOK_BURST + 1 + (f->now - START) / QUEUE_LOOK_INTERVAL);
         assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
 }
 

@@ -115,8 +115,15 @@ class Story:
             moments.append((self.load.first(instance, BETTER), instance))
         for at, instance in sorted(moments):
             self.saw("updated", instance, BETTER, at)
+        self._wait_good(prod, BETTER)
         self.load.wait_requests(RATE)
         self._no_lost_request()
+
+    def _wait_good(self, prod, version):
+        """Until it is committed everywhere: only what is good is there to go back to."""
+        for instance in prod:
+            self.wait(lambda: self.agent.is_good(self.director.instances[instance], version),
+                      f"{version} to be good on {instance}")
 
     def _bad_release_is_undone(self, prod):
         self.teller.chapter("Version 3 does not pass its health check")

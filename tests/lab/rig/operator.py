@@ -90,11 +90,21 @@ class Muster:
         instance.put("/etc/muster/muster.conf", self._configuration(group, **more).replace("hook = muster\n", ""))
 
     @staticmethod
-    def reason(instance, version):
-        """Why a version was undone, as muster tells an operator on the instance; None while it does not."""
+    def _app(instance):
+        """What muster tells an operator on the instance about api; {} while it tells nothing."""
         answer = instance.run("muster", "status", "--json", check=False)
         if answer.code != 0:
-            return None
-        app = next((a for a in json.loads(answer.out)["apps"] if a["app"] == "api"), {})
-        failure = app.get("last_failure") or {}
+            return {}
+        return next((a for a in json.loads(answer.out)["apps"] if a["app"] == "api"), {})
+
+    @classmethod
+    def is_good(cls, instance, version):
+        """Whether a version is committed: a target that comes earlier takes the instance back first."""
+        app = cls._app(instance)
+        return app.get("state") == "good" and app.get("version") == version
+
+    @classmethod
+    def reason(cls, instance, version):
+        """Why a version was undone; None while that is not told."""
+        failure = cls._app(instance).get("last_failure") or {}
         return failure.get("reason") if failure.get("version") == version else None

@@ -91,4 +91,4 @@ FUZZERS += \
         fuzz-xml
 
 # A server on the test's own event loop.
-TEST_SUPPORT_SRC += tests/unit/http-server.c
+TEST_SUPPORT_SRC += tests/unit/http-server.c tests/unit/outcome.c tests/unit/aws-client.c

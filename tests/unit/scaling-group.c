@@ -108,24 +108,17 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 TestGroup *test_group_new(void) {
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1" };
         TestGroup *group = calloc(1, sizeof(*group));
 
         assert_non_null(group);
         group->outcomes = "+";
-        assert_true(sd_event_new(&group->event) >= 0);
-        group->server = test_server_new(group->event, handle, group);
-        options.endpoints.service_urls[AWS_AUTO_SCALING] = test_server_url(group->server);
-        assert_int_equal(aws_context_new(group->event, &options, &group->aws, NULL), 0);
+        test_client_init(&group->client, &options, handle, group);
         return group;
 }
 
 TestGroup *test_group_free(TestGroup *group) {
-        aws_context_free(group->aws);
-        test_server_free(group->server);
-        sd_event_unref(group->event);
+        test_client_deinit(&group->client);
         free(group);
         return NULL;
 }

@@ -3,12 +3,10 @@
 /* An Auto Scaling group for unit tests that answers as it is told, and writes down what it was asked. */
 
 #include "agent/net/autoscaling.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 
 typedef struct TestGroup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         const char *state; /* the instance's; NULL: it is not known */
         const char *
                 hook; /* a termination hook that it has beside one that is somebody else's; NULL: only that */

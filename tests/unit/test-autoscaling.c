@@ -2,23 +2,15 @@
 
 #include "agent/base/strv.h"
 #include "agent/net/autoscaling.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         int status;
         const char *answer;
         char *form;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
         Setup *setup = userdata;
@@ -35,15 +27,10 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1" };
 
         assert_non_null(setup);
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.service_urls[AWS_AUTO_SCALING] = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         setup->status = 200;
         *state = setup;
         return 0;
@@ -52,51 +39,45 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup->form);
         free(setup);
         return 0;
 }
 
-static void on_done(_unused_ AutoScalingRequest *request, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
-
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
+DEFINE_TEST_DONE(on_done, AutoScalingRequest)
 
 static const AutoScalingAction action = { .group = "my group", .hook = "launch", .instance_id = "i-1" };
 
 static void test_complete(void **state) {
         Setup *setup = *state;
         _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL, *abandon = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         setup->answer =
                 "<CompleteLifecycleActionResponse><CompleteLifecycleActionResult/></CompleteLifecycleActionResponse>";
-        assert_int_equal(autoscaling_complete_start(setup->aws, &action, AUTOSCALING_CONTINUE, on_done,
+        assert_int_equal(autoscaling_complete_start(setup->client.aws, &action, AUTOSCALING_CONTINUE, on_done,
                                                     &outcomes[0], &request, NULL),
                          0);
-        test_wait(setup->event, &outcomes[0].done);
+        test_wait(setup->client.event, &outcomes[0].done);
         assert_int_equal(outcomes[0].result, 0);
         assert_string_equal(
                 setup->form,
                 "Action=CompleteLifecycleAction&Version=2011-01-01&AutoScalingGroupName=my%20group"
                 "&LifecycleHookName=launch&InstanceId=i-1&LifecycleActionResult=CONTINUE");
-        assert_int_equal(autoscaling_complete_start(setup->aws, &action, AUTOSCALING_ABANDON, on_done,
+        assert_int_equal(autoscaling_complete_start(setup->client.aws, &action, AUTOSCALING_ABANDON, on_done,
                                                     &outcomes[1], &abandon, NULL),
                          0);
-        test_wait(setup->event, &outcomes[1].done);
+        test_wait(setup->client.event, &outcomes[1].done);
         assert_true(string_ends_with(setup->form, "LifecycleActionResult=ABANDON"));
 }
 
-static void heartbeat(Setup *setup, const AutoScalingAction *a, Outcome *outcome) {
+static void heartbeat(Setup *setup, const AutoScalingAction *a, TestOutcome *outcome) {
         _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
 
-        assert_int_equal(autoscaling_heartbeat_start(setup->aws, a, on_done, outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome->done);
+        assert_int_equal(autoscaling_heartbeat_start(setup->client.aws, a, on_done, outcome, &request, NULL),
+                         0);
+        test_wait(setup->client.event, &outcome->done);
 }
 
 static void test_heartbeat(void **state) {
@@ -104,7 +85,7 @@ static void test_heartbeat(void **state) {
                                          .hook = "h",
                                          .token = "bcd2f1b8-9a78-44d3-8a7a-4dd07d7cf635" };
         Setup *setup = *state;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->answer = "<RecordLifecycleActionHeartbeatResponse/>";
         heartbeat(setup, &with_token, &outcome);
@@ -141,7 +122,7 @@ static void test_refusals(void **state) {
 
         setup->status = 400;
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 setup->answer = cases[i].answer;
                 heartbeat(setup, &action, &outcome);
@@ -151,12 +132,13 @@ static void test_refusals(void **state) {
         }
 }
 
-static AutoScalingRequest *describe(Setup *setup, char *const *ids, Outcome *outcome) {
+static AutoScalingRequest *describe(Setup *setup, char *const *ids, TestOutcome *outcome) {
         AutoScalingRequest *request = NULL;
 
-        assert_int_equal(
-                autoscaling_describe_instances_start(setup->aws, ids, on_done, outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome->done);
+        assert_int_equal(autoscaling_describe_instances_start(setup->client.aws, ids, on_done, outcome,
+                                                              &request, NULL),
+                         0);
+        test_wait(setup->client.event, &outcome->done);
         return request;
 }
 
@@ -165,7 +147,7 @@ static void test_instances(void **state) {
         Setup *setup = *state;
         _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
         const AutoScalingInstance *instances;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         size_t n;
 
         setup->answer =
@@ -205,7 +187,7 @@ static void test_bad_descriptions(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
                 _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 setup->answer = answers[i];
                 request = describe(setup, ids, &outcome);
@@ -221,7 +203,7 @@ static void test_instance_count(void **state) {
         char *none[] = { NULL };
 
         assert_int_equal(
-                autoscaling_describe_instances_start(setup->aws, none, on_done, NULL, &request, NULL),
+                autoscaling_describe_instances_start(setup->client.aws, none, on_done, NULL, &request, NULL),
                 -EINVAL);
         assert_null(request);
 }
@@ -230,7 +212,7 @@ static void test_hooks(void **state) {
         Setup *setup = *state;
         _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
         const AutoScalingHook *hooks;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         size_t n;
 
         setup->answer = "<DescribeLifecycleHooksResponse><DescribeLifecycleHooksResult><LifecycleHooks>"
@@ -242,9 +224,10 @@ static void test_hooks(void **state) {
                         "<LifecycleTransition>autoscaling:EC2_INSTANCE_TERMINATING</LifecycleTransition>"
                         "<HeartbeatTimeout>30</HeartbeatTimeout></member>"
                         "</LifecycleHooks></DescribeLifecycleHooksResult></DescribeLifecycleHooksResponse>";
-        assert_int_equal(autoscaling_describe_hooks_start(setup->aws, "g", on_done, &outcome, &request, NULL),
-                         0);
-        test_wait(setup->event, &outcome.done);
+        assert_int_equal(
+                autoscaling_describe_hooks_start(setup->client.aws, "g", on_done, &outcome, &request, NULL),
+                0);
+        test_wait(setup->client.event, &outcome.done);
         assert_int_equal(outcome.result, 0);
         hooks = autoscaling_request_hooks(request, &n);
         assert_int_equal(n, 2);
@@ -260,15 +243,16 @@ static void test_hooks(void **state) {
 static void test_group(void **state) {
         Setup *setup = *state;
         _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->answer =
                 "<R><DescribeAutoScalingGroupsResult><AutoScalingGroups><member><AutoScalingGroupName>g"
                 "</AutoScalingGroupName><DesiredCapacity>2</DesiredCapacity></member></AutoScalingGroups>"
                 "</DescribeAutoScalingGroupsResult></R>";
-        assert_int_equal(autoscaling_describe_group_start(setup->aws, "g", on_done, &outcome, &request, NULL),
-                         0);
-        test_wait(setup->event, &outcome.done);
+        assert_int_equal(
+                autoscaling_describe_group_start(setup->client.aws, "g", on_done, &outcome, &request, NULL),
+                0);
+        test_wait(setup->client.event, &outcome.done);
         assert_int_equal(outcome.result, 0);
         assert_string_equal(
                 setup->form,
@@ -279,12 +263,13 @@ static void test_group(void **state) {
 static void test_set_unhealthy(void **state) {
         Setup *setup = *state;
         _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->answer = "<SetInstanceHealthResponse/>";
         assert_int_equal(
-                autoscaling_set_unhealthy_start(setup->aws, "i-1", on_done, &outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome.done);
+                autoscaling_set_unhealthy_start(setup->client.aws, "i-1", on_done, &outcome, &request, NULL),
+                0);
+        test_wait(setup->client.event, &outcome.done);
         assert_int_equal(outcome.result, 0);
         assert_string_equal(setup->form, "Action=SetInstanceHealth&Version=2011-01-01&InstanceId=i-1"
                                          "&HealthStatus=Unhealthy&ShouldRespectGracePeriod=true");

@@ -5,6 +5,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/aws_call.h"
 #include "tests/unit/http-server.h"
+#include "tests/unit/outcome.h"
 #include "tests/unit/test.h"
 
 #define ERROR_XML(code, more) "<Error><Code>" code "</Code><Message>m</Message>" more "</Error>"
@@ -31,12 +32,6 @@ typedef struct Setup {
         bool server_has_date;
         unsigned keys; /* that IMDS has given out */
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static uint64_t boottime(_unused_ void *userdata) {
         return clock_boottime(&clock_system);
@@ -160,12 +155,7 @@ static int tear_down(void **state) {
         return 0;
 }
 
-static void on_done(_unused_ AwsCall *call, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
-
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
+DEFINE_TEST_DONE(on_done, AwsCall)
 
 static const AwsRequest get_object = {
         .service = AWS_S3,
@@ -176,7 +166,7 @@ static const AwsRequest get_object = {
 };
 
 static AwsCall *perform(Setup *setup, const AwsRequest *request, const Answer *answers, size_t n,
-                        Outcome *outcome) {
+                        TestOutcome *outcome) {
         AwsCall *call = NULL;
 
         setup->answers = answers;
@@ -190,7 +180,7 @@ static AwsCall *perform(Setup *setup, const AwsRequest *request, const Answer *a
 static void test_signed(void **state) {
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, NULL, 0, &outcome);
         assert_int_equal(outcome.result, 0);
@@ -209,7 +199,7 @@ static void test_transient(void **state) {
         static const Answer answers[] = { { .fault = TEST_FAULT_RESET }, { .status = 503 } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, 0);
@@ -223,7 +213,7 @@ static void test_gives_up(void **state) {
                                           { .status = 503, .body = ERROR_XML("ServiceUnavailable", "") } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, -EAGAIN);
@@ -237,7 +227,7 @@ static void test_gives_up(void **state) {
 static void test_no_answer(void **state) {
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->server = test_server_free(setup->server);
         call = perform(setup, &get_object, NULL, 0, &outcome);
@@ -252,7 +242,7 @@ static void test_empty_quota(void **state) {
         static const Answer answers[] = { { .status = 503 } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         aws_context_quota(setup->aws)->left = RETRY_COST - 1;
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
@@ -265,7 +255,7 @@ static void test_refusal(void **state) {
                                             .body = ERROR_XML("AccessDenied", "<RequestId>R</RequestId>") } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, -EACCES);
@@ -277,7 +267,7 @@ static void test_skew(void **state) {
         static const Answer answers[] = { { .status = 403, .body = ERROR_XML("RequestTimeTooSkewed", "") } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL, *next = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
         int64_t error;
 
         setup->clock_offset = -(int64_t) (3600 * USEC_PER_SEC);
@@ -297,7 +287,7 @@ static void test_no_skew(void **state) {
         static const Answer answers[] = { { .status = 403, .body = ERROR_XML("SignatureDoesNotMatch", "") } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, -EACCES);
@@ -317,7 +307,7 @@ static void test_skew_is_corrected_once(void **state) {
         };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->server_has_date = false;
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
@@ -338,7 +328,7 @@ static void test_other_region(void **state) {
         Setup *setup = *state;
         AwsRequest elsewhere = get_object;
         _cleanup_(aws_call_freep) AwsCall *first = NULL, *second = NULL, *third = NULL;
-        Outcome outcomes[3] = {};
+        TestOutcome outcomes[3] = {};
 
         first = perform(setup, &get_object, redirect, 1, &outcomes[0]);
         assert_int_equal(outcomes[0].result, 0);
@@ -360,7 +350,7 @@ static void test_redirected_twice(void **state) {
         };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, -EREMOTEIO);
@@ -373,7 +363,7 @@ static void test_other_region_of_head(void **state) {
         Setup *setup = *state;
         AwsRequest head = get_object;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         head.method = "HEAD";
         call = perform(setup, &head, answers, 1, &outcome);
@@ -387,7 +377,7 @@ static void test_region_is_looked_up(void **state) {
                                           { .status = 403, .headers = EU_WEST } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, 0);
@@ -402,7 +392,7 @@ static void test_region_stays_unknown(void **state) {
                                           { .status = 301 } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, ELEMENTSOF(answers), &outcome);
         assert_int_equal(outcome.result, -EREMOTEIO);
@@ -415,7 +405,7 @@ static void test_expired_credentials(void **state) {
                                           { .status = 400, .body = ERROR_XML("ExpiredToken", "") } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *renewed = NULL, *refused = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         make_context(setup, NULL, NULL);
         renewed = perform(setup, &get_object, answers, 1, &outcomes[0]);
@@ -432,7 +422,7 @@ static void test_expired_for_good(void **state) {
         static const Answer answers[] = { { .status = 400, .body = ERROR_XML("ExpiredToken", "") } };
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         call = perform(setup, &get_object, answers, 1, &outcome);
         assert_int_equal(outcome.result, -EACCES);
@@ -442,7 +432,7 @@ static void test_expired_for_good(void **state) {
 static void test_region_of_instance(void **state) {
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *call = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         make_context(setup, &(AwsOptions){}, fixed_keys);
         call = perform(setup, &get_object, NULL, 0, &outcome);
@@ -476,7 +466,7 @@ static void test_broken_after_first_byte(void **state) {
         _cleanup_(aws_call_freep) AwsCall *in_memory = NULL, *sunk = NULL;
         _cleanup_buffer_ Buffer data = {};
         AwsRequest request = get_object;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         in_memory = perform(setup, &get_object, answers, 1, &outcomes[0]);
         assert_int_equal(outcomes[0].result, 0);
@@ -495,7 +485,7 @@ static void test_body_is_sent_again(void **state) {
         _cleanup_(aws_call_freep) AwsCall *memory = NULL, *file = NULL;
         _cleanup_close_ int fd = memfd_create("body", MFD_CLOEXEC);
         AwsRequest put = get_object;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         put.method = "PUT";
         put.body = (HttpBody){ .data = "hello", .size = 5 };
@@ -516,7 +506,7 @@ static void test_resend_counts(void **state) {
         Setup *setup = *state;
         _cleanup_(aws_call_freep) AwsCall *first = NULL, *second = NULL;
         AwsRequest put = get_object;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         put.method = "PUT";
         put.body = (HttpBody){ .data = "hello", .size = 5 };
@@ -530,7 +520,7 @@ static void test_resend_counts(void **state) {
 static void test_free_while_running(void **state) {
         static const Answer answers[] = { { .status = 503, .headers = "x-amz-retry-after: 60000\r\n" } };
         Setup *setup = *state;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->answers = answers;
         setup->n_answers = 1;
@@ -576,6 +566,20 @@ static void test_bad_options(_unused_ void **state) {
         sd_event_unref(event);
 }
 
+/* The options go before the environment, and that before what is usual. */
+static void test_attempts(void **state) {
+        static char *const two[] = { (char *) "AWS_MAX_ATTEMPTS=2", NULL };
+        const AwsOptions one = { .region = "eu-central-1", .attempts_max = 1 };
+        Setup *setup = *state;
+
+        make_context(setup, NULL, NULL);
+        assert_int_equal(aws_context_attempts(setup->aws), AWS_ATTEMPTS);
+        make_context(setup, NULL, two);
+        assert_int_equal(aws_context_attempts(setup->aws), 2);
+        make_context(setup, &one, two);
+        assert_int_equal(aws_context_attempts(setup->aws), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -586,6 +590,7 @@ int main(void) {
                 TEST(test_no_answer),
                 TEST(test_empty_quota),
                 TEST(test_refusal),
+                TEST(test_attempts),
                 TEST(test_skew),
                 TEST(test_no_skew),
                 TEST(test_skew_is_corrected_once),

@@ -3,6 +3,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/credential_process.h"
 #include "tests/unit/http-server.h"
+#include "tests/unit/outcome.h"
 #include "tests/unit/test.h"
 
 static void test_split(_unused_ void **state) {
@@ -42,20 +43,9 @@ static void test_split_refused(_unused_ void **state) {
         }
 }
 
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
+DEFINE_TEST_DONE(on_done, CredentialProcess)
 
-static void on_done(_unused_ CredentialProcess *process, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
-
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
-
-static CredentialProcess *run(sd_event *event, const char *command, Outcome *outcome) {
+static CredentialProcess *run(sd_event *event, const char *command, TestOutcome *outcome) {
         CredentialProcess *process = NULL;
 
         assert_int_equal(credential_process_start(event, command, on_done, outcome, &process, NULL), 0);
@@ -70,7 +60,7 @@ static CredentialProcess *run(sd_event *event, const char *command, Outcome *out
 static void test_good(void **state) {
         _cleanup_(credential_process_freep) CredentialProcess *process = NULL;
         _cleanup_credentials_ Credentials found = {};
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         process = run(*state, GOOD, &outcome);
         assert_string_equal(outcome.error.message, "");
@@ -99,7 +89,7 @@ static void test_bad(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(credential_process_freep) CredentialProcess *process = NULL;
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 process = run(*state, cases[i].command, &outcome);
                 assert_int_equal(outcome.result, cases[i].result);
@@ -110,7 +100,7 @@ static void test_bad(void **state) {
 /* Refused at once; where vfork() is a mere fork(), as under valgrind, by the end of the child. */
 static void test_not_there(void **state) {
         _cleanup_(credential_process_freep) CredentialProcess *process = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         Error error = {};
         int r;
 
@@ -128,7 +118,7 @@ static void test_not_there(void **state) {
 /* Freeing it ends it and calls nobody. */
 static void test_cancel(void **state) {
         CredentialProcess *process = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_int_equal(credential_process_start(*state, "sleep 1000", on_done, &outcome, &process, NULL),
                          0);

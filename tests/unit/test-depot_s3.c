@@ -6,11 +6,10 @@
 #include "agent/base/file.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
-#include "agent/net/aws.h"
 #include "agent/net/url.h"
 #include "artifacts/depot_s3.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/depot-promises.h"
-#include "tests/unit/http-server.h"
 
 /* A small S3 of a few objects, which can lose answers, be busy and cut off what it sends. */
 
@@ -28,8 +27,7 @@ typedef struct Object {
 
 typedef struct Fixture {
         DepotFixture base;
-        TestServer *server;
-        AwsContext *aws;
+        TestClient client;
         Object objects[OBJECTS_MAX];
         unsigned revision;
         unsigned puts;
@@ -243,18 +241,14 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 static int setup(void **state) {
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1" };
         Fixture *f = calloc(1, sizeof(*f));
 
-        assert_true(sd_event_new(&f->base.event) >= 0);
-        f->server = test_server_new(f->base.event, handle, f);
-        options.endpoints.url = test_server_url(f->server);
-        assert_int_equal(aws_context_new(f->base.event, &options, &f->aws, NULL), 0);
+        test_client_init(&f->client, &options, handle, f);
+        f->base.event = f->client.event;
         assert_int_equal(depot_open("s3://bucket/" PREFIX "/",
-                                    &(DepotOptions){ .event = f->base.event, .aws = f->aws }, &f->base.depot,
-                                    NULL),
+                                    &(DepotOptions){ .event = f->base.event, .aws = f->client.aws },
+                                    &f->base.depot, NULL),
                          0);
         *state = f;
         return 0;
@@ -264,9 +258,7 @@ static int teardown(void **state) {
         Fixture *f = *state;
 
         depot_free(f->base.depot);
-        aws_context_free(f->aws);
-        test_server_free(f->server);
-        sd_event_unref(f->base.event);
+        test_client_deinit(&f->client);
         for (size_t i = 0; i < OBJECTS_MAX; i++)
                 forget(&f->objects[i]);
         free(f->content_type);
@@ -278,7 +270,7 @@ static void test_uris(void **state) {
         static const char *const bad[] = { "s3://",  "s3:///x",          "s3://Bucket",
                                            "s3://b", "s3://bucket/a//b", "s3://bucket/../b" };
         Fixture *f = *state;
-        DepotOptions options = { .event = f->base.event, .aws = f->aws };
+        DepotOptions options = { .event = f->base.event, .aws = f->client.aws };
         _cleanup_(depot_freep) Depot *depot = NULL;
         Error error = {};
 
@@ -297,8 +289,9 @@ static void test_without_prefix(void **state) {
         _cleanup_(depot_freep) Depot *depot = NULL;
         _cleanup_depot_reply_ DepotReply reply = {};
 
-        assert_int_equal(depot_open("s3://bucket/", &(DepotOptions){ .event = f->base.event, .aws = f->aws },
-                                    &depot, NULL),
+        assert_int_equal(depot_open("s3://bucket/",
+                                    &(DepotOptions){ .event = f->base.event, .aws = f->client.aws }, &depot,
+                                    NULL),
                          0);
         assert_string_equal(depot_uri(depot), "s3://bucket");
         assert_int_equal(test_depot_put(depot, "a/k.json", "hello", DEPOT_CREATE, NULL, NULL), DEPOT_OK);

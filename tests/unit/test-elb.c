@@ -2,26 +2,18 @@
 
 #include "agent/base/strv.h"
 #include "agent/net/elb.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define ARN "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/api/0123"
 
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         int status;
         const char *answer;
         unsigned failures; /* so many requests are answered with 500 first */
         char *form;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 #define REFUSAL(code, message)                                                                               \
         "<ErrorResponse><Error><Code>" code "</Code><Message>" message                                       \
@@ -45,15 +37,10 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1" };
 
         assert_non_null(setup);
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.service_urls[AWS_ELB] = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         setup->status = 200;
         *state = setup;
         return 0;
@@ -62,51 +49,46 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup->form);
         free(setup);
         return 0;
 }
 
-static void on_done(_unused_ ElbRequest *request, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
-
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
+DEFINE_TEST_DONE(on_done, ElbRequest)
 
 static const ElbTarget targets[] = { { "i-1", 8080 }, { "i-1", 0 } };
 
 static void test_register_and_deregister(void **state) {
         Setup *setup = *state;
         _cleanup_(elb_request_freep) ElbRequest *in = NULL, *out = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         setup->answer = "<RegisterTargetsResponse><RegisterTargetsResult/></RegisterTargetsResponse>";
-        assert_int_equal(elb_register_start(setup->aws, ARN, targets, 2, on_done, &outcomes[0], &in, NULL),
-                         0);
-        test_wait(setup->event, &outcomes[0].done);
+        assert_int_equal(
+                elb_register_start(setup->client.aws, ARN, targets, 2, on_done, &outcomes[0], &in, NULL), 0);
+        test_wait(setup->client.event, &outcomes[0].done);
         assert_int_equal(outcomes[0].result, 0);
         assert_string_equal(
                 setup->form,
                 "Action=RegisterTargets&Version=2015-12-01&TargetGroupArn=arn%3Aaws%3Aelasticloadbalancing"
                 "%3Aeu-central-1%3A123456789012%3Atargetgroup%2Fapi%2F0123&Targets.member.1.Id=i-1"
                 "&Targets.member.1.Port=8080&Targets.member.2.Id=i-1");
-        assert_int_equal(elb_deregister_start(setup->aws, ARN, targets, 1, on_done, &outcomes[1], &out, NULL),
-                         0);
-        test_wait(setup->event, &outcomes[1].done);
+        assert_int_equal(
+                elb_deregister_start(setup->client.aws, ARN, targets, 1, on_done, &outcomes[1], &out, NULL),
+                0);
+        test_wait(setup->client.event, &outcomes[1].done);
         assert_true(string_starts_with(setup->form, "Action=DeregisterTargets&"));
         assert_true(string_ends_with(setup->form, "&Targets.member.1.Id=i-1&Targets.member.1.Port=8080"));
 }
 
-static ElbRequest *describe(Setup *setup, Outcome *outcome) {
+static ElbRequest *describe(Setup *setup, TestOutcome *outcome) {
         ElbRequest *request = NULL;
 
         assert_int_equal(
-                elb_describe_health_start(setup->aws, ARN, NULL, 0, on_done, outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome->done);
+                elb_describe_health_start(setup->client.aws, ARN, NULL, 0, on_done, outcome, &request, NULL),
+                0);
+        test_wait(setup->client.event, &outcome->done);
         return request;
 }
 
@@ -114,7 +96,7 @@ static ElbRequest *describe(Setup *setup, Outcome *outcome) {
 static void test_health(void **state) {
         Setup *setup = *state;
         _cleanup_(elb_request_freep) ElbRequest *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->failures = 2;
         setup->answer =
@@ -123,7 +105,7 @@ static void test_health(void **state) {
                 "</TargetHealthDescriptions></DescribeTargetHealthResult></R>";
         request = describe(setup, &outcome);
         assert_int_equal(outcome.result, 0);
-        assert_int_equal(test_server_requests(setup->server), 3);
+        assert_int_equal(test_server_requests(setup->client.server), 3);
         assert_int_equal(elb_request_health(request)->n, 1);
         assert_int_equal(elb_request_health(request)->targets[0].state, ELB_TARGET_HEALTHY);
         assert_null(strstr(setup->form, "Targets"));
@@ -148,7 +130,7 @@ static void test_refusals(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(elb_request_freep) ElbRequest *request = NULL;
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 setup->status = cases[i].status;
                 setup->answer = cases[i].answer;
@@ -165,16 +147,18 @@ static void test_groups(void **state) {
         char *names[] = { (char *) "api", (char *) "internal", NULL }, *none[] = { NULL };
         Setup *setup = *state;
         _cleanup_(elb_request_freep) ElbRequest *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->answer =
                 "<R><DescribeTargetGroupsResult><TargetGroups><member><TargetGroupName>api</TargetGroupName>"
                 "<TargetGroupArn>" ARN
                 "</TargetGroupArn></member></TargetGroups></DescribeTargetGroupsResult></R>";
-        assert_int_equal(elb_describe_groups_start(setup->aws, none, on_done, &outcome, &request, NULL),
-                         -EINVAL);
-        assert_int_equal(elb_describe_groups_start(setup->aws, names, on_done, &outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome.done);
+        assert_int_equal(
+                elb_describe_groups_start(setup->client.aws, none, on_done, &outcome, &request, NULL),
+                -EINVAL);
+        assert_int_equal(
+                elb_describe_groups_start(setup->client.aws, names, on_done, &outcome, &request, NULL), 0);
+        test_wait(setup->client.event, &outcome.done);
         assert_int_equal(outcome.result, 0);
         assert_true(string_ends_with(setup->form, "&Names.member.1=api&Names.member.2=internal"));
         assert_string_equal(elb_request_groups(request)->groups[0].arn, ARN);
@@ -185,9 +169,9 @@ static void test_limit(void **state) {
         ElbTarget many[ELB_TARGETS_MAX + 1] = {};
         ElbRequest *request = NULL;
 
-        assert_int_equal(
-                elb_register_start(setup->aws, ARN, many, ELB_TARGETS_MAX + 1, on_done, NULL, &request, NULL),
-                -EINVAL);
+        assert_int_equal(elb_register_start(setup->client.aws, ARN, many, ELB_TARGETS_MAX + 1, on_done, NULL,
+                                            &request, NULL),
+                         -EINVAL);
         assert_null(request);
 }
 

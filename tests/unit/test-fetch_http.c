@@ -4,9 +4,8 @@
 #include <sys/mman.h>
 
 #include "agent/base/file.h"
-#include "agent/net/aws.h"
 #include "artifacts/fetch.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 /* A fetch from an S3 whose every answer can be spoiled. */
@@ -33,9 +32,7 @@ typedef enum Spoil {
 } Spoil;
 
 typedef struct Fixture {
-        sd_event *event;
-        TestServer *server;
-        AwsContext *aws;
+        TestClient client;
         Depot *depot;
         uint8_t *content;
         uint8_t (*digests)[DIGEST_SIZE];
@@ -113,16 +110,12 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 static int setup(void **state) {
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                (char *) "AWS_MAX_ATTEMPTS=1", NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1", .attempts_max = 1 };
         Fixture *f = calloc(1, sizeof(*f));
 
-        assert_true(sd_event_new(&f->event) >= 0);
-        f->server = test_server_new(f->event, handle, f);
-        options.endpoints.url = test_server_url(f->server);
-        assert_int_equal(aws_context_new(f->event, &options, &f->aws, NULL), 0);
-        assert_int_equal(depot_open("s3://bucket/a b", &(DepotOptions){ .event = f->event, .aws = f->aws },
+        test_client_init(&f->client, &options, handle, f);
+        assert_int_equal(depot_open("s3://bucket/a b",
+                                    &(DepotOptions){ .event = f->client.event, .aws = f->client.aws },
                                     &f->depot, NULL),
                          0);
         f->etag = true;
@@ -141,9 +134,7 @@ static int teardown(void **state) {
         Fixture *f = *state;
 
         depot_free(f->depot);
-        aws_context_free(f->aws);
-        test_server_free(f->server);
-        sd_event_unref(f->event);
+        test_client_deinit(&f->client);
         free(f->content);
         free(f->digests);
         free(f);
@@ -182,7 +173,7 @@ static void run(Fixture *f) {
         Fetch *fetch;
 
         start(f, fd, &fetch);
-        test_wait(f->event, &f->finished);
+        test_wait(f->client.event, &f->finished);
         assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
         assert_int_equal(file_read_fd(fd, SIZE, &written), 0);
         assert_int_equal(written.size, f->statistics.written);
@@ -207,7 +198,7 @@ static void test_spoiled_once(void **state) {
         Fixture *f = *state;
 
         for (f->spoil = SPOIL_CUT; f->spoil < _SPOIL_COUNT; f->spoil++) {
-                f->spoil_from = f->spoil_to = test_server_requests(f->server) + 2;
+                f->spoil_from = f->spoil_to = test_server_requests(f->client.server) + 2;
                 run(f);
                 if (f->spoil == SPOIL_OTHER_SIZE)
                         continue; /* no use in trying again */
@@ -256,7 +247,7 @@ static void test_cancel(void **state) {
 
                 start(f, fd, &fetch);
                 for (int i = 0; i < turns && !f->finished; i++)
-                        assert_true(sd_event_run(f->event, 1000) >= 0);
+                        assert_true(sd_event_run(f->client.event, 1000) >= 0);
                 if (!f->finished)
                         fetch_free(fetch);
         }

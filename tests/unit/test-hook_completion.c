@@ -46,8 +46,8 @@ static void on_news(HookCompletion *completion, void *userdata) {
 static Outcome complete(TestGroup *group, AutoScalingVerdict verdict, size_t first) {
         char one[] = "muster", two[] = "muster-b", *hooks[] = { one, two, NULL };
         const HookCompletionSpec spec = {
-                .event = group->event,
-                .aws = group->aws,
+                .event = group->client.event,
+                .aws = group->client.aws,
                 .transition = LIFECYCLE_LAUNCHING,
                 .verdict = verdict,
                 .group = "g",
@@ -59,7 +59,7 @@ static Outcome complete(TestGroup *group, AutoScalingVerdict verdict, size_t fir
         Outcome outcome = {};
 
         assert_int_equal(hook_completion_start(&spec, on_done, on_news, &outcome, &completion, NULL), 0);
-        test_wait(group->event, &outcome.done);
+        test_wait(group->client.event, &outcome.done);
         hook_completion_free(completion);
         return outcome;
 }
@@ -131,7 +131,9 @@ static void test_alarm(void **state) {
 static void test_no_hook(void **state) {
         TestGroup *group = *state;
         char *none[] = { NULL };
-        const HookCompletionSpec spec = { .event = group->event, .aws = group->aws, .hooks = none };
+        const HookCompletionSpec spec = { .event = group->client.event,
+                                          .aws = group->client.aws,
+                                          .hooks = none };
         HookCompletion *completion;
 
         assert_int_equal(hook_completion_start(&spec, on_done, on_news, NULL, &completion, NULL), -EINVAL);

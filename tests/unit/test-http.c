@@ -5,6 +5,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/http.h"
 #include "tests/unit/http-server.h"
+#include "tests/unit/outcome.h"
 #include "tests/unit/test.h"
 
 typedef struct Setup {
@@ -15,12 +16,6 @@ typedef struct Setup {
         Buffer seen_body;
         unsigned connection;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 /* The target says what to answer. */
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
@@ -83,17 +78,10 @@ static int tear_down(void **state) {
         return 0;
 }
 
-static void on_done(_unused_ HttpTransfer *transfer, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
-
-        assert_false(outcome->done);
-        outcome->done = true;
-        outcome->result = result;
-        outcome->error = *error;
-}
+DEFINE_TEST_DONE(on_done, HttpTransfer)
 
 /* Starts REQUEST (its URL is only the path) and runs the loop until it ended. */
-static HttpTransfer *perform(Setup *setup, HttpRequest request, Outcome *outcome) {
+static HttpTransfer *perform(Setup *setup, HttpRequest request, TestOutcome *outcome) {
         _cleanup_free_ char *url = NULL;
         HttpTransfer *transfer = NULL;
         Error error = {};
@@ -112,7 +100,7 @@ static void test_get(void **state) {
 
         for (int i = 0; i < 2; i++) {
                 _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 transfer = perform(setup, (HttpRequest){ .method = "GET", .url = "/a", .headers = headers },
                                    &outcome);
@@ -139,7 +127,7 @@ static void test_own_connection(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
                 _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
                 HttpRequest request = { .method = "GET", .url = "/a", .own_connection = steps[i].own };
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 transfer = perform(setup, request, &outcome);
                 assert_int_equal(outcome.result, 0);
@@ -165,7 +153,7 @@ static void test_path_as_is(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
         PathSeen seen = {};
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         test_server_free(setup->server);
         setup->server = test_server_new(setup->event, keep_target, &seen);
@@ -178,7 +166,7 @@ static void test_path_as_is(void **state) {
 static void test_put(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *memory = NULL, *empty = NULL;
-        Outcome outcome = {}, outcome_empty = {};
+        TestOutcome outcome = {}, outcome_empty = {};
 
         memory = perform(
                 setup, (HttpRequest){ .method = "PUT", .url = "/a", .body = { .data = "12345", .size = 5 } },
@@ -213,7 +201,7 @@ static void test_put_file(void **state) {
         _cleanup_free_ uint8_t *data = malloc(SIZE + OFFSET);
         _cleanup_close_ int fd = memfd_create("body", MFD_CLOEXEC);
         Progress progress = {};
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_true(data && fd >= 0);
         for (size_t i = 0; i < SIZE + OFFSET; i++)
@@ -237,7 +225,7 @@ static void test_put_short_file(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
         _cleanup_close_ int fd = memfd_create("body", MFD_CLOEXEC);
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_int_equal(write(fd, "abc", 3), 3);
         transfer = perform(setup,
@@ -270,7 +258,7 @@ static void test_failures(void **state) {
                         .url = cases[i].path,
                         .timeouts = { .stall = 1 * USEC_PER_SEC, .total = 5 * USEC_PER_SEC },
                 };
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 if (string_equal(cases[i].path, "/silent"))
                         request.timeouts = (HttpTimeouts){ .total = 1500 * USEC_PER_MSEC };
@@ -287,7 +275,7 @@ static void test_long_poll_sleeps(void **state) {
         _cleanup_free_ char *url = NULL;
         HttpRequest request = { .method = "GET", .timeouts = { .stall = USEC_INFINITY } };
         Setup *setup = *state;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_true(asprintf(&url, "%s/silent", test_server_url(setup->server)) > 0);
         request.url = url;
@@ -303,7 +291,7 @@ static void test_long_poll_sleeps(void **state) {
 static void expect_failure(Setup *setup, const char *url, int result, const char *message) {
         HttpRequest request = { .method = "GET", .url = url, .timeouts = { .connect = 500 * USEC_PER_MSEC } };
         _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_int_equal(http_start(setup->client, &request, on_done, &outcome, &transfer, NULL), 0);
         test_wait(setup->event, &outcome.done);
@@ -337,7 +325,7 @@ static void test_bad_requests(void **state) {
 static void test_statuses_are_answers(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *unavailable = NULL, *redirect = NULL;
-        Outcome outcome = {}, outcome_redirect = {};
+        TestOutcome outcome = {}, outcome_redirect = {};
 
         unavailable = perform(setup, (HttpRequest){ .method = "GET", .url = "/503" }, &outcome);
         assert_int_equal(outcome.result, 0);
@@ -351,7 +339,7 @@ static void test_statuses_are_answers(void **state) {
 static void test_response_limit(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *fits = NULL, *too_large = NULL;
-        Outcome outcome = {}, outcome_large = {};
+        TestOutcome outcome = {}, outcome_large = {};
 
         fits = perform(setup, (HttpRequest){ .method = "GET", .url = "/a", .response_limit = 5 }, &outcome);
         assert_int_equal(outcome.result, 0);
@@ -366,7 +354,7 @@ typedef struct Sink {
         Buffer data;
         int result;
         HttpTransfer *other, **to_free;
-        Outcome other_outcome;
+        TestOutcome other_outcome;
         bool pause, paused;
 } Sink;
 
@@ -387,7 +375,7 @@ static int on_sink(HttpTransfer *transfer, const void *data, size_t size, void *
 static void test_sink(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *good = NULL, *refused = NULL, *failed = NULL;
-        Outcome outcomes[3] = {};
+        TestOutcome outcomes[3] = {};
         Sink sink = {};
         HttpRequest request = { .method = "GET", .url = "/a", .sink = on_sink, .sink_userdata = &sink };
 
@@ -429,7 +417,7 @@ static void test_resend(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *first = NULL, *second = NULL;
         HttpRequest request = { .method = "PUT", .url = "/", .body = { .data = "abc", .size = 3 } };
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         test_server_free(setup->server);
         setup->server = test_server_new(setup->event, die_once, NULL);
@@ -446,7 +434,7 @@ static void test_pause(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
         _cleanup_free_ char *url = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         Sink sink = { .pause = true };
         HttpRequest request = { .method = "GET", .sink = on_sink, .sink_userdata = &sink };
         size_t before;
@@ -474,7 +462,7 @@ static void test_free_in_sink(void **state) {
         Setup *setup = *state;
         _cleanup_free_ char *url = NULL, *silent = NULL;
         HttpTransfer *self = NULL, *other = NULL;
-        Outcome none = {}, last = {};
+        TestOutcome none = {}, last = {};
         Sink sink = { .to_free = &self };
         HttpRequest request = { .method = "GET", .sink = on_sink, .sink_userdata = &sink };
 
@@ -512,7 +500,7 @@ static int start_another(HttpTransfer *transfer, const void *data, size_t size, 
 static void test_start_in_sink(void **state) {
         Setup *setup = *state;
         _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         Sink sink = { .setup = setup };
 
         transfer = perform(

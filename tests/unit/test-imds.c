@@ -3,6 +3,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/imds.h"
 #include "tests/unit/http-server.h"
+#include "tests/unit/outcome.h"
 #include "tests/unit/test.h"
 
 typedef struct Setup {
@@ -20,12 +21,6 @@ typedef struct Setup {
         int token_status;
         const char *token, *ttl;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static uint64_t read_clock(void *userdata) {
         return ((Setup *) userdata)->now;
@@ -112,16 +107,11 @@ static int tear_down(void **state) {
         return 0;
 }
 
-static void on_done(_unused_ ImdsRequest *request, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
-
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
+DEFINE_TEST_DONE(on_done, ImdsRequest)
 
 static int get(Setup *setup, const char *path, char **ret_value, Error *error) {
         _cleanup_(imds_request_freep) ImdsRequest *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_int_equal(imds_get_start(setup->imds, path, on_done, &outcome, &request, NULL), 0);
         assert_false(outcome.done);

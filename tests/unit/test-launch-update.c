@@ -27,7 +27,7 @@ static int on_upload(void *userdata, FailureUploadDone done, void *done_userdata
                      Error *error) {
         Fixture *f = userdata;
         const FailureUploadSpec spec = {
-                .event = f->group->event,
+                .event = f->group->client.event,
                 .depot = f->depot,
                 .report_id = "i-1",
                 .limit = f->limit,
@@ -49,10 +49,10 @@ static void on_changed(void *userdata) {
 
 static void begin(Fixture *f) {
         const LaunchContext context = {
-                .event = f->group->event,
+                .event = f->group->client.event,
                 .config = f->config,
                 .identity = &f->identity,
-                .aws = f->group->aws,
+                .aws = f->group->client.aws,
                 .state_fd = f->state->fd,
                 .boot_id = "boot-1",
                 .upload = on_upload,
@@ -73,7 +73,7 @@ static int setup(void **state) {
         f->limit = 3;
         assert_int_equal(test_folder_setup((void **) &f->state), 0);
         assert_int_equal(test_folder_setup((void **) &f->folder), 0);
-        options = (DepotOptions){ .event = f->group->event };
+        options = (DepotOptions){ .event = f->group->client.event };
         (void) snprintf(uri, sizeof(uri), "file://%s", f->folder->path);
         assert_int_equal(depot_open(uri, &options, &f->depot, NULL), 0);
         assert_int_equal(config_new(&f->config), 0);
@@ -100,7 +100,7 @@ static void wait_state(Fixture *f, LaunchState state) {
         uint64_t until = clock_boottime(&clock_system) + PATIENCE;
 
         while (launch_state(f->launch) != state && clock_boottime(&clock_system) < until)
-                assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 10) >= 0);
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 10) >= 0);
         assert_string_equal(launch_state_to_string(launch_state(f->launch)), launch_state_to_string(state));
 }
 
@@ -148,7 +148,7 @@ static void test_restart(void **state) {
         f->group->asked[0] = '\0';
         begin(f);
         for (unsigned i = 0; i < 5; i++)
-                assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 20) >= 0);
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 20) >= 0);
         assert_string_equal(f->group->asked, "");
 }
 
@@ -208,7 +208,7 @@ static void test_on_failure_wait(void **state) {
         app_is(f, APP_FAILED);
         for (unsigned i = 0; i < 20; i++) {
                 app_is(f, APP_FAILED);
-                assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 50) >= 0);
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 50) >= 0);
         }
         assert_int_equal(launch_state(f->launch), LAUNCH_WAITING);
         assert_int_equal(f->uploads, 1);
@@ -222,7 +222,7 @@ static void test_nothing_to_complete(void **state) {
         f->group->launch_hook = "warm-cache";
         begin(f);
         while (!strstr(f->group->asked, "hooks\n") || !*launch_reason(f->launch))
-                assert_true(sd_event_run(f->group->event, USEC_PER_SEC) >= 0);
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC) >= 0);
         assert_non_null(strstr(launch_reason(f->launch), "warm-cache"));
         app_is(f, APP_READY);
         assert_int_equal(launch_state(f->launch), LAUNCH_NONE);
@@ -234,7 +234,7 @@ static void test_nothing_to_complete(void **state) {
         assert_int_equal(string_set(&f->config->launch_hook, "auto"), 0);
         assert_int_equal(string_set(&f->identity.instance, "0123456789abcdef"), 0);
         begin(f);
-        assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 20) >= 0);
+        assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 20) >= 0);
         assert_string_equal(f->group->asked, "");
 }
 

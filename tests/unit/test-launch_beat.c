@@ -30,9 +30,9 @@ static int setup(void **state) {
         f->group = test_group_new();
         f->now = BEGIN;
         f->clock = (Clock){ .boottime = boottime, .userdata = f };
-        context = (LaunchBeatContext){ .event = f->group->event,
+        context = (LaunchBeatContext){ .event = f->group->client.event,
                                        .clock = &f->clock,
-                                       .aws = f->group->aws,
+                                       .aws = f->group->client.aws,
                                        .instance = "i-1",
                                        .interval = INTERVAL };
         assert_int_equal(launch_beat_new(&context, &f->beat, NULL), 0);
@@ -69,7 +69,7 @@ static void run(Fixture *f) {
 
         f->group->asked[0] = '\0';
         while (clock_boottime(&clock_system) < until)
-                assert_true(sd_event_run(f->group->event, INTERVAL / 4) >= 0);
+                assert_true(sd_event_run(f->group->client.event, INTERVAL / 4) >= 0);
 }
 
 /* Goes on until something was asked. */
@@ -78,7 +78,7 @@ static void run_until_asked(Fixture *f, const char *text) {
 
         f->group->asked[0] = '\0';
         while (!strstr(f->group->asked, text) && clock_boottime(&clock_system) < until)
-                assert_true(sd_event_run(f->group->event, INTERVAL) >= 0);
+                assert_true(sd_event_run(f->group->client.event, INTERVAL) >= 0);
         assert_non_null(strstr(f->group->asked, text));
 }
 

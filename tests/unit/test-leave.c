@@ -16,9 +16,10 @@ static void on_changed(void *userdata) {
 }
 
 static void begin(Setup *setup, const char *hook) {
-        const LeaveContext context = {
-                .event = setup->group->event, .aws = setup->group->aws, .instance = "i-1", .hook = hook
-        };
+        const LeaveContext context = { .event = setup->group->client.event,
+                                       .aws = setup->group->client.aws,
+                                       .instance = "i-1",
+                                       .hook = hook };
 
         assert_int_equal(leave_new(&context, on_changed, setup, &setup->leave, NULL), 0);
         assert_int_equal(leave_state(setup->leave), LEAVE_STAYS);
@@ -46,13 +47,13 @@ static int tear_down(void **state) {
 static void wait_state(Setup *setup, LeaveState state) {
         while (leave_state(setup->leave) != state) {
                 setup->changed = false;
-                test_wait(setup->group->event, &setup->changed);
+                test_wait(setup->group->client.event, &setup->changed);
         }
 }
 
 static void wait_asked(const Setup *setup, const char *what) {
         while (!strstr(setup->group->asked, what))
-                assert_true(sd_event_run(setup->group->event, 20 * USEC_PER_SEC) >= 0);
+                assert_true(sd_event_run(setup->group->client.event, 20 * USEC_PER_SEC) >= 0);
 }
 
 static void test_drained_and_let_go(void **state) {

@@ -2,16 +2,14 @@
 
 #include "agent/base/strv.h"
 #include "agent/life_watch.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define INTERVAL (20 * USEC_PER_MSEC)
 
 /* The instance metadata and Auto Scaling in one server, and a clock of the test's own that does not go by itself. */
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         LifeWatch *watch;
         LifeWatchContext context;
         uint64_t now;
@@ -93,27 +91,16 @@ static void on_changed(void *userdata) {
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        _cleanup_free_ char *metadata = NULL;
+        AwsOptions options = { .region = "eu-central-1", .clock = &setup->clock, .attempts_max = 1 };
 
         assert_non_null(setup);
         *setup = (Setup){ .now = 1000 * USEC_PER_SEC, .market = "on-demand" };
         setup->clock = (Clock){ read_clock, read_clock, setup };
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        assert_true(asprintf(&metadata, "AWS_EC2_METADATA_SERVICE_ENDPOINT=%s",
-                             test_server_url(setup->server)) > 0);
-        char *environment[] = { metadata, (char *) "AWS_ACCESS_KEY_ID=AKID",
-                                (char *) "AWS_SECRET_ACCESS_KEY=secret", NULL };
-        AwsOptions options = { .environment = environment,
-                               .region = "eu-central-1",
-                               .clock = &setup->clock,
-                               .attempts_max = 1 };
-        options.endpoints.service_urls[AWS_AUTO_SCALING] = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         setup->context = (LifeWatchContext){
-                .event = setup->event,
+                .event = setup->client.event,
                 .clock = &setup->clock,
-                .aws = setup->aws,
+                .aws = setup->client.aws,
                 .instance = "i-1",
                 .interval = INTERVAL,
                 .drain_on_rebalance = true,
@@ -128,9 +115,7 @@ static int tear_down(void **state) {
         Setup *setup = *state;
 
         life_watch_free(setup->watch);
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup);
         return 0;
 }
@@ -144,7 +129,7 @@ static void begin(Setup *setup) {
 static void wait_life(Setup *setup, InstanceLife life) {
         while (life_watch_view(setup->watch)->life != life) {
                 setup->changed = false;
-                test_wait(setup->event, &setup->changed);
+                test_wait(setup->client.event, &setup->changed);
         }
 }
 
@@ -153,7 +138,7 @@ static void wait_looks(const Setup *setup, unsigned n) {
         unsigned before = setup->looks;
 
         while (setup->looks < before + n)
-                assert_true(sd_event_run(setup->event, 10 * USEC_PER_SEC) >= 0);
+                assert_true(sd_event_run(setup->client.event, 10 * USEC_PER_SEC) >= 0);
 }
 
 static void test_alone(void **state) {
@@ -250,7 +235,7 @@ static void test_metadata_fail(void **state) {
         for (unsigned i = 0; i < 200 && !status; i++) {
                 json_t *now;
 
-                assert_true(sd_event_run(setup->event, 10 * USEC_PER_SEC) >= 0);
+                assert_true(sd_event_run(setup->client.event, 10 * USEC_PER_SEC) >= 0);
                 assert_int_equal(life_watch_status(setup->watch, &now), 0);
                 if (*json_string_value(json_object_get(now, "problem")))
                         status = now;

@@ -4,7 +4,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/sqs.h"
 #include "agent/queue.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define MESSAGES_MAX 10240
@@ -33,9 +33,7 @@ typedef enum Where {
 
 /* A queue on the test's own server, and whatever it wakes up. */
 typedef struct Fixture {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         Queue *queue;
         const char *bodies[MESSAGES_MAX];
         Where where[MESSAGES_MAX];
@@ -199,17 +197,12 @@ static void on_gone(void *userdata) {
 static const QueueHandlers handlers = { on_look, on_has_looked, on_offer, on_tell, on_changed, on_gone };
 
 static int setup(void **state) {
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                (char *) "AWS_DEFAULT_REGION=us-east-1", NULL };
-        AwsOptions options = { .environment = environment, .attempts_max = 1 };
+        const AwsOptions options = { .region = "us-east-1", .attempts_max = 1 };
         Fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
         f->now = START;
-        assert_true(sd_event_new(&f->event) >= 0);
-        f->server = test_server_new(f->event, handle, f);
-        options.endpoints.url = test_server_url(f->server);
-        assert_int_equal(aws_context_new(f->event, &options, &f->aws, NULL), 0);
+        test_client_init(&f->client, &options, handle, f);
         *state = f;
         return 0;
 }
@@ -218,9 +211,7 @@ static int teardown(void **state) {
         Fixture *f = *state;
 
         queue_free(f->queue);
-        aws_context_free(f->aws);
-        test_server_free(f->server);
-        sd_event_unref(f->event);
+        test_client_deinit(&f->client);
         free(f);
         return 0;
 }
@@ -238,9 +229,9 @@ static void begin(Fixture *f, const char *name, bool shared) {
         static const QueueApp apps[] = { { "api", "prod" }, { "web", "prod" } };
         static Clock clock;
         const QueueContext context = {
-                .event = f->event,
+                .event = f->client.event,
                 .clock = &clock,
-                .aws = f->aws,
+                .aws = f->client.aws,
                 .name = name,
                 .shared = shared,
                 .self = { "i-1", "s3://depot", apps, ELEMENTSOF(apps) },
@@ -253,18 +244,18 @@ static void begin(Fixture *f, const char *name, bool shared) {
 /* NAME: the queue's. Runs it until it sleeps. */
 static void run(Fixture *f, const char *name, bool shared) {
         begin(f, name, shared);
-        test_wait(f->event, &f->asleep);
+        test_wait(f->client.event, &f->asleep);
 }
 
 static void wait_removed(Fixture *f, size_t i) {
         for (int rounds = 0; rounds < 1000 && f->where[i] != REMOVED; rounds++)
-                assert_true(sd_event_run(f->event, 10000) >= 0);
+                assert_true(sd_event_run(f->client.event, 10000) >= 0);
         assert_int_equal(f->where[i], REMOVED);
 }
 
 static void drain(Fixture *f) {
         for (int rounds = 0; rounds < 20; rounds++)
-                assert_true(sd_event_run(f->event, 5000) >= 0);
+                assert_true(sd_event_run(f->client.event, 5000) >= 0);
 }
 
 static void test_removed_once_known(void **state) {
@@ -394,7 +385,7 @@ static void test_lifecycle(void **state) {
 
 static void wait_looks(Fixture *f, unsigned looks) {
         for (int rounds = 0; rounds < 1000 && f->looks[0] < looks; rounds++)
-                assert_true(sd_event_run(f->event, 10000) >= 0);
+                assert_true(sd_event_run(f->client.event, 10000) >= 0);
         assert_int_equal(f->looks[0], looks);
 }
 
@@ -469,7 +460,7 @@ static size_t sail_through(Fixture *f, const Flood *flood) {
 
         for (int rounds = 0; rounds < 1000000 && left > 0; rounds++) {
                 f->now += QUEUE_LOOK_INTERVAL / 50;
-                assert_true(sd_event_run(f->event, 100000) >= 0);
+                assert_true(sd_event_run(f->client.event, 100000) >= 0);
                 memcpy(f->judged, f->looks, sizeof(f->judged));
                 queue_looked(f->queue);
                 most = MAX(most, memory());
@@ -548,22 +539,22 @@ static void test_out_of_reach(void **state) {
         {
                 static const QueueApp apps[] = { { "api", "prod" } };
                 static Clock clock;
-                const QueueContext context = { .event = f->event,
+                const QueueContext context = { .event = f->client.event,
                                                .clock = &clock,
-                                               .aws = f->aws,
+                                               .aws = f->client.aws,
                                                .name = "prod",
                                                .self = { "i-1", "s3://d", apps, 1 } };
 
                 clock = clock_of(f);
                 assert_int_equal(queue_new(&context, &handlers, f, &f->queue, NULL), 0);
         }
-        while (test_server_requests(f->server) < 2)
-                assert_true(sd_event_run(f->event, 100000) >= 0);
+        while (test_server_requests(f->client.server) < 2)
+                assert_true(sd_event_run(f->client.event, 100000) >= 0);
         assert_int_equal(queue_state(f->queue), QUEUE_FAILING);
         assert_int_equal(f->n_changed, 1); /* one line for as long as it lasts */
         assert_int_equal(f->n_gone, 0);
         f->status = 0;
-        test_wait(f->event, &f->asleep);
+        test_wait(f->client.event, &f->asleep);
         assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
         assert_int_equal(f->n_changed, 2);
         assert_int_equal(f->looks[0], 1);
@@ -582,9 +573,9 @@ static void test_gone(void **state) {
         {
                 static const QueueApp apps[] = { { "api", "prod" } };
                 static Clock clock;
-                const QueueContext context = { .event = f->event,
+                const QueueContext context = { .event = f->client.event,
                                                .clock = &clock,
-                                               .aws = f->aws,
+                                               .aws = f->client.aws,
                                                .name = "muster-prod-i-1",
                                                .url = "http://127.0.0.1/1/prod",
                                                .self = { "i-1", "s3://d", apps, 1 } };
@@ -593,11 +584,11 @@ static void test_gone(void **state) {
                 assert_int_equal(queue_new(&context, &handlers, f, &f->queue, NULL), 0);
         }
         for (int rounds = 0; rounds < 1000 && f->n_gone == 0; rounds++)
-                assert_true(sd_event_run(f->event, 10000) >= 0);
+                assert_true(sd_event_run(f->client.event, 10000) >= 0);
         assert_int_equal(f->n_gone, 1);
         f->status = 0;
         queue_receive_now(f->queue);
-        test_wait(f->event, &f->asleep);
+        test_wait(f->client.event, &f->asleep);
         assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
         assert_int_equal(f->looks[0], 1);
 }

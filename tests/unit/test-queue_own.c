@@ -4,7 +4,7 @@
 #include "agent/net/url.h"
 #include "agent/queue_note.h"
 #include "agent/queue_own.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define TOPIC "arn:aws:sns:eu-west-1:123456789012:api"
@@ -16,9 +16,7 @@
 /* One queue and one subscription of AWS, and the instance that wants them. */
 typedef struct Fixture {
         TestFolder *folder;
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         QueueOwn *own;
         char name[QUEUE_PLAN_NAME_MAX]; /* of the queue that exists, or "" */
         json_t *attributes;
@@ -147,17 +145,12 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 static int setup(void **state) {
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-west-1", .attempts_max = 1 };
+        const AwsOptions options = { .region = "eu-west-1", .attempts_max = 1 };
         Fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
         assert_int_equal(test_folder_setup((void **) &f->folder), 0);
-        assert_true(sd_event_new(&f->event) >= 0);
-        f->server = test_server_new(f->event, handle, f);
-        options.endpoints.url = test_server_url(f->server);
-        assert_int_equal(aws_context_new(f->event, &options, &f->aws, NULL), 0);
+        test_client_init(&f->client, &options, handle, f);
         *state = f;
         return 0;
 }
@@ -166,9 +159,7 @@ static int teardown(void **state) {
         Fixture *f = *state;
 
         queue_own_free(f->own);
-        aws_context_free(f->aws);
-        test_server_free(f->server);
-        sd_event_unref(f->event);
+        test_client_deinit(&f->client);
         json_decref(f->attributes);
         test_folder_teardown((void **) &f->folder);
         free(f);
@@ -202,8 +193,8 @@ static void on_left(int result, _unused_ const Error *error, void *userdata) {
 /* Another musterd starts, with this topic; NULL: its configuration has no queue of its own. */
 static void start(Fixture *f, const char *topic) {
         const QueueOwnContext context = {
-                .event = f->event,
-                .aws = f->aws,
+                .event = f->client.event,
+                .aws = f->client.aws,
                 .state_fd = f->folder->fd,
                 .plan = { "s3://depot", "prod", "i-1", "AROA:i-1",
                           "apps/api/groups/prod/instances/AROA:i-1.json", topic },
@@ -235,7 +226,7 @@ static void assert_note(const Fixture *f, const char *subscription) {
 
 static void run(Fixture *f, const char *topic) {
         start(f, topic);
-        test_wait(f->event, &f->ready);
+        test_wait(f->client.event, &f->ready);
 }
 
 static void test_made(void **state) {
@@ -293,7 +284,7 @@ static void test_interrupted(void **state) {
                 for (int rounds = 0; rounds < 1000 && (f->n_actions == 0 ||
                                                        strcmp(f->actions[f->n_actions - 1], last[i]) != 0);
                      rounds++)
-                        assert_true(sd_event_run(f->event, 10000) >= 0);
+                        assert_true(sd_event_run(f->client.event, 10000) >= 0);
                 assert_false(f->ready);
                 run(f, TOPIC);
                 assert_true(f->subscribed);
@@ -304,7 +295,7 @@ static void test_interrupted(void **state) {
 }
 
 static void wait_changed(Fixture *f) {
-        test_wait(f->event, &f->changed);
+        test_wait(f->client.event, &f->changed);
 }
 
 static void test_refused(void **state) {
@@ -349,7 +340,7 @@ static void test_made_again(void **state) {
         json_decref(TAKE_PTR(f->attributes));
         f->subscribed = f->ready = false;
         queue_own_ensure(f->own);
-        test_wait(f->event, &f->ready);
+        test_wait(f->client.event, &f->ready);
         assert_int_equal(f->n_ready, 2);
         assert_true(f->subscribed);
         assert_non_null(f->attributes);
@@ -362,7 +353,7 @@ static void test_looked_at_again(void **state) {
         f->interval = 20 * USEC_PER_MSEC;
         run(f, TOPIC);
         f->subscribed = f->ready = false;
-        test_wait(f->event, &f->ready);
+        test_wait(f->client.event, &f->ready);
         assert_true(f->subscribed);
 }
 
@@ -386,7 +377,7 @@ static void test_no_topic(void **state) {
         run(f, TOPIC);
         start(f, NULL);
         for (int rounds = 0; rounds < 1000 && test_count_entries(f->folder->fd) > 0; rounds++)
-                assert_true(sd_event_run(f->event, 10000) >= 0);
+                assert_true(sd_event_run(f->client.event, 10000) >= 0);
         assert_actions(f, "Unsubscribe DeleteQueue");
         assert_string_equal(queue_own_name(f->own), "");
         assert_null(f->attributes);
@@ -401,13 +392,13 @@ static void test_leave(void **state) {
         f->n_actions = 0;
         queue_own_leave(f->own, on_left, f);
         assert_false(f->has_left);
-        test_wait(f->event, &f->has_left);
+        test_wait(f->client.event, &f->has_left);
         assert_int_equal(f->left_result, 0);
         assert_actions(f, "Unsubscribe DeleteQueue");
         assert_int_equal(test_count_entries(f->folder->fd), 0);
         queue_own_ensure(f->own); /* nothing is made again */
         for (int rounds = 0; rounds < 5; rounds++)
-                assert_true(sd_event_run(f->event, 5000) >= 0);
+                assert_true(sd_event_run(f->client.event, 5000) >= 0);
         assert_null(f->attributes);
 }
 
@@ -417,9 +408,9 @@ static void test_leave_early(void **state) {
 
         start(f, TOPIC);
         for (int rounds = 0; rounds < 1000 && f->n_actions < 1; rounds++)
-                assert_true(sd_event_run(f->event, 10000) >= 0);
+                assert_true(sd_event_run(f->client.event, 10000) >= 0);
         queue_own_leave(f->own, on_left, f);
-        test_wait(f->event, &f->has_left);
+        test_wait(f->client.event, &f->has_left);
         assert_int_equal(f->left_result, 0);
         assert_null(f->attributes);
         assert_int_equal(f->n_ready, 0);
@@ -434,7 +425,7 @@ static void test_leave_refused(void **state) {
         f->refusal = REFUSAL("AuthorizationError", "no");
         f->refusal_status = 403;
         queue_own_leave(f->own, on_left, f);
-        test_wait(f->event, &f->has_left);
+        test_wait(f->client.event, &f->has_left);
         assert_int_equal(f->left_result, -EACCES);
         assert_true(f->subscribed);
         assert_null(f->attributes);
@@ -448,7 +439,7 @@ static void test_leave_unreachable(void **state) {
         f->refusal = "{\"__type\":\"x#InternalError\"}";
         f->refusal_status = 500;
         queue_own_leave(f->own, on_left, f);
-        test_wait(f->event, &f->has_left);
+        test_wait(f->client.event, &f->has_left);
         assert_true(f->left_result < 0);
         assert_note(f, SUBSCRIPTION); /* so that it is known */
 }

@@ -3,16 +3,14 @@
 
 #include "agent/base/strv.h"
 #include "agent/rejoin.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define ARN "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/api/0123"
 
 typedef struct Setup {
         TestFolder *folder;
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         Record record;
         unsigned refusals, registered;
         bool may_join, done;
@@ -41,18 +39,13 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1" };
         void *folder = NULL;
 
         assert_non_null(setup);
         assert_int_equal(test_folder_setup(&folder), 0);
         setup->folder = folder;
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.url = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         assert_int_equal(target_registrations_add(&setup->record.deregistered, ARN, 8080), 0);
         setup->may_join = true;
         *state = setup;
@@ -63,9 +56,7 @@ static int tear_down(void **state) {
         Setup *setup = *state;
         void *folder = setup->folder;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         record_deinit(&setup->record);
         free(setup);
         return test_folder_teardown(&folder);
@@ -86,9 +77,9 @@ static void on_done(_unused_ Rejoin *rejoin, void *userdata) {
 
 static Rejoin *start(Setup *setup) {
         const RejoinContext context = {
-                .event = setup->event,
+                .event = setup->client.event,
                 .clock = &clock_system,
-                .aws = setup->aws,
+                .aws = setup->client.aws,
                 .instance = "i-1",
                 .record = &setup->record,
                 .app_fd = setup->folder->fd,
@@ -109,8 +100,8 @@ static void test_until_it_is_registered(void **state) {
         setup->refusals = 1;
         rejoin = start(setup);
         while (setup->refusals > 0)
-                assert_true(sd_event_run(setup->event, UINT64_MAX) >= 0);
-        test_wait(setup->event, &setup->done);
+                assert_true(sd_event_run(setup->client.event, UINT64_MAX) >= 0);
+        test_wait(setup->client.event, &setup->done);
         assert_int_equal(setup->registered, 1);
         assert_int_equal(setup->record.deregistered.n, 0);
         assert_non_null(strstr(rejoin_problem(rejoin), "AccessDenied"));
@@ -125,11 +116,11 @@ static void test_not_an_instance_that_goes(void **state) {
 
         setup->may_join = false;
         rejoin = start(setup);
-        assert_true(sd_event_run(setup->event, UINT64_MAX) >= 0);
-        assert_true(sd_event_run(setup->event, 0) >= 0);
-        assert_int_equal(test_server_requests(setup->server), 0);
+        assert_true(sd_event_run(setup->client.event, UINT64_MAX) >= 0);
+        assert_true(sd_event_run(setup->client.event, 0) >= 0);
+        assert_int_equal(test_server_requests(setup->client.server), 0);
         setup->may_join = true;
-        test_wait(setup->event, &setup->done);
+        test_wait(setup->client.event, &setup->done);
         assert_int_equal(setup->registered, 1);
 }
 

@@ -3,36 +3,23 @@
 
 #include "agent/base/strv.h"
 #include "agent/net/s3.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         char *method, *target, *headers;
         Buffer body;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static void handle(const TestRequest *request, TestReply *reply, void *userdata);
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                (char *) "AWS_MAX_ATTEMPTS=2", NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1", .attempts_max = 2 };
 
         assert_non_null(setup);
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.url = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         *state = setup;
         return 0;
 }
@@ -40,9 +27,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup->method);
         free(setup->target);
         free(setup->headers);
@@ -124,28 +109,24 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
         test_reply(reply, 200, "ETag: \"new\"\r\n", "");
 }
 
-static void on_done(_unused_ S3Request *request, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
+DEFINE_TEST_DONE(on_done, S3Request)
 
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
-
-static S3Request *get(Setup *setup, const char *key, const S3GetOptions *options, Outcome *outcome) {
+static S3Request *get(Setup *setup, const char *key, const S3GetOptions *options, TestOutcome *outcome) {
         S3Request *request = NULL;
         Error error = {};
 
-        assert_int_equal(s3_get_start(setup->aws, "bucket", key, options, on_done, outcome, &request, &error),
-                         0);
+        assert_int_equal(
+                s3_get_start(setup->client.aws, "bucket", key, options, on_done, outcome, &request, &error),
+                0);
         assert_false(outcome->done);
-        test_wait(setup->event, &outcome->done);
+        test_wait(setup->client.event, &outcome->done);
         return request;
 }
 
 static void test_get(void **state) {
         Setup *setup = *state;
         _cleanup_(s3_request_freep) S3Request *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         S3Reply reply;
 
         request = get(setup, "a b+c/\xc3\xa9//good", NULL, &outcome);
@@ -191,7 +172,7 @@ static void test_outcomes(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(s3_request_freep) S3Request *request = NULL;
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 request = get(setup, cases[i].key, NULL, &outcome);
                 assert_int_equal(outcome.result, cases[i].result);
@@ -206,7 +187,7 @@ static void test_get_headers(void **state) {
         };
         Setup *setup = *state;
         _cleanup_(s3_request_freep) S3Request *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         request = get(setup, "range", &options, &outcome);
         assert_int_equal(outcome.result, S3_OK);
@@ -224,7 +205,7 @@ static void test_wrong_range(void **state) {
         Setup *setup = *state;
         _cleanup_(s3_request_freep) S3Request *ignored = NULL, *shifted = NULL, *sunk = NULL;
         _cleanup_buffer_ Buffer data = {};
-        Outcome outcomes[3] = {};
+        TestOutcome outcomes[3] = {};
 
         ignored = get(setup, "good", &(S3GetOptions){ .range_size = 2 }, &outcomes[0]);
         assert_int_equal(outcomes[0].result, -EBADMSG);
@@ -242,7 +223,7 @@ static void test_sink(void **state) {
         _cleanup_(s3_request_freep) S3Request *good = NULL, *none = NULL;
         _cleanup_buffer_ Buffer data = {};
         S3GetOptions options = { .sink = collect, .sink_userdata = &data };
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         good = get(setup, "good", &options, &outcomes[0]);
         assert_int_equal(outcomes[0].result, S3_OK);
@@ -251,19 +232,19 @@ static void test_sink(void **state) {
         assert_string_equal(buffer_string(&data), "hello");
 }
 
-static S3Request *put(Setup *setup, const char *key, const S3PutOptions *options, Outcome *outcome) {
+static S3Request *put(Setup *setup, const char *key, const S3PutOptions *options, TestOutcome *outcome) {
         S3Request *request = NULL;
 
-        assert_int_equal(s3_put_start(setup->aws, "bucket", key, options, on_done, outcome, &request, NULL),
-                         0);
-        test_wait(setup->event, &outcome->done);
+        assert_int_equal(
+                s3_put_start(setup->client.aws, "bucket", key, options, on_done, outcome, &request, NULL), 0);
+        test_wait(setup->client.event, &outcome->done);
         return request;
 }
 
 static void test_put(void **state) {
         Setup *setup = *state;
         _cleanup_(s3_request_freep) S3Request *first = NULL, *second = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         first = put(setup, "new",
                     &(S3PutOptions){ .body = { .data = "abc", .size = 3 }, .if_none_match = true },
@@ -291,16 +272,16 @@ static void test_bucket_terms(void **state) {
         const AwsOptions options = {
                 .environment = environment,
                 .region = "eu-central-1",
-                .endpoints.url = test_server_url(setup->server),
+                .endpoints.url = test_server_url(setup->client.server),
                 .bucket_terms = { S3_ENCRYPTION_KMS, (char *) "alias/k", true, (char *) "123456789012" },
         };
         static const char written[] =
                 "x-amz-server-side-encryption;x-amz-server-side-encryption-aws-kms-key-id,";
         _cleanup_(s3_request_freep) S3Request *first = NULL, *second = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
-        aws_context_free(setup->aws);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        aws_context_free(setup->client.aws);
+        assert_int_equal(aws_context_new(setup->client.event, &options, &setup->client.aws, NULL), 0);
         first = put(setup, "new", &(S3PutOptions){ .body = { .data = "abc", .size = 3 } }, &outcomes[0]);
         assert_int_equal(outcomes[0].result, S3_OK);
         assert_non_null(strstr(setup->headers, "x-amz-server-side-encryption: aws:kms\r\n"));
@@ -319,13 +300,13 @@ static void test_put_file(void **state) {
         _cleanup_(s3_request_freep) S3Request *request = NULL, *unhashed = NULL;
         _cleanup_close_ int fd = memfd_create("body", MFD_CLOEXEC);
         S3PutOptions options = { .body = { .fd = fd, .offset = 1, .size = 3 } };
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         Error error = {};
 
         assert_int_equal(write(fd, "xabcx", 5), 5);
-        assert_int_equal(
-                s3_put_start(setup->aws, "bucket", "k", &options, on_done, &outcome, &unhashed, &error),
-                -EINVAL);
+        assert_int_equal(s3_put_start(setup->client.aws, "bucket", "k", &options, on_done, &outcome,
+                                      &unhashed, &error),
+                         -EINVAL);
         options.sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         request = put(setup, "k", &options, &outcome);
         assert_int_equal(outcome.result, S3_OK);
@@ -337,17 +318,19 @@ static void test_refused_at_once(void **state) {
         Setup *setup = *state;
         S3Request *request = NULL;
         char key[S3_KEY_MAX + 2];
-        Outcome outcome = {};
+        TestOutcome outcome = {};
         Error error = {};
 
         memset(key, 'k', sizeof(key) - 1);
         key[sizeof(key) - 1] = '\0';
-        assert_int_equal(s3_get_start(setup->aws, "bucket", key, NULL, on_done, &outcome, &request, &error),
-                         -EINVAL);
+        assert_int_equal(
+                s3_get_start(setup->client.aws, "bucket", key, NULL, on_done, &outcome, &request, &error),
+                -EINVAL);
         assert_int_equal(error.fault, FAULT_INPUT);
-        assert_int_equal(s3_get_start(setup->aws, "Bucket", "k", NULL, on_done, &outcome, &request, &error),
-                         -EINVAL);
-        assert_int_equal(s3_put_start(setup->aws, "bucket", "k",
+        assert_int_equal(
+                s3_get_start(setup->client.aws, "Bucket", "k", NULL, on_done, &outcome, &request, &error),
+                -EINVAL);
+        assert_int_equal(s3_put_start(setup->client.aws, "bucket", "k",
                                       &(S3PutOptions){ .body = { .data = "", .size = S3_PUT_MAX + 1 } },
                                       on_done, &outcome, &request, &error),
                          -EFBIG);
@@ -359,7 +342,7 @@ static void test_refused_at_once(void **state) {
 static void test_error_in_200(void **state) {
         Setup *setup = *state;
         _cleanup_(s3_request_freep) S3Request *written = NULL, *read = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         written = put(setup, "hidden-error", &(S3PutOptions){ .body = { .data = "abc", .size = 3 } },
                       &outcomes[0]);
@@ -372,16 +355,17 @@ static void test_error_in_200(void **state) {
 static void test_head_and_delete(void **state) {
         Setup *setup = *state;
         _cleanup_(s3_request_freep) S3Request *delete = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
-        assert_int_equal(s3_delete_start(setup->aws, "bucket", "x", on_done, &outcome, &delete, NULL), 0);
-        test_wait(setup->event, &outcome.done);
+        assert_int_equal(s3_delete_start(setup->client.aws, "bucket", "x", on_done, &outcome, &delete, NULL),
+                         0);
+        test_wait(setup->client.event, &outcome.done);
         assert_int_equal(outcome.result, S3_OK);
         assert_string_equal(setup->method, "DELETE");
 }
 
 typedef struct Listed {
-        Outcome outcome; /* first: on_done gets it */
+        TestOutcome outcome; /* first: on_done gets it */
         Buffer text;
         int stop_after;
 } Listed;
@@ -399,8 +383,9 @@ static void list(Setup *setup, const S3ListOptions *options, Listed *listed) {
         _cleanup_(s3_request_freep) S3Request *request = NULL;
 
         assert_int_equal(
-                s3_list_start(setup->aws, "bucket", options, on_each, on_done, listed, &request, NULL), 0);
-        test_wait(setup->event, &listed->outcome.done);
+                s3_list_start(setup->client.aws, "bucket", options, on_each, on_done, listed, &request, NULL),
+                0);
+        test_wait(setup->client.event, &listed->outcome.done);
 }
 
 static void test_list(void **state) {
@@ -411,7 +396,7 @@ static void test_list(void **state) {
              &listed);
         assert_int_equal(listed.outcome.result, S3_OK);
         assert_string_equal(buffer_string(&listed.text), "a  0\na+b/\xc3\xa9 x \"e2\" 7\np/  0 prefix\n");
-        assert_int_equal(test_server_requests(setup->server), 2);
+        assert_int_equal(test_server_requests(setup->client.server), 2);
         assert_string_equal(setup->target,
                             "/bucket/?list-type=2&continuation-token=t%2F1&delimiter=%2F&encoding-type=url"
                             "&max-keys=5&prefix=a%2F");
@@ -427,7 +412,7 @@ static void test_list_ends(void **state) {
         list(setup, &(S3ListOptions){ .keys_max = 1 }, &enough);
         assert_int_equal(enough.outcome.result, S3_OK);
         assert_string_equal(buffer_string(&enough.text), "a  0\n");
-        assert_int_equal(test_server_requests(setup->server), 3); /* and no page more than needed */
+        assert_int_equal(test_server_requests(setup->client.server), 3); /* and no page more than needed */
         buffer_deinit(&stopped.text);
         buffer_deinit(&enough.text);
 }

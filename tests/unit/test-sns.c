@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "agent/net/sns.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define TOPIC "arn:aws:sns:eu-west-1:123456789012:api-prod"
@@ -9,19 +9,11 @@
 #define QUEUE "arn:aws:sqs:us-east-1:123456789012:muster-prod-i-1"
 
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         const char *expected;
         int status;
         const char *answer;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
         const Setup *setup = userdata;
@@ -34,15 +26,10 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "us-east-1", .attempts_max = 1 };
+        const AwsOptions options = { .region = "us-east-1", .attempts_max = 1 };
 
         assert_non_null(setup);
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.service_urls[AWS_SNS] = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         setup->status = 200;
         *state = setup;
         return 0;
@@ -51,21 +38,14 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup);
         return 0;
 }
 
-static void on_done(_unused_ SnsRequest *request, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
+DEFINE_TEST_DONE(on_done, SnsRequest)
 
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
-
-static SnsRequest *subscribe(Setup *setup, int status, const char *answer, Outcome *outcome) {
+static SnsRequest *subscribe(Setup *setup, int status, const char *answer, TestOutcome *outcome) {
         SnsRequest *request = NULL;
 
         setup->expected =
@@ -74,15 +54,16 @@ static SnsRequest *subscribe(Setup *setup, int status, const char *answer, Outco
                 "&ReturnSubscriptionArn=true&Attributes.entry.1.key=RawMessageDelivery&Attributes.entry.1.value=true";
         setup->status = status;
         setup->answer = answer;
-        *outcome = (Outcome){};
-        assert_int_equal(sns_subscribe_start(setup->aws, TOPIC, QUEUE, on_done, outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome->done);
+        *outcome = (TestOutcome){};
+        assert_int_equal(
+                sns_subscribe_start(setup->client.aws, TOPIC, QUEUE, on_done, outcome, &request, NULL), 0);
+        test_wait(setup->client.event, &outcome->done);
         return request;
 }
 
 static void test_subscribe(void **state) {
         _cleanup_(sns_request_freep) SnsRequest *request = NULL;
-        Outcome outcome;
+        TestOutcome outcome;
 
         request = subscribe(
                 *state, 200,
@@ -117,7 +98,7 @@ static void test_refusals(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(sns_request_freep) SnsRequest *request = NULL;
-                Outcome outcome;
+                TestOutcome outcome;
 
                 request = subscribe(*state, cases[i].status, cases[i].answer, &outcome);
                 assert_int_equal(outcome.result, cases[i].result);
@@ -142,14 +123,14 @@ static void test_unsubscribe(void **state) {
                 "123456789012%3Aapi-prod%3A8a21d249-4329-4871-acc6-7be709c6ea7f";
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(sns_request_freep) SnsRequest *request = NULL;
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 setup->status = cases[i].status;
                 setup->answer = cases[i].answer;
-                assert_int_equal(
-                        sns_unsubscribe_start(setup->aws, SUBSCRIPTION, on_done, &outcome, &request, NULL),
-                        0);
-                test_wait(setup->event, &outcome.done);
+                assert_int_equal(sns_unsubscribe_start(setup->client.aws, SUBSCRIPTION, on_done, &outcome,
+                                                       &request, NULL),
+                                 0);
+                test_wait(setup->client.event, &outcome.done);
                 assert_int_equal(outcome.result, cases[i].result);
         }
 }
@@ -164,12 +145,13 @@ static void test_unsubscribe(void **state) {
 static SnsRequest *list(Setup *setup, const char *token, const char *expected, const char *answer,
                         int result) {
         SnsRequest *request = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->expected = expected;
         setup->answer = answer;
-        assert_int_equal(sns_list_start(setup->aws, TOPIC, token, on_done, &outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome.done);
+        assert_int_equal(sns_list_start(setup->client.aws, TOPIC, token, on_done, &outcome, &request, NULL),
+                         0);
+        test_wait(setup->client.event, &outcome.done);
         assert_int_equal(outcome.result, result);
         return request;
 }
@@ -207,8 +189,9 @@ static void test_no_arn(void **state) {
                 SnsRequest *request = NULL;
                 Error error = {};
 
-                assert_int_equal(sns_list_start(setup->aws, topics[i], NULL, on_done, NULL, &request, &error),
-                                 -EINVAL);
+                assert_int_equal(
+                        sns_list_start(setup->client.aws, topics[i], NULL, on_done, NULL, &request, &error),
+                        -EINVAL);
                 assert_non_null(strstr(error.message, topics[i]));
                 assert_null(request);
         }

@@ -2,25 +2,17 @@
 
 #include "agent/base/strv.h"
 #include "agent/net/sqs.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define QUEUE "https://sqs.eu-west-1.amazonaws.com/123456789012/prod"
 
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         const char *expected_target, *expected_body, *expected_scope;
         const char *headers, *answer;
         int status;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
         Setup *setup = userdata;
@@ -40,15 +32,10 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                (char *) "AWS_DEFAULT_REGION=us-east-1", NULL };
-        AwsOptions options = { .environment = environment, .attempts_max = 1 };
+        const AwsOptions options = { .region = "us-east-1", .attempts_max = 1 };
 
         assert_non_null(setup);
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.url = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         setup->status = 200;
         setup->headers = "";
         setup->expected_scope = "/eu-west-1/sqs/aws4_request";
@@ -59,21 +46,14 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup);
         return 0;
 }
 
-static void on_done(_unused_ SqsRequest *request, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
+DEFINE_TEST_DONE(on_done, SqsRequest)
 
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
-
-static SqsRequest *receive(Setup *setup, const char *answer, Outcome *outcome) {
+static SqsRequest *receive(Setup *setup, const char *answer, TestOutcome *outcome) {
         const SqsReceive order = { QUEUE, 10, 20, 60 };
         SqsRequest *request = NULL;
 
@@ -82,15 +62,15 @@ static SqsRequest *receive(Setup *setup, const char *answer, Outcome *outcome) {
                 "{\"QueueUrl\":\"" QUEUE "\",\"MaxNumberOfMessages\":10,\"WaitTimeSeconds\":20,"
                 "\"VisibilityTimeout\":60}";
         setup->answer = answer;
-        *outcome = (Outcome){};
-        assert_int_equal(sqs_receive_start(setup->aws, &order, on_done, outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome->done);
+        *outcome = (TestOutcome){};
+        assert_int_equal(sqs_receive_start(setup->client.aws, &order, on_done, outcome, &request, NULL), 0);
+        test_wait(setup->client.event, &outcome->done);
         return request;
 }
 
 static void test_receive(void **state) {
         _cleanup_(sqs_request_freep) SqsRequest *some = NULL, *none = NULL;
-        Outcome outcome;
+        TestOutcome outcome;
 
         some = receive(*state,
                        "{\"Messages\":[{\"MessageId\":\"m\",\"ReceiptHandle\":\"r\",\"Body\":\"b\"}]}",
@@ -108,7 +88,7 @@ static void test_bad_answers(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
                 _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
-                Outcome outcome;
+                TestOutcome outcome;
 
                 request = receive(*state, answers[i], &outcome);
                 assert_int_equal(outcome.result, -EBADMSG);
@@ -142,7 +122,7 @@ static void test_refusals(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
-                Outcome outcome;
+                TestOutcome outcome;
 
                 setup->status = cases[i].status;
                 setup->headers = cases[i].headers;
@@ -155,7 +135,7 @@ static void test_refusals(void **state) {
 static void test_too_large(void **state) {
         _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
         _cleanup_free_ char *answer = malloc(SQS_RESPONSE_MAX + 2);
-        Outcome outcome;
+        TestOutcome outcome;
 
         assert_non_null(answer);
         memset(answer, ' ', SQS_RESPONSE_MAX + 1);
@@ -167,14 +147,15 @@ static void test_too_large(void **state) {
 static void test_queue_url(void **state) {
         _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
         Setup *setup = *state;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         setup->expected_target = "AmazonSQS.GetQueueUrl";
         setup->expected_scope = "/us-east-1/sqs/aws4_request";
         setup->expected_body = "{\"QueueName\":\"prod\"}";
         setup->answer = "{\"QueueUrl\":\"" QUEUE "\"}";
-        assert_int_equal(sqs_get_queue_url_start(setup->aws, "prod", on_done, &outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome.done);
+        assert_int_equal(
+                sqs_get_queue_url_start(setup->client.aws, "prod", on_done, &outcome, &request, NULL), 0);
+        test_wait(setup->client.event, &outcome.done);
         assert_int_equal(outcome.result, 0);
         assert_string_equal(sqs_request_queue_url(request), QUEUE);
 }
@@ -182,7 +163,7 @@ static void test_queue_url(void **state) {
 static void test_batches(void **state) {
         _cleanup_(sqs_request_freep) SqsRequest *deleted = NULL, *hidden = NULL;
         char *receipts[] = { (char *) "one", (char *) "two", NULL };
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
         Setup *setup = *state;
 
         setup->expected_target = "AmazonSQS.DeleteMessageBatch";
@@ -190,9 +171,10 @@ static void test_batches(void **state) {
                 "{\"QueueUrl\":\"" QUEUE "\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"one\"},"
                 "{\"Id\":\"1\",\"ReceiptHandle\":\"two\"}]}";
         setup->answer = "{\"Successful\":[{\"Id\":\"0\"},{\"Id\":\"1\"}],\"Failed\":[]}";
-        assert_int_equal(sqs_delete_start(setup->aws, QUEUE, receipts, on_done, &outcomes[0], &deleted, NULL),
-                         0);
-        test_wait(setup->event, &outcomes[0].done);
+        assert_int_equal(
+                sqs_delete_start(setup->client.aws, QUEUE, receipts, on_done, &outcomes[0], &deleted, NULL),
+                0);
+        test_wait(setup->client.event, &outcomes[0].done);
         assert_int_equal(outcomes[0].result, 0);
 
         receipts[1] = NULL;
@@ -202,9 +184,10 @@ static void test_batches(void **state) {
                 "\"VisibilityTimeout\":0}]}";
         setup->answer =
                 "{\"Failed\":[{\"Id\":\"0\",\"Code\":\"ReceiptHandleIsInvalid\",\"Message\":\"bad\"}]}";
-        assert_int_equal(sqs_hide_start(setup->aws, QUEUE, receipts, 0, on_done, &outcomes[1], &hidden, NULL),
-                         0);
-        test_wait(setup->event, &outcomes[1].done);
+        assert_int_equal(
+                sqs_hide_start(setup->client.aws, QUEUE, receipts, 0, on_done, &outcomes[1], &hidden, NULL),
+                0);
+        test_wait(setup->client.event, &outcomes[1].done);
         assert_int_equal(outcomes[1].result, -EREMOTEIO);
         assert_string_equal(outcomes[1].error.message,
                             "SQS ChangeMessageVisibilityBatch: 1 refused, the first one "
@@ -238,14 +221,14 @@ static void test_create_queue(void **state) {
                 "{\"QueueName\":\"prod\",\"Attributes\":{\"MessageRetentionPeriod\":\"3600\"},\"tags\":{\"a\":\"b\"}}";
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
-                Outcome outcome = {};
+                TestOutcome outcome = {};
 
                 setup->status = cases[i].status;
                 setup->answer = cases[i].answer;
-                assert_int_equal(sqs_create_queue_start(setup->aws, "prod", attributes, tags, on_done,
+                assert_int_equal(sqs_create_queue_start(setup->client.aws, "prod", attributes, tags, on_done,
                                                         &outcome, &request, NULL),
                                  0);
-                test_wait(setup->event, &outcome.done);
+                test_wait(setup->client.event, &outcome.done);
                 assert_int_equal(outcome.result, cases[i].result);
                 if (outcome.result == 0)
                         assert_string_equal(sqs_request_queue_url(request), QUEUE);
@@ -257,28 +240,31 @@ static void test_attributes_and_tags(void **state) {
                                                 *deleted = NULL;
         json_auto_t *policy = values("Policy", "{}");
         Setup *setup = *state;
-        Outcome outcomes[5] = {};
+        TestOutcome outcomes[5] = {};
 
         setup->expected_target = "AmazonSQS.GetQueueAttributes";
         setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\",\"AttributeNames\":[\"All\"]}";
         setup->answer = "{\"Attributes\":{\"QueueArn\":\"arn\"}}";
         assert_int_equal(
-                sqs_get_attributes_start(setup->aws, QUEUE, on_done, &outcomes[0], &attributes, NULL), 0);
-        test_wait(setup->event, &outcomes[0].done);
+                sqs_get_attributes_start(setup->client.aws, QUEUE, on_done, &outcomes[0], &attributes, NULL),
+                0);
+        test_wait(setup->client.event, &outcomes[0].done);
         assert_int_equal(outcomes[0].result, 0);
         assert_string_equal(json_string_value(json_object_get(sqs_request_values(attributes), "QueueArn")),
                             "arn");
 
         setup->answer = "{\"Attributes\":{\"QueueArn\":1}}";
-        assert_int_equal(sqs_get_attributes_start(setup->aws, QUEUE, on_done, &outcomes[1], &bad, NULL), 0);
-        test_wait(setup->event, &outcomes[1].done);
+        assert_int_equal(
+                sqs_get_attributes_start(setup->client.aws, QUEUE, on_done, &outcomes[1], &bad, NULL), 0);
+        test_wait(setup->client.event, &outcomes[1].done);
         assert_int_equal(outcomes[1].result, -EBADMSG);
 
         setup->expected_target = "AmazonSQS.ListQueueTags";
         setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\"}";
         setup->answer = "{}";
-        assert_int_equal(sqs_list_tags_start(setup->aws, QUEUE, on_done, &outcomes[2], &tags, NULL), 0);
-        test_wait(setup->event, &outcomes[2].done);
+        assert_int_equal(sqs_list_tags_start(setup->client.aws, QUEUE, on_done, &outcomes[2], &tags, NULL),
+                         0);
+        test_wait(setup->client.event, &outcomes[2].done);
         assert_int_equal(outcomes[2].result, 0);
         assert_int_equal(json_object_size(sqs_request_values(tags)), 0);
 
@@ -286,29 +272,32 @@ static void test_attributes_and_tags(void **state) {
         setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\",\"Attributes\":{\"Policy\":\"{}\"}}";
         setup->answer = "";
         assert_int_equal(
-                sqs_set_attributes_start(setup->aws, QUEUE, policy, on_done, &outcomes[3], &set, NULL), 0);
-        test_wait(setup->event, &outcomes[3].done);
+                sqs_set_attributes_start(setup->client.aws, QUEUE, policy, on_done, &outcomes[3], &set, NULL),
+                0);
+        test_wait(setup->client.event, &outcomes[3].done);
         assert_int_equal(outcomes[3].result, 0);
 
         setup->expected_target = "AmazonSQS.DeleteQueue";
         setup->expected_body = "{\"QueueUrl\":\"" QUEUE "\"}";
-        assert_int_equal(sqs_delete_queue_start(setup->aws, QUEUE, on_done, &outcomes[4], &deleted, NULL), 0);
-        test_wait(setup->event, &outcomes[4].done);
+        assert_int_equal(
+                sqs_delete_queue_start(setup->client.aws, QUEUE, on_done, &outcomes[4], &deleted, NULL), 0);
+        test_wait(setup->client.event, &outcomes[4].done);
         assert_int_equal(outcomes[4].result, 0);
 }
 
 static void test_list_queues(void **state) {
         _cleanup_(sqs_request_freep) SqsRequest *first = NULL, *last = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
         Setup *setup = *state;
 
         setup->expected_target = "AmazonSQS.ListQueues";
         setup->expected_scope = "/us-east-1/sqs/aws4_request";
         setup->expected_body = "{\"QueueNamePrefix\":\"muster-\",\"MaxResults\":1000}";
         setup->answer = "{\"QueueUrls\":[\"" QUEUE "\"],\"NextToken\":\"t\"}";
-        assert_int_equal(
-                sqs_list_queues_start(setup->aws, "muster-", NULL, on_done, &outcomes[0], &first, NULL), 0);
-        test_wait(setup->event, &outcomes[0].done);
+        assert_int_equal(sqs_list_queues_start(setup->client.aws, "muster-", NULL, on_done, &outcomes[0],
+                                               &first, NULL),
+                         0);
+        test_wait(setup->client.event, &outcomes[0].done);
         assert_int_equal(outcomes[0].result, 0);
         assert_int_equal(json_array_size(sqs_request_queues(first)), 1);
         assert_string_equal(sqs_request_token(first), "t");
@@ -316,8 +305,9 @@ static void test_list_queues(void **state) {
         setup->expected_body = "{\"QueueNamePrefix\":\"muster-\",\"MaxResults\":1000,\"NextToken\":\"t\"}";
         setup->answer = "{}";
         assert_int_equal(
-                sqs_list_queues_start(setup->aws, "muster-", "t", on_done, &outcomes[1], &last, NULL), 0);
-        test_wait(setup->event, &outcomes[1].done);
+                sqs_list_queues_start(setup->client.aws, "muster-", "t", on_done, &outcomes[1], &last, NULL),
+                0);
+        test_wait(setup->client.event, &outcomes[1].done);
         assert_int_equal(json_array_size(sqs_request_queues(last)), 0);
         assert_null(sqs_request_token(last));
 }
@@ -327,11 +317,11 @@ static void test_cancel(void **state) {
         const SqsReceive order = { QUEUE, 1, 0, 60 };
         Setup *setup = *state;
         SqsRequest *request;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
-        assert_int_equal(sqs_receive_start(setup->aws, &order, on_done, &outcome, &request, NULL), 0);
+        assert_int_equal(sqs_receive_start(setup->client.aws, &order, on_done, &outcome, &request, NULL), 0);
         sqs_request_free(request);
-        assert_true(sd_event_run(setup->event, 10000) >= 0);
+        assert_true(sd_event_run(setup->client.event, 10000) >= 0);
         assert_false(outcome.done);
 }
 

@@ -1,21 +1,13 @@
 #include <string.h>
 
 #include "agent/net/sts.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         const char *answer;
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
         Setup *setup = userdata;
@@ -28,15 +20,10 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                (char *) "AWS_DEFAULT_REGION=us-east-1", NULL };
-        AwsOptions options = { .environment = environment };
+        const AwsOptions options = { .region = "us-east-1" };
 
         assert_non_null(setup);
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.url = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         *state = setup;
         return 0;
 }
@@ -44,33 +31,27 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup);
         return 0;
 }
 
-static void on_done(_unused_ StsRequest *request, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
+DEFINE_TEST_DONE(on_done, StsRequest)
 
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
-
-static StsRequest *ask(Setup *setup, const char *answer, Outcome *outcome) {
+static StsRequest *ask(Setup *setup, const char *answer, TestOutcome *outcome) {
         StsRequest *request = NULL;
 
         setup->answer = answer;
-        assert_int_equal(sts_get_caller_identity_start(setup->aws, on_done, outcome, &request, NULL), 0);
-        test_wait(setup->event, &outcome->done);
+        assert_int_equal(sts_get_caller_identity_start(setup->client.aws, on_done, outcome, &request, NULL),
+                         0);
+        test_wait(setup->client.event, &outcome->done);
         return request;
 }
 
 static void test_identity(void **state) {
         _cleanup_(sts_request_freep) StsRequest *request = NULL;
         const StsIdentity *identity;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         request = ask(*state,
                       "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
@@ -87,7 +68,7 @@ static void test_identity(void **state) {
 
 static void test_bad_answer(void **state) {
         _cleanup_(sts_request_freep) StsRequest *incomplete = NULL, *broken = NULL;
-        Outcome outcomes[2] = {};
+        TestOutcome outcomes[2] = {};
 
         incomplete = ask(*state, "<GetCallerIdentityResponse/>", &outcomes[0]);
         assert_int_equal(outcomes[0].result, -EBADMSG);

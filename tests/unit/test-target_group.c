@@ -3,7 +3,7 @@
 #include "agent/base/strv.h"
 #include "agent/registration_find.h"
 #include "agent/target_group.h"
-#include "tests/unit/http-server.h"
+#include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
 #define ARN(name) "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/" name "/0123"
@@ -18,9 +18,7 @@ typedef struct Place {
 } Place;
 
 typedef struct Setup {
-        sd_event *event;
-        AwsContext *aws;
-        TestServer *server;
+        TestClient client;
         Place places[4];
         const char *after_join, *after_leave; /* states */
         unsigned looks_until;                 /* so many looks later it is healthy, or gone */
@@ -28,12 +26,6 @@ typedef struct Setup {
         bool gone;                            /* the target groups were deleted */
         char *log;                            /* of the actions */
 } Setup;
-
-typedef struct Outcome {
-        bool done;
-        int result;
-        Error error;
-} Outcome;
 
 static void note(Setup *setup, const char *action, const char *group) {
         char *log = NULL;
@@ -164,15 +156,10 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 
 static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
-        char *environment[] = { (char *) "AWS_ACCESS_KEY_ID=AKID", (char *) "AWS_SECRET_ACCESS_KEY=secret",
-                                NULL };
-        AwsOptions options = { .environment = environment, .region = "eu-central-1" };
+        const AwsOptions options = { .region = "eu-central-1" };
 
         assert_non_null(setup);
-        assert_true(sd_event_new(&setup->event) >= 0);
-        setup->server = test_server_new(setup->event, handle, setup);
-        options.endpoints.url = test_server_url(setup->server);
-        assert_int_equal(aws_context_new(setup->event, &options, &setup->aws, NULL), 0);
+        test_client_init(&setup->client, &options, handle, setup);
         setup->after_join = "initial";
         setup->after_leave = "draining";
         setup->places[0] = (Place){ "a", 8080, "healthy", NULL };
@@ -185,30 +172,24 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        aws_context_free(setup->aws);
-        test_server_free(setup->server);
-        sd_event_unref(setup->event);
+        test_client_deinit(&setup->client);
         free(setup->log);
         free(setup);
         return 0;
 }
 
-static void on_found(_unused_ RegistrationFind *find, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
+DEFINE_TEST_DONE(on_found, RegistrationFind)
 
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
-
-static Outcome look(Setup *setup, const char *configured, const char *group, TargetRegistrations *ret) {
-        const RegistrationFindContext context = {
-                .aws = setup->aws, .target_groups = configured, .scaling_group = group, .instance = "i-1"
-        };
+static TestOutcome look(Setup *setup, const char *configured, const char *group, TargetRegistrations *ret) {
+        const RegistrationFindContext context = { .aws = setup->client.aws,
+                                                  .target_groups = configured,
+                                                  .scaling_group = group,
+                                                  .instance = "i-1" };
         _cleanup_(registration_find_freep) RegistrationFind *find = NULL;
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_int_equal(registration_find_start(&context, on_found, &outcome, &find, NULL), 0);
-        test_wait(setup->event, &outcome.done);
+        test_wait(setup->client.event, &outcome.done);
         *ret = (TargetRegistrations){};
         assert_int_equal(target_registrations_merge(ret, registration_find_found(find)), 0);
         return outcome;
@@ -243,7 +224,7 @@ static void test_find(void **state) {
 static void test_find_nothing(void **state) {
         Setup *setup = *state;
         TargetRegistrations found;
-        Outcome outcome;
+        TestOutcome outcome;
 
         setup->gone = true;
         assert_found(setup, NULL, "prod", "");
@@ -252,22 +233,17 @@ static void test_find_nothing(void **state) {
         assert_int_equal(outcome.error.fault, FAULT_INPUT);
 }
 
-static void on_moved(_unused_ TargetGroup *operation, int result, const Error *error, void *userdata) {
-        Outcome *outcome = userdata;
+DEFINE_TEST_DONE(on_moved, TargetGroup)
 
-        assert_false(outcome->done);
-        *outcome = (Outcome){ true, result, *error };
-}
-
-static Outcome go(Setup *setup, bool join, uint64_t patience, bool *ret_registered) {
-        const TargetGroupContext context = { .event = setup->event,
+static TestOutcome go(Setup *setup, bool join, uint64_t patience, bool *ret_registered) {
+        const TargetGroupContext context = { .event = setup->client.event,
                                              .clock = &clock_system,
-                                             .aws = setup->aws,
+                                             .aws = setup->client.aws,
                                              .instance = "i-1",
                                              .patience = patience };
         _cleanup_(target_group_freep) TargetGroup *operation = NULL;
         TargetRegistrations all = {};
-        Outcome outcome = {};
+        TestOutcome outcome = {};
 
         assert_int_equal(target_registrations_add(&all, ARN("a"), 8080), 0);
         assert_int_equal(target_registrations_add(&all, ARN("b"), 80), 0);
@@ -277,7 +253,7 @@ static Outcome go(Setup *setup, bool join, uint64_t patience, bool *ret_register
                          0);
         target_registrations_deinit(&all);
         assert_false(outcome.done);
-        test_wait(setup->event, &outcome.done);
+        test_wait(setup->client.event, &outcome.done);
         if (ret_registered)
                 *ret_registered = target_group_is_registered(operation);
         return outcome;
@@ -303,7 +279,7 @@ static void test_leave_and_join(void **state) {
 static void test_late(void **state) {
         Setup *setup = *state;
         bool registered = false;
-        Outcome outcome;
+        TestOutcome outcome;
 
         setup->looks_until = 100;
         outcome = go(setup, false, 0, NULL);
@@ -325,7 +301,7 @@ static void test_late(void **state) {
 static void test_refused(void **state) {
         Setup *setup = *state;
         bool registered = true;
-        Outcome outcome;
+        TestOutcome outcome;
 
         setup->refusals = 1;
         outcome = go(setup, false, USEC_INFINITY, NULL);

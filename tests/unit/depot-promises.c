@@ -6,6 +6,38 @@
 
 #define ABSENT "\"0000\"" /* an etag that nothing has */
 
+Depot *test_depot_open(const TestFolder *folder, sd_event *event) {
+        char uri[TEST_PATH_MAX + 8];
+        Depot *depot;
+
+        (void) snprintf(uri, sizeof(uri), "file://%s", folder->path);
+        assert_int_equal(depot_open(uri, &(DepotOptions){ .event = event }, &depot, NULL), 0);
+        return depot;
+}
+
+int test_folder_depot_setup(void **state) {
+        FolderDepot *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        assert_int_equal(test_folder_setup((void **) &f->folder), 0);
+        f->fd = f->folder->fd;
+        (void) snprintf(f->uri, sizeof(f->uri), "file://%s", f->folder->path);
+        assert_true(sd_event_new(&f->base.event) >= 0);
+        f->base.depot = test_depot_open(f->folder, f->base.event);
+        *state = f;
+        return 0;
+}
+
+int test_folder_depot_teardown(void **state) {
+        FolderDepot *f = *state;
+
+        depot_free(f->base.depot);
+        sd_event_unref(f->base.event);
+        assert_int_equal(test_folder_teardown((void **) &f->folder), 0);
+        free(f);
+        return 0;
+}
+
 int test_depot_get(Depot *depot, const char *key, const char *etag, size_t limit, DepotReply *reply,
                    Error *error) {
         DepotOp *op;

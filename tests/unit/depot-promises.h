@@ -15,6 +15,20 @@ typedef struct DepotFixture {
         Depot *depot;
 } DepotFixture;
 
+/* The fixture of a depot that is a folder. */
+typedef struct FolderDepot {
+        DepotFixture base;
+        TestFolder *folder;
+        int fd; /* of the folder */
+        char uri[TEST_PATH_MAX + 8];
+} FolderDepot;
+
+int test_folder_depot_setup(void **state);
+int test_folder_depot_teardown(void **state);
+
+/* A depot that is FOLDER. */
+Depot *test_depot_open(const TestFolder *folder, sd_event *event);
+
 /* TEST_DEPOT_BIG bytes, new memory. */
 uint8_t *test_depot_big(void);
 

@@ -39,6 +39,25 @@ Key *documents_key(unsigned number) {
         return key;
 }
 
+int documents_keys_setup(void **state) {
+        DocumentsKeys *keys = calloc(1, sizeof(*keys));
+
+        assert_non_null(keys);
+        for (unsigned i = 0; i < 3; i++)
+                keys->key[i] = documents_key(i + 1);
+        *state = keys;
+        return 0;
+}
+
+int documents_keys_teardown(void **state) {
+        DocumentsKeys *keys = *state;
+
+        for (unsigned i = 0; i < 3; i++)
+                key_free(keys->key[i]);
+        free(keys);
+        return 0;
+}
+
 /* A case that is being collected. */
 typedef struct Case {
         const char *kind;

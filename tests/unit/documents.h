@@ -27,6 +27,14 @@ void documents_read(const char *name, Buffer *ret);
 /* Key 1 to 3: those of RFC 8032, section 7.1, TEST 1 to TEST 3, with their private parts. */
 Key *documents_key(unsigned number);
 
+/* cmocka setup and teardown: *STATE has all three. */
+typedef struct DocumentsKeys {
+        Key *key[3];
+} DocumentsKeys;
+
+int documents_keys_setup(void **state);
+int documents_keys_teardown(void **state);
+
 /* Parses one text; a negative errno and the message, as all parsers have it. */
 typedef int (*DocumentsParse)(const void *data, size_t size, Error *error);
 

@@ -5,39 +5,8 @@
 #include "artifacts/depot.h"
 #include "tests/unit/depot-promises.h"
 
-typedef struct Fixture {
-        DepotFixture base;
-        TestFolder *folder;
-        int fd; /* of the folder */
-        char uri[TEST_PATH_MAX + 8];
-} Fixture;
-
-static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        DepotOptions options;
-
-        assert_int_equal(test_folder_setup((void **) &f->folder), 0);
-        f->fd = f->folder->fd;
-        (void) snprintf(f->uri, sizeof(f->uri), "file://%s", f->folder->path);
-        assert_true(sd_event_new(&f->base.event) >= 0);
-        options = (DepotOptions){ .event = f->base.event };
-        assert_int_equal(depot_open(f->uri, &options, &f->base.depot, NULL), 0);
-        *state = f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        depot_free(f->base.depot);
-        sd_event_unref(f->base.event);
-        assert_int_equal(test_folder_teardown((void **) &f->folder), 0);
-        free(f);
-        return 0;
-}
-
 static void test_uris(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         DepotOptions options = { .event = f->base.event };
         static const char *const bad[] = { "",          "/srv/depot",       "ftp://x/y",
                                            "file:/srv", "file://srv/depot", "file://" };
@@ -58,7 +27,7 @@ static void test_uris(void **state) {
 }
 
 static void test_missing_folder(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         DepotOptions options = { .event = f->base.event };
         _cleanup_(depot_freep) Depot *depot = NULL;
         _cleanup_depot_reply_ DepotReply reply = {};
@@ -76,7 +45,7 @@ static void test_bad_keys(void **state) {
                                            "..",   "a/../b", "a/.lock",  ".tmp-1",       "a\nb",
                                            "\x7f", "a\xff",  "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80",
                                            "\xc3" };
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_depot_reply_ DepotReply reply = {};
         _cleanup_free_ char *long_key = calloc(1, DEPOT_KEY_MAX + 2);
         Error error = {};
@@ -102,7 +71,7 @@ static void fail_if_called(_unused_ DepotOp *op, _unused_ int result, _unused_ c
 }
 
 static void test_cancel(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         DepotOp *op;
 
         for (int turns = 0; turns < 3; turns++) {
@@ -128,7 +97,7 @@ static void on_done_free(DepotOp *op, int result, _unused_ const Error *error, v
 }
 
 static void test_callback(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         unsigned calls = 0;
         DepotOp *op;
 
@@ -144,7 +113,7 @@ static int on_defer_exit(sd_event_source *source, _unused_ void *userdata) {
 }
 
 static void test_wait_interrupted(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_depot_reply_ DepotReply reply = {};
         Error error = {};
         DepotOp *op;
@@ -155,7 +124,7 @@ static void test_wait_interrupted(void **state) {
         assert_non_null(strstr(error.message, "interrupted"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, test_folder_depot_setup, test_folder_depot_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

@@ -13,39 +13,8 @@
 #define HELLO_ETAG                                                                                           \
         "\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\"" /* SHA-256 of "hello" */
 
-typedef struct Fixture {
-        DepotFixture base;
-        TestFolder *folder;
-        int fd; /* of the folder */
-        char uri[TEST_PATH_MAX + 8];
-} Fixture;
-
-static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        DepotOptions options;
-
-        assert_int_equal(test_folder_setup((void **) &f->folder), 0);
-        f->fd = f->folder->fd;
-        (void) snprintf(f->uri, sizeof(f->uri), "file://%s", f->folder->path);
-        assert_true(sd_event_new(&f->base.event) >= 0);
-        options = (DepotOptions){ .event = f->base.event };
-        assert_int_equal(depot_open(f->uri, &options, &f->base.depot, NULL), 0);
-        *state = f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        depot_free(f->base.depot);
-        sd_event_unref(f->base.event);
-        assert_int_equal(test_folder_teardown((void **) &f->folder), 0);
-        free(f);
-        return 0;
-}
-
 static void test_etags(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_depot_reply_ DepotReply reply = {};
         _cleanup_free_ uint8_t *content = test_depot_big();
         _cleanup_free_ char *etag = test_depot_put_etag(f->base.depot, "k", "hello");
@@ -71,7 +40,7 @@ static int on_unlock(_unused_ sd_event_source *source, _unused_ uint64_t usec, v
 }
 
 static void test_waits_for_lock(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         int held = file_lock_try(f->fd, ".lock");
 
         assert_true(held >= 0);
@@ -82,7 +51,7 @@ static void test_waits_for_lock(void **state) {
 }
 
 static void test_list_many(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_depot_reply_ DepotReply reply = {};
         _cleanup_(depot_op_freep) DepotOp *op = NULL;
         char key[32];
@@ -105,7 +74,7 @@ static void test_list_many(void **state) {
 }
 
 static void test_hidden_names(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_depot_reply_ DepotReply reply = {};
 
         assert_int_equal(test_depot_put(f->base.depot, "apps/a/groups/g/target.json", "hello", DEPOT_ALWAYS,
@@ -122,7 +91,7 @@ static void test_hidden_names(void **state) {
 }
 
 static void test_links_are_not_followed(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_depot_reply_ DepotReply reply = {};
         Error error = {};
 
@@ -143,7 +112,7 @@ static void test_links_are_not_followed(void **state) {
 
 /* What writers that died have left is swept by the next writer of a file, what is being written is not. */
 static void test_leftovers(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_close_ int fd = memfd_create("content", MFD_CLOEXEC);
         _cleanup_(depot_op_freep) DepotOp *first = NULL;
         _cleanup_depot_reply_ DepotReply reply = {};
@@ -171,7 +140,7 @@ static void test_leftovers(void **state) {
 
 typedef int (*Racer)(Depot *depot, unsigned number);
 
-static int race_child(const Fixture *f, int barrier, Racer racer, unsigned number) {
+static int race_child(const FolderDepot *f, int barrier, Racer racer, unsigned number) {
         _cleanup_(depot_freep) Depot *depot = NULL;
         sd_event *event = NULL;
         char byte;
@@ -186,7 +155,7 @@ static int race_child(const Fixture *f, int barrier, Racer racer, unsigned numbe
 }
 
 /* How many of N won; all others lost. */
-static unsigned race(const Fixture *f, unsigned n, Racer racer) {
+static unsigned race(const FolderDepot *f, unsigned n, Racer racer) {
         unsigned won = 0, lost = 0;
         int barrier[2], status;
 
@@ -244,7 +213,7 @@ static int racer_count(Depot *depot, _unused_ unsigned number) {
 }
 
 static void test_race_create(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
 
         for (int round = 0; round < 5; round++) {
                 assert_int_equal(race(f, 16, racer_create), 1);
@@ -253,7 +222,7 @@ static void test_race_create(void **state) {
 }
 
 static void test_race_match(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
 
         for (int round = 0; round < 5; round++) {
                 assert_int_equal(test_depot_put(f->base.depot, "apps/a/groups/g/register.json", "hello",
@@ -264,7 +233,7 @@ static void test_race_match(void **state) {
 }
 
 static void test_race_count(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
 
         assert_int_equal(
                 test_depot_put(f->base.depot, "apps/a/groups/g/count.json", "0", DEPOT_ALWAYS, NULL, NULL),
@@ -275,7 +244,7 @@ static void test_race_count(void **state) {
 
 /* A writer that was killed holds nobody up, and its value is whole or not there. */
 static void test_killed_writer(void **state) {
-        Fixture *f = *state;
+        FolderDepot *f = *state;
         _cleanup_free_ uint8_t *content = test_depot_big();
 
         for (unsigned delay = 0; delay < 10; delay++) {
@@ -303,7 +272,7 @@ static void test_refused_filesystems(_unused_ void **state) {
         assert_null(depot_file_refused_filesystem(0xEF53)); /* ext4 */
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, test_folder_depot_setup, test_folder_depot_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

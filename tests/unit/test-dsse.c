@@ -10,28 +10,6 @@
 #define TYPE "application/vnd.test+json"
 #define HELLO "hello world"
 
-typedef struct Keys {
-        Key *key[3];
-} Keys;
-
-static int set_up(void **state) {
-        Keys *keys = calloc(1, sizeof(*keys));
-
-        for (unsigned i = 0; i < 3; i++)
-                keys->key[i] = documents_key(i + 1);
-        *state = keys;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        Keys *keys = *state;
-
-        for (unsigned i = 0; i < 3; i++)
-                key_free(keys->key[i]);
-        free(keys);
-        return 0;
-}
-
 static char *sign(Key *const *keys, size_t n) {
         char *envelope;
         size_t size;
@@ -69,7 +47,7 @@ static void test_pae(void **state) {
 }
 
 static void test_threshold(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         Key *twice[] = { k->key[0], k->key[0], k->key[1] };
         _cleanup_free_ char *by_1 = sign(k->key, 1), *by_12 = sign(k->key, 2);
         Error error;
@@ -90,7 +68,7 @@ static void test_threshold(void **state) {
 
 /* One key's good signature listed twice, and once more in another key's name. */
 static void test_same_key_twice(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_free_ char *envelope = sign(k->key, 1), *text = NULL;
         _cleanup_json_ json_t *json = json_loads(envelope, 0, NULL);
         json_t *signatures = json_object_get(json, "signatures"), *first = json_array_get(signatures, 0);
@@ -106,7 +84,7 @@ static void test_same_key_twice(void **state) {
 
 /* Every single bit of what is signed counts. */
 static void test_tampered(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_free_ char *text = sign(k->key, 1);
         _cleanup_dsse_envelope_ DsseEnvelope *e = NULL;
 
@@ -127,7 +105,7 @@ static void test_tampered(void **state) {
 }
 
 static void test_type_is_signed(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_free_ char *text = sign(k->key, 1);
         _cleanup_dsse_envelope_ DsseEnvelope *e = NULL;
         Error error;
@@ -145,7 +123,7 @@ static void test_type_is_signed(void **state) {
 
 /* Signatures of keys we do not know, of any size, are passed over and kept. */
 static void test_unknown_keys(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_free_ char *envelope = sign(k->key, 1), *text = NULL, *again = NULL;
         _cleanup_json_ json_t *json = json_loads(envelope, 0, NULL);
         _cleanup_dsse_envelope_ DsseEnvelope *e = NULL;
@@ -166,7 +144,7 @@ static void test_unknown_keys(void **state) {
 
 /* The key id says which key to try: a good signature under another name, or one too short, is none. */
 static void test_signature_under_another_name(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_free_ char *text = sign(k->key, 1);
         _cleanup_dsse_envelope_ DsseEnvelope *e = NULL;
 
@@ -180,7 +158,7 @@ static void test_signature_under_another_name(void **state) {
 }
 
 static void test_signing_again_replaces(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_free_ char *text = sign(k->key, 2);
         _cleanup_dsse_envelope_ DsseEnvelope *e = NULL;
 
@@ -193,7 +171,7 @@ static void test_signing_again_replaces(void **state) {
 
 static void test_url_safe_base64(void **state) {
         static const uint8_t payload[] = { 0xfb, 0xef, 0xff, 0xff };
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_free_ char *envelope = NULL;
         _cleanup_free_ uint8_t *back = NULL;
         size_t size, back_size;
@@ -280,7 +258,7 @@ static void test_golden(void **state) {
                 const char *kind;
                 unsigned first, n; /* keys that sign it */
         } documents[] = { { "root", 0, 2 }, { "release", 1, 1 }, { "target", 2, 1 }, { "freshness", 2, 1 } };
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(documents); i++) {
                 _cleanup_buffer_ Buffer payload = {}, envelope = {};
@@ -316,5 +294,5 @@ int main(void) {
                 cmocka_unit_test(test_golden),
         };
 
-        return cmocka_run_group_tests(tests, set_up, tear_down);
+        return cmocka_run_group_tests(tests, documents_keys_setup, documents_keys_teardown);
 }

@@ -5,7 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/failure_upload.h"
-#include "tests/unit/test.h"
+#include "tests/unit/depot-promises.h"
 
 #define SHA "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define OTHER "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -23,15 +23,11 @@ typedef struct Fixture {
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
-        char uri[TEST_PATH_MAX + 8];
-        DepotOptions options;
 
         assert_non_null(f);
         assert_int_equal(test_folder_setup((void **) &f->folder), 0);
         assert_true(sd_event_new(&f->event) >= 0);
-        options = (DepotOptions){ .event = f->event };
-        (void) snprintf(uri, sizeof(uri), "file://%s", f->folder->path);
-        assert_int_equal(depot_open(uri, &options, &f->depot, NULL), 0);
+        f->depot = test_depot_open(f->folder, f->event);
         *state = f;
         return 0;
 }

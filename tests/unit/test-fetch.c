@@ -8,7 +8,7 @@
 #include "agent/base/file.h"
 #include "artifacts/depot_operation.h"
 #include "artifacts/fetch.h"
-#include "tests/unit/test.h"
+#include "tests/unit/depot-promises.h"
 
 #define CHUNK (32U << 10)
 #define CHUNKS 203U
@@ -31,12 +31,10 @@ typedef struct Fixture {
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
-        _cleanup_free_ char *uri = NULL;
 
         assert_int_equal(test_folder_setup((void **) &f->folder), 0);
-        assert_true(asprintf(&uri, "file://%s", f->folder->path) > 0);
         assert_true(sd_event_new(&f->event) >= 0);
-        assert_int_equal(depot_open(uri, &(DepotOptions){ .event = f->event }, &f->depot, NULL), 0);
+        f->depot = test_depot_open(f->folder, f->event);
         f->content = malloc(SIZE);
         f->digests = calloc(CHUNKS, DIGEST_SIZE);
         for (size_t i = 0; i < SIZE; i++)

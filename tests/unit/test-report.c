@@ -4,7 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/report.h"
-#include "tests/unit/test.h"
+#include "tests/unit/depot-promises.h"
 
 #define KEY "apps/api/groups/prod/instances/i-1.json"
 #define LOOK (50 * USEC_PER_MSEC)
@@ -36,15 +36,11 @@ static int on_look(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
-        char uri[TEST_PATH_MAX + 8];
-        DepotOptions options;
 
         assert_non_null(f);
         assert_int_equal(test_folder_setup((void **) &f->folder), 0);
         assert_true(sd_event_new(&f->event) >= 0);
-        options = (DepotOptions){ .event = f->event };
-        (void) snprintf(uri, sizeof(uri), "file://%s", f->folder->path);
-        assert_int_equal(depot_open(uri, &options, &f->depot, NULL), 0);
+        f->depot = test_depot_open(f->folder, f->event);
         assert_int_equal(report_new(f->event, f->depot, KEY, 3600 * USEC_PER_SEC, &f->report, NULL), 0);
         assert_true(sd_event_add_time_relative(f->event, &f->look, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
                                                on_look, f) >= 0);

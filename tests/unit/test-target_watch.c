@@ -34,16 +34,12 @@ static void on_changed(_unused_ TargetWatch *watch, void *userdata) {
 
 static int setup(void **state) {
         _cleanup_buffer_ Buffer root = {};
-        char uri[TEST_PATH_MAX + 8];
         Fixture *f = calloc(1, sizeof(*f));
-        DepotOptions options;
 
         assert_int_equal(test_folder_setup((void **) &f->depot_folder), 0);
         assert_int_equal(test_folder_setup((void **) &f->app_folder), 0);
         assert_true(sd_event_new(&f->base.event) >= 0);
-        options = (DepotOptions){ .event = f->base.event };
-        (void) snprintf(uri, sizeof(uri), "file://%s", f->depot_folder->path);
-        assert_int_equal(depot_open(uri, &options, &f->base.depot, NULL), 0);
+        f->base.depot = test_depot_open(f->depot_folder, f->base.event);
         documents_read("root.envelope.json", &root);
         assert_int_equal(trust_root_load("root.json", root.data, root.size, &f->root, NULL), 0);
         documents_read("target.envelope.json", &f->target);

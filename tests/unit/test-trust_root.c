@@ -8,28 +8,6 @@
 #define TYPE "application/vnd.test+json"
 #define LATER (DOCUMENTS_NOW + 86400 * SECOND)
 
-typedef struct Keys {
-        Key *key[3];
-} Keys;
-
-static int set_up(void **state) {
-        Keys *keys = calloc(1, sizeof(*keys));
-
-        for (unsigned i = 0; i < 3; i++)
-                keys->key[i] = documents_key(i + 1);
-        *state = keys;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        Keys *keys = *state;
-
-        for (unsigned i = 0; i < 3; i++)
-                key_free(keys->key[i]);
-        free(keys);
-        return 0;
-}
-
 /* A root in which ROOT_KEY, or the keys 1 to 3 of the last N, may do everything. */
 static TrustRoot *new_root(uint64_t version, uint64_t expires, Key *const *keys, size_t n,
                            uint64_t threshold) {
@@ -69,7 +47,7 @@ static void test_golden(void **state) {
         _cleanup_trust_root_ TrustRoot *root = load_golden();
         _cleanup_buffer_ Buffer payload = {};
         _cleanup_free_ char *text = NULL;
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         uint64_t threshold;
         size_t n, size;
 
@@ -108,7 +86,7 @@ static void test_hostile(void **state) {
 }
 
 static void test_load_wants_its_own_threshold(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_trust_root_ TrustRoot *root = new_root(1, LATER, k->key, 2, 2), *loaded = NULL;
         _cleanup_free_ char *by_1 = NULL, *by_13 = NULL, *by_12 = NULL;
         Key *others[] = { k->key[0], k->key[2] };
@@ -150,7 +128,7 @@ static int verify(const TrustRoot *root, TrustRole role, Key *const *keys, size_
 
 static void test_roles(void **state) {
         _cleanup_trust_root_ TrustRoot *root = load_golden();
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         Error error;
 
         assert_int_equal(verify(root, TRUST_ROLE_ROOT, k->key, 2, DOCUMENTS_NOW, NULL), 0);
@@ -165,7 +143,7 @@ static void test_roles(void **state) {
 }
 
 static void test_role_that_is_not_there(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_trust_root_ TrustRoot *root = new_root(1, LATER, k->key, 1, 1);
         Error error;
 
@@ -175,7 +153,7 @@ static void test_role_that_is_not_there(void **state) {
 
 static void test_expiry(void **state) {
         _cleanup_trust_root_ TrustRoot *root = load_golden();
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         Error error;
 
         assert_int_equal(verify(root, TRUST_ROLE_RELEASE, k->key + 1, 1, trust_root_expires(root) - 1, NULL),
@@ -207,7 +185,7 @@ static void test_successor(void **state) {
                 { "expired", 2, DOCUMENTS_NOW, 0, 2, -EKEYEXPIRED,
                   "root/2.json: the trust root root/2.json (version 2) expired at 2026-11-21T12:00:00Z" },
         };
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_trust_root_ TrustRoot *old = new_root(1, DOCUMENTS_NOW - SECOND, k->key, 1, 1);
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -229,7 +207,7 @@ static void test_successor(void **state) {
 
 /* What the old root keys have not signed is not even parsed. */
 static void test_successor_is_verified_first(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_trust_root_ TrustRoot *old = new_root(1, LATER, k->key, 1, 1);
         _cleanup_free_ char *envelope = NULL;
         TrustRoot *loaded = NULL;
@@ -242,7 +220,7 @@ static void test_successor_is_verified_first(void **state) {
 }
 
 static void test_making_one(void **state) {
-        Keys *k = *state;
+        DocumentsKeys *k = *state;
         _cleanup_trust_root_ TrustRoot *root = NULL;
         char *payload = NULL;
         Error error;
@@ -291,5 +269,5 @@ int main(void) {
                 cmocka_unit_test(test_too_many_keys),
         };
 
-        return cmocka_run_group_tests(tests, set_up, tear_down);
+        return cmocka_run_group_tests(tests, documents_keys_setup, documents_keys_teardown);
 }

@@ -3,6 +3,7 @@
 #include "hooks/hook_collect.h"
 #include "hooks/hook_name.h"
 #include "units/transient_stop.h"
+#include "units/unit_list.h"
 
 /* A unit that is ended: whatever runs in it, or only if nothing does. */
 typedef struct Leftover {
@@ -60,24 +61,14 @@ static int end_unit(HookLeftovers *l, const char *unit, Error *error) {
         return transient_stop_start(l->manager, unit, on_stopped, l, &item->stop, error);
 }
 
-/* The unit's name is the first of the ten values that systemd lists for each. */
 static int read_units(HookLeftovers *l, sd_bus_message *reply) {
         const char *unit;
         int r;
 
-        r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
-        while (r >= 0 && strv_length(l->units) < HOOK_LEFTOVERS_MAX) {
-                r = sd_bus_message_enter_container(reply, 'r', "ssssssouso");
-                if (r <= 0)
-                        break;
-                r = sd_bus_message_read(reply, "s", &unit);
-                if (r >= 0)
-                        r = sd_bus_message_skip(reply, "sssssouso");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
-                if (r >= 0 && !(l->keep && string_starts_with(unit, l->keep)))
+        r = unit_list_begin(reply);
+        while (r >= 0 && strv_length(l->units) < HOOK_LEFTOVERS_MAX && (r = unit_list_next(reply, &unit)) > 0)
+                if (!(l->keep && string_starts_with(unit, l->keep)))
                         r = strv_append(&l->units, unit);
-        }
         return r;
 }
 

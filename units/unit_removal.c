@@ -3,6 +3,7 @@
 #include "agent/base/strv.h"
 #include "units/transient_stop.h"
 #include "units/unit_enable.h"
+#include "units/unit_list.h"
 #include "units/unit_name.h"
 #include "units/unit_removal.h"
 
@@ -105,24 +106,13 @@ static void stop_next(UnitRemoval *removal) {
         }
 }
 
-/* The unit's name is the first of the ten values that systemd lists for each. */
 static int read_units(UnitRemoval *removal, sd_bus_message *reply) {
         const char *unit;
         int r;
 
-        r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
-        while (r >= 0) {
-                r = sd_bus_message_enter_container(reply, 'r', "ssssssouso");
-                if (r <= 0)
-                        break;
-                r = sd_bus_message_read(reply, "s", &unit);
-                if (r >= 0)
-                        r = sd_bus_message_skip(reply, "sssssouso");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
-                if (r >= 0)
-                        r = strv_append(&removal->running, unit);
-        }
+        r = unit_list_begin(reply);
+        while (r >= 0 && (r = unit_list_next(reply, &unit)) > 0)
+                r = strv_append(&removal->running, unit);
         return r;
 }
 

@@ -8,6 +8,7 @@ LIB_SRC += \
         units/unit_file.c \
         units/unit_job.c \
         units/unit_links.c \
+        units/unit_list.c \
         units/unit_journal.c \
         units/unit_judge.c \
         units/unit_name.c \

@@ -4,25 +4,12 @@
 #include "agent/base/parse.h"
 #include "agent/failure.h"
 #include "agent/redact.h"
+#include "artifacts/json.h"
 
-/* Also in what is nested. */
-static int redact_strings(json_t *value) {
-        _cleanup_free_ char *text = NULL;
-        const char *key;
-        json_t *inner;
-        size_t i;
-        int r = 0;
+static int redact_string(json_t *string, _unused_ const char *key) {
+        _cleanup_free_ char *text = redact(json_string_value(string));
 
-        json_object_foreach(value, key, inner)
-                if (r >= 0)
-                        r = redact_strings(inner);
-        json_array_foreach(value, i, inner)
-                if (r >= 0)
-                        r = redact_strings(inner);
-        if (!json_is_string(value) || r < 0)
-                return r;
-        text = redact(json_string_value(value));
-        return text && json_string_set(value, text) == 0 ? 0 : -ENOMEM;
+        return text && json_string_set(string, text) == 0 ? 0 : -ENOMEM;
 }
 
 /* What was printed last says most. */
@@ -70,7 +57,7 @@ static int make(const FailureFacts *facts, size_t output, size_t journal, char *
                              "release_sha256", facts->release_sha256, "step", facts->step, "fault",
                              facts->fault, "reason", facts->reason, "deployment", deployment, "journal",
                              facts->journal ? last_lines(facts->journal, journal) : json_null());
-        if (!document || redact_strings(document) < 0)
+        if (!document || json_change_strings(document, redact_string) < 0)
                 return -ENOMEM;
         *ret = json_dumps(document, JSON_INDENT(1) | JSON_SORT_KEYS);
         return *ret ? 0 : -ENOMEM;

@@ -182,3 +182,22 @@ int json_field_expected(const JsonField *field, Error *error, const char *expect
                                        json_integer_value(field->value));
         return json_field_fail(field, error, "expected %s", expected);
 }
+
+static int change_strings(json_t *value, const char *key, JsonChange change) {
+        const char *name;
+        json_t *inner;
+        size_t i;
+        int r = json_is_string(value) ? change(value, key) : 0;
+
+        json_object_foreach(value, name, inner)
+                if (r >= 0)
+                        r = change_strings(inner, name, change);
+        json_array_foreach(value, i, inner)
+                if (r >= 0)
+                        r = change_strings(inner, NULL, change);
+        return r;
+}
+
+int json_change_strings(json_t *value, JsonChange change) {
+        return change_strings(value, NULL, change);
+}

@@ -67,5 +67,10 @@ int json_field_fail(const JsonField *field, Error *error, const char *format, ..
 /* "expected EXPECTED", with what is there instead. Returns -EBADMSG. */
 int json_field_expected(const JsonField *field, Error *error, const char *expected);
 
+/* Calls CHANGE for every string in VALUE, what is nested included; KEY is the member's name, NULL in an array and for VALUE
+ * itself. The first negative result ends it and is returned. */
+typedef int (*JsonChange)(json_t *string, const char *key);
+int json_change_strings(json_t *value, JsonChange change);
+
 /* Writes TEXT so that it can stand in a message: cut at JSON_EXCERPT_MAX bytes, control characters as "?". */
 void json_excerpt(const char *text, char ret[static JSON_EXCERPT_MAX + 4]);

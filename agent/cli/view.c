@@ -6,32 +6,20 @@
 #include "agent/base/utf8.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
+#include "artifacts/json.h"
 
 #define AGE_TEXT_MAX 48
 
-/* Makes every text fit for a terminal, and one line of it but for what a program printed. */
-static int make_printable(json_t *value, bool keeps_lines) {
-        _cleanup_free_ char *text = NULL;
-        const char *key;
-        json_t *inner;
-        size_t i;
-        int r = 0;
+/* Makes a text fit for a terminal, and one line of it but for what a program printed. */
+static int make_printable(json_t *string, const char *key) {
+        _cleanup_free_ char *text = strdup(json_string_value(string));
 
-        json_object_foreach(value, key, inner)
-                if (r >= 0)
-                        r = make_printable(inner, strcmp(key, "output_tail") == 0);
-        json_array_foreach(value, i, inner)
-                if (r >= 0)
-                        r = make_printable(inner, false);
-        if (!json_is_string(value))
-                return r;
-        text = strdup(json_string_value(value));
         if (!text)
                 return -ENOMEM;
         utf8_make_printable(text, strlen(text));
-        for (char *p = text; !keeps_lines && (p = strchr(p, '\n'));)
+        for (char *p = text; !string_equal(key, "output_tail") && (p = strchr(p, '\n'));)
                 *p = ' ';
-        return json_string_set(value, text) < 0 ? -ENOMEM : 0;
+        return json_string_set(string, text) < 0 ? -ENOMEM : 0;
 }
 
 int view_parse(const char *text, const char *what, json_t **ret, Error *error) {
@@ -42,7 +30,7 @@ int view_parse(const char *text, const char *what, json_t **ret, Error *error) {
                 return error_set(error, -EBADMSG, "%s is no JSON: %s", what, json_error.text);
         if (!json_is_object(value))
                 return error_set(error, -EBADMSG, "%s is no JSON object", what);
-        if (make_printable(value, false) < 0)
+        if (json_change_strings(value, make_printable) < 0)
                 return error_oom(error);
         *ret = TAKE_PTR(value);
         return 0;

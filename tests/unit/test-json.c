@@ -148,6 +148,29 @@ static void test_long_paths_are_cut(void **state) {
         assert_true(strlen(error.message) < 600);
 }
 
+static int stamp(json_t *string, const char *key) {
+        _cleanup_free_ char *text = NULL;
+
+        if (strcmp(json_string_value(string), "refuse") == 0)
+                return -EPERM;
+        assert_true(asprintf(&text, "%s=%s", key ? key : "-", json_string_value(string)) > 0);
+        return json_string_set(string, text);
+}
+
+static void test_changes_strings(_unused_ void **state) {
+        json_auto_t *value = json_loads("{\"a\":\"x\",\"b\":[\"y\",1,{\"c\":\"z\"}],\"d\":null}", 0, NULL),
+                    *refused = json_loads("[\"refuse\",\"y\"]", 0, NULL), *alone = json_string("x");
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(json_change_strings(value, stamp), 0);
+        assert_int_equal(json_write(value, &text, NULL), 0);
+        assert_string_equal(text, "{\"a\":\"a=x\",\"b\":[\"-=y\",1,{\"c\":\"c=z\"}],\"d\":null}");
+        assert_int_equal(json_change_strings(refused, stamp), -EPERM);
+        assert_string_equal(json_string_value(json_array_get(refused, 1)), "y");
+        assert_int_equal(json_change_strings(alone, stamp), 0);
+        assert_string_equal(json_string_value(alone), "-=x");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_refuses),
@@ -157,6 +180,7 @@ int main(void) {
                 cmocka_unit_test(test_names_the_field),
                 cmocka_unit_test(test_excerpt),
                 cmocka_unit_test(test_long_paths_are_cut),
+                cmocka_unit_test(test_changes_strings),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,18 @@ static int take_reply(S3Work *work) {
         return reply.etag ? string_set(&work->op->reply.etag, reply.etag) : 0;
 }
 
+/* Where nothing but success or a failure can come. */
+static void finish_expected(S3Work *work, int result, const Error *error) {
+        if (result < 0)
+                finish(work, result, error);
+        else if (result != S3_OK)
+                finish_strange(work, result);
+        else if (take_reply(work) < 0)
+                finish_oom(work);
+        else
+                finish_with(work, DEPOT_OK);
+}
+
 static int copy_body(S3Work *work) {
         S3Reply reply = s3_request_reply(work->request);
 
@@ -243,14 +255,8 @@ static void on_read_back(_unused_ S3Request *request, int result, const Error *e
         if (work->differs || result == S3_NOT_FOUND ||
             (result == S3_OK && work->compared != work->op->request.size))
                 finish_not_ours(work);
-        else if (result < 0)
-                finish(work, result, error);
-        else if (result != S3_OK)
-                finish_strange(work, result);
-        else if (take_reply(work) < 0)
-                finish_oom(work);
         else
-                finish_with(work, DEPOT_OK);
+                finish_expected(work, result, error);
 }
 
 static int read_back(S3Work *work, int put_result, const Error *put_error, Error *error) {
@@ -417,16 +423,7 @@ static int on_object(const S3Object *object, void *userdata) {
 }
 
 static void on_listed(_unused_ S3Request *request, int result, const Error *error, void *userdata) {
-        S3Work *work = userdata;
-
-        if (result < 0)
-                finish(work, result, error);
-        else if (result != S3_OK)
-                finish_strange(work, result);
-        else if (take_reply(work) < 0)
-                finish_oom(work);
-        else
-                finish_with(work, DEPOT_OK);
+        finish_expected(userdata, result, error);
 }
 
 static int start_list(S3Work *work, Error *error) {

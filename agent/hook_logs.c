@@ -2,6 +2,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/log.h"
 #include "agent/hook_logs.h"
 #include "agent/record_history.h"
@@ -25,18 +26,12 @@ static void trim_folder(int dirfd, const char *name) {
 
 static void trim(const HookLogs *logs) {
         _cleanup_closedir_ DIR *dir = NULL;
-        const struct dirent *entry;
-        int fd;
+        const char *name;
 
-        fd = file_open_at(logs->app_fd, RECORD_LOGS_FOLDER, O_DIRECTORY | O_RDONLY, 0);
-        dir = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!dir) {
-                close_fd(fd);
+        if (folder_open(logs->app_fd, RECORD_LOGS_FOLDER, &dir) < 0)
                 return;
-        }
-        while ((entry = readdir(dir)))
-                if (entry->d_name[0] != '.')
-                        trim_folder(fd, entry->d_name);
+        while (folder_next(dir, &name) > 0)
+                trim_folder(dirfd(dir), name);
 }
 
 static int on_timer(sd_event_source *source, _unused_ uint64_t usec, void *userdata) {

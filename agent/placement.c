@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/strv.h"
 #include "agent/environment.h"
 #include "agent/placement.h"
@@ -151,23 +152,17 @@ int placement_clear(Placement *placement, Error *error) {
 void placement_prune_environments(const ReleaseStore *store, const Record *record) {
         _cleanup_free_ char *in_force = NULL, *of_good = NULL;
         _cleanup_closedir_ DIR *dir = NULL;
-        const struct dirent *entry;
-        int fd;
+        const char *name;
 
         if (file_read_link_at(store->app_fd, ENVIRONMENT_LINK, &in_force) < 0)
                 return;
         if (record->good.version && environment_path(&record->good, record->good_env_sha256, &of_good) < 0)
                 return;
-        fd = file_open_at(store->app_fd, ENVIRONMENTS_FOLDER, O_DIRECTORY | O_RDONLY, 0);
-        dir = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!dir) {
-                close_fd(fd);
+        if (folder_open(store->app_fd, ENVIRONMENTS_FOLDER, &dir) < 0)
                 return;
-        }
-        while ((entry = readdir(dir)))
-                if (entry->d_type != DT_DIR && !string_ends_with(in_force, entry->d_name) &&
-                    !(of_good && string_ends_with(of_good, entry->d_name)))
-                        (void) unlinkat(fd, entry->d_name, 0); /* temporary files of a killed writer, too */
+        while (folder_next(dir, &name) > 0)
+                if (!string_ends_with(in_force, name) && !(of_good && string_ends_with(of_good, name)))
+                        (void) unlinkat(dirfd(dir), name, 0); /* temporary files of a killed writer, too */
 }
 
 static bool release_has_unit(const Release *release, const char *name) {

@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
@@ -6,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/strv.h"
 #include "artifacts/file_writer.h"
 
@@ -83,16 +83,11 @@ static void sweep_one(int folder, const char *name) {
 
 void file_writer_sweep(int folder) {
         _cleanup_closedir_ DIR *dir = NULL;
-        int fd = file_open_at(folder, ".", O_DIRECTORY | O_RDONLY, 0);
+        const char *name;
 
-        if (fd < 0)
+        if (folder_open(folder, ".", &dir) < 0)
                 return;
-        dir = fdopendir(fd);
-        if (!dir) {
-                close_fd(fd);
-                return;
-        }
-        for (struct dirent *entry; (entry = readdir(dir));)
-                if (string_starts_with(entry->d_name, FILE_WRITER_PREFIX))
-                        sweep_one(folder, entry->d_name);
+        while (folder_next(dir, &name) > 0)
+                if (string_starts_with(name, FILE_WRITER_PREFIX))
+                        sweep_one(folder, name);
 }

@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/utf8.h"
 #include "hooks/output.h"
 
@@ -60,27 +61,18 @@ int output_trim(int dirfd, const char *name, bool *ret_trimmed) {
 
 int output_trim_folder(int dirfd) {
         _cleanup_closedir_ DIR *folder = NULL;
-        int fd, result = 0;
+        const char *name;
+        int r, result = 0;
 
-        fd = file_open_at(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
-        if (fd < 0)
-                return fd;
-        folder = fdopendir(fd);
-        if (!folder) {
-                close_fd(fd);
-                return -errno;
-        }
-        for (struct dirent *entry; (entry = readdir(folder));) {
+        r = folder_open(dirfd, ".", &folder);
+        while (r >= 0 && (r = folder_next(folder, &name)) > 0) {
                 bool trimmed;
-                int r;
+                int trim = output_trim(dirfd, name, &trimmed);
 
-                if (entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN)
-                        continue;
-                r = output_trim(dirfd, entry->d_name, &trimmed);
-                if (r < 0 && r != -ENOENT && r != -ELOOP)
-                        result = r;
+                if (trim < 0 && trim != -ENOENT && trim != -ELOOP && trim != -EISDIR)
+                        result = trim;
         }
-        return result;
+        return r < 0 ? r : result;
 }
 
 /* Reads the last SIZE bytes, one more to see whether a line begins there. */

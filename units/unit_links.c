@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/strv.h"
 #include "units/unit_links.h"
 
@@ -21,27 +22,21 @@ static int remove_from(int dirfd, const char *folder, const char *name, Error *e
 
 int unit_links_remove(int dirfd, const char *name, Error *error) {
         _cleanup_closedir_ DIR *dir = NULL;
-        const struct dirent *entry;
-        int fd, result = 0;
+        const char *found;
+        int r, result = 0;
 
-        fd = file_open_at(dirfd, ".", O_DIRECTORY | O_RDONLY, 0);
-        if (fd < 0)
-                return error_set_errno(error, fd, "cannot open the folder of units");
-        dir = fdopendir(fd);
-        if (!dir) {
-                close_fd(fd);
-                return error_oom(error);
-        }
-        while ((entry = readdir(dir))) {
+        r = folder_open(dirfd, ".", &dir);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot open the folder of units");
+        while ((r = folder_next(dir, &found)) > 0) {
                 Error problem = {};
-                int r = 0;
 
-                if (string_ends_with(entry->d_name, ".wants") || string_ends_with(entry->d_name, ".requires"))
-                        r = remove_from(dirfd, entry->d_name, name, &problem);
+                if (string_ends_with(found, ".wants") || string_ends_with(found, ".requires"))
+                        r = remove_from(dirfd, found, name, &problem);
                 if (r < 0 && result == 0) {
                         result = r;
                         *error = problem;
                 }
         }
-        return result;
+        return r < 0 && result == 0 ? error_set_errno(error, r, "cannot read the folder of units") : result;
 }

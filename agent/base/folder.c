@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/file.h"
 #include "agent/base/folder.h"
 #include "agent/base/strv.h"
 
@@ -14,6 +15,12 @@ int folder_take(int fd, DIR **ret) {
         r = -errno;
         close_fd(fd);
         return r;
+}
+
+int folder_open(int dirfd, const char *path, DIR **ret) {
+        int fd = file_open_at(dirfd, path, O_DIRECTORY | O_RDONLY, 0);
+
+        return fd < 0 ? fd : folder_take(fd, ret);
 }
 
 int folder_next(DIR *dir, const char **ret_name) {

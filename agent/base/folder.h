@@ -5,6 +5,9 @@
 
 #include <dirent.h>
 
+/* Of the folder PATH in DIRFD; a link is not followed. */
+int folder_open(int dirfd, const char *path, DIR **ret);
+
 /* Of an open folder's descriptor, which is the DIR's from now on, and closed if there is none. */
 int folder_take(int fd, DIR **ret);
 

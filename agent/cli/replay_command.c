@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "agent/base/file.h"
+#include "agent/base/folder.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/cli/output.h"
@@ -119,19 +120,18 @@ static int play_app(Playing *playing, int apps_fd, const char *app, Error *error
 
 static int play_all(Playing *playing, int apps_fd, Error *error) {
         _cleanup_closedir_ DIR *dir = NULL;
-        const struct dirent *entry;
-        int r = 0, fd = dup(apps_fd);
+        const char *name;
+        int r;
 
-        dir = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!dir) {
-                r = error_set_errno(error, -errno, "cannot list the apps");
-                close_fd(fd);
-                return r;
+        r = folder_open(apps_fd, ".", &dir);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot list the apps");
+        while ((r = folder_next(dir, &name)) > 0) {
+                r = name_is_valid(name) ? play_app(playing, apps_fd, name, error) : 0;
+                if (r < 0)
+                        return r;
         }
-        while (r >= 0 && (entry = readdir(dir)))
-                if (name_is_valid(entry->d_name))
-                        r = play_app(playing, apps_fd, entry->d_name, error);
-        return r;
+        return r < 0 ? error_set_errno(error, r, "cannot list the apps") : 0;
 }
 
 static int play_state(Playing *playing, const char *config_path, const char *app, Error *error) {

@@ -1,8 +1,7 @@
-#include <stdio.h>
-
-#include "agent/base/file.h"
-#include "agent/base/strv.h"
 #include "agent/unpack_stop.h"
+#include "agent/base/file.h"
+#include "agent/base/folder.h"
+#include "agent/base/strv.h"
 #include "agent/unpack_unit.h"
 #include "units/transient_stop.h"
 
@@ -12,9 +11,18 @@ struct UnpackStop {
         size_t next;
         sd_event_source *defer;
         TransientStop *stop;
+        int result;
+        Error error; /* the first one */
         UnpackStopDone done;
         void *userdata;
 };
+
+static void note(UnpackStop *stop, int result, const Error *error) {
+        if (result < 0 && stop->result == 0) {
+                stop->result = result;
+                stop->error = *error;
+        }
+}
 
 static void stop_next(UnpackStop *stop);
 
@@ -22,25 +30,23 @@ static void on_stopped(_unused_ TransientStop *transient, int result, const Erro
         UnpackStop *stop = userdata;
 
         stop->stop = transient_stop_free(stop->stop);
-        if (result < 0)
-                stop->done(stop, result, error, stop->userdata);
-        else
-                stop_next(stop);
+        note(stop, result, error);
+        stop_next(stop);
 }
 
+/* One that cannot be stopped leaves no other running. */
 static void stop_next(UnpackStop *stop) {
-        const char *unit = stop->units ? stop->units[stop->next] : NULL;
-        Error error = {};
-        int r;
+        int r = -1;
 
-        if (!unit) {
-                stop->done(stop, 0, NULL, stop->userdata);
-                return;
+        while (r < 0 && stop->units && stop->units[stop->next]) {
+                Error error = {};
+
+                r = transient_stop_start(stop->manager, stop->units[stop->next++], on_stopped, stop,
+                                         &stop->stop, &error);
+                note(stop, r, &error);
         }
-        stop->next++;
-        r = transient_stop_start(stop->manager, unit, on_stopped, stop, &stop->stop, &error);
         if (r < 0)
-                stop->done(stop, r, &error, stop->userdata);
+                stop->done(stop, stop->result, &stop->error, stop->userdata);
 }
 
 static int on_defer(_unused_ sd_event_source *source, void *userdata) {
@@ -50,19 +56,12 @@ static int on_defer(_unused_ sd_event_source *source, void *userdata) {
 
 static int list_units(UnpackStop *stop, const ReleaseStore *store, const char *app) {
         _cleanup_closedir_ DIR *dir = NULL;
-        const struct dirent *entry;
-        int fd, r = 0;
+        const char *name;
+        int r;
 
-        fd = file_open_at(store->staging_fd, ".", O_DIRECTORY | O_RDONLY, 0);
-        dir = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!dir) {
-                r = fd < 0 ? fd : -errno;
-                close_fd(fd);
-                return r;
-        }
-        while (r >= 0 && (entry = readdir(dir)))
-                if (entry->d_name[0] != '.')
-                        r = strv_appendf(&stop->units, UNPACK_UNIT_FORMAT, app, entry->d_name);
+        r = folder_open(store->staging_fd, ".", &dir);
+        while (r >= 0 && (r = folder_next(dir, &name)) > 0)
+                r = strv_appendf(&stop->units, UNPACK_UNIT_FORMAT, app, name);
         return r;
 }
 

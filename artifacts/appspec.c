@@ -45,7 +45,7 @@ static const SchemaMember members[] = {
         { "traffic", &release_traffic_type, offsetof(Appsource, spec.traffic), false },
         {},
 };
-static const SchemaType source_type = {
+const SchemaType appspec_type = {
         .kind = &schema_object,
         .size = sizeof(Appsource),
         .members = members,
@@ -80,13 +80,13 @@ int appspec_parse(const char *name, const void *data, size_t size, Appspec **ret
         if (!appspec)
                 return error_oom(error);
         top = yaml_tree_top(tree);
-        r = schema_read(&source_type, &top, &source, error);
+        r = schema_read(&appspec_type, &top, &source, error);
         if (r >= 0) {
                 *appspec = source.spec;
                 source.spec = (Appspec){};
                 *ret = TAKE_PTR(appspec);
         }
-        schema_clear(&source_type, &source);
+        schema_clear(&appspec_type, &source);
         return r;
 }
 

@@ -32,6 +32,7 @@
 
 #define APPSPEC_SIZE_MAX (256U * 1024)
 #define APPSPEC_FILE_NAME "appspec.yml"
+#define APPSPEC_OTHER_NAME "appspec.yaml" /* where there is no appspec.yml */
 
 typedef struct Appspec {
         ReleaseHooks hooks[LIFECYCLE_EVENT_COUNT];
@@ -40,6 +41,9 @@ typedef struct Appspec {
         unsigned traffic; /* ReleaseTraffic */
         DocumentEnvironment env;
 } Appspec;
+
+/* All that may stand in one. */
+extern const SchemaType appspec_type;
 
 Appspec *appspec_free(Appspec *appspec);
 DEFINE_CLEANUP(Appspec *, appspec_free)

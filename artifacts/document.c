@@ -122,21 +122,36 @@ const SchemaType document_environment_type = {
         .max = DOCUMENT_ENVIRONMENT_MAX,
 };
 
-/* CodeDeploy joins what an appspec says to the bundle's folder, so "/scripts/a", "./scripts/a" and "scripts/a" are one. */
+/* CodeDeploy joins what an appspec says to the bundle's folder, so "/scripts/a", "./scripts//a" and " scripts/a " are one. */
+static void tidy_path(char *path) {
+        char *from = path + strspn(path, " "), *to = path, *end = path + strlen(path);
+
+        while (end > from && end[-1] == ' ')
+                *--end = '\0';
+        for (size_t n; from += strspn(from, "/"), n = strcspn(from, "/"), n > 0; from += n) {
+                if (n == 1 && *from == '.')
+                        continue;
+                if (to > path)
+                        *to++ = '/';
+                memmove(to, from, n);
+                to += n;
+        }
+        *to = '\0';
+}
+
 static int read_path(const SchemaType *type, const JsonField *field, void *value, Error *error) {
         const char *text = json_string_value(field->value);
-        char *copy;
+        _cleanup_free_ char *copy = NULL;
 
         if (!field->source->untyped || !text)
                 return schema_text.read(type, field, value, error);
-        while (text[0] == '/' || (text[0] == '.' && text[1] == '/'))
-                text += text[0] == '/' ? 1 : 2;
-        if (strlen(text) > type->max || !type->is_valid(text))
-                return json_field_expected(field, error, type->expected);
         copy = strdup(text);
         if (!copy)
                 return error_oom(error);
-        *(char **) value = copy;
+        tidy_path(copy);
+        if (strlen(copy) > type->max || !type->is_valid(copy))
+                return json_field_expected(field, error, type->expected);
+        *(char **) value = TAKE_PTR(copy);
         return 0;
 }
 

@@ -40,7 +40,7 @@ extern const SchemaType document_text_type;
 extern const SchemaType document_boolean_type;
 
 extern const SchemaType
-        document_path_type; /* document_path_is_valid(); a leading "/" or "./" of an appspec is dropped */
+        document_path_type; /* document_path_is_valid(); what of an appspec's changes nothing is dropped */
 extern const SchemaType document_user_type; /* document_user_is_valid() */
 
 /* The arguments of a program: NULL after the last, or items NULL if there is none, so that they are a strv. */

@@ -4,8 +4,6 @@
 #include "agent/base/buffer.h"
 #include "artifacts/json.h"
 
-#define PATH_TEXT_MAX 512U
-
 /* Brackets outside of strings. Whatever else is wrong with the text is left to the parser to find. */
 static bool depth_is_within(const char *text, size_t size, size_t limit) {
         size_t depth = 0;
@@ -120,15 +118,14 @@ void json_excerpt(const char *text, char ret[static JSON_EXCERPT_MAX + 4]) {
         memcpy(ret + n, cut ? "..." : "", cut ? 4 : 1);
 }
 
-/* The way from the top, such as "health[0].url"; what does not fit is left out. */
-static size_t format_path(const JsonField *field, char *ret, size_t size) {
+size_t json_field_path(const JsonField *field, char *ret, size_t size) {
         size_t used;
 
         if (!field->parent) {
                 ret[0] = '\0';
                 return 0;
         }
-        used = format_path(field->parent, ret, size);
+        used = json_field_path(field->parent, ret, size);
         if (field->key) {
                 char key[JSON_EXCERPT_MAX + 4];
 
@@ -154,14 +151,14 @@ static unsigned find_line(const JsonField *field) {
 }
 
 int json_field_fail(const JsonField *field, Error *error, const char *format, ...) {
-        char path[PATH_TEXT_MAX], line[16] = "", text[ERROR_MESSAGE_MAX];
+        char path[JSON_PATH_MAX], line[16] = "", text[ERROR_MESSAGE_MAX];
         unsigned number = find_line(field);
         va_list arguments;
 
         va_start(arguments, format);
         (void) vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
-        (void) format_path(field, path, sizeof(path));
+        (void) json_field_path(field, path, sizeof(path));
         if (number > 0)
                 snprintf(line, sizeof(line), ":%u", number);
         return error_set_fault(error, -EBADMSG, FAULT_INPUT, "%s%s: %s%s%s", field->source->name, line, path,

@@ -20,6 +20,9 @@
 /* How much of a key or a value a message shows. */
 #define JSON_EXCERPT_MAX 64U
 
+/* The way to a value, such as "health[0].url". */
+#define JSON_PATH_MAX 512U
+
 #define _cleanup_json_ _cleanup_(json_decrefp)
 
 /* A document's name, for messages, and how it was written. */
@@ -60,6 +63,9 @@ JsonField json_field_element(const JsonField *array, size_t index);
 
 /* Whether there is a value (in untyped notation: one that is not null). */
 bool json_field_is_set(const JsonField *field);
+
+/* Writes the way from the top; what does not fit is left out. Returns its length. */
+size_t json_field_path(const JsonField *field, char *ret, size_t size);
 
 /* Sets "<document>: <path>: <text>". Returns -EBADMSG. */
 int json_field_fail(const JsonField *field, Error *error, const char *format, ...) _printf_(3, 4);

@@ -161,12 +161,13 @@ static const struct {
 };
 
 static int check_command(const JsonField *field, const ReleaseHealth *health, Error *error) {
-        JsonField command = json_field_member(field, "command"), program = json_field_element(&command, 0);
+        JsonField command = json_field_member(field, "command"), first = json_field_element(&command, 0);
+        const JsonField *program = first.value ? &first : &command; /* a text is a list of one */
         const char *path = health->command.n > 0 ? health->command.items[0] : NULL;
 
         if (!path || document_path_is_valid(path + (*path == '/')))
                 return 0;
-        return json_field_expected(&program, error,
+        return json_field_expected(program, error,
                                    "a path within the app without \"..\", or an absolute one");
 }
 

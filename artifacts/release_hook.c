@@ -20,7 +20,8 @@ static int write_sudo(_unused_ const SchemaType *type, _unused_ const void *valu
         return 0;
 }
 
-static const SchemaKind sudo_kind = { .read = read_sudo, .write = write_sudo };
+/* A size, though nothing is kept: it is offered among the keys that are known. */
+static const SchemaKind sudo_kind = { .read = read_sudo, .write = write_sudo, .size = sizeof(bool) };
 static const SchemaType sudo_type = {
         .kind = &sudo_kind,
 };
@@ -43,11 +44,13 @@ static const SchemaType hook_type = {
         .kind = &schema_object,
         .size = sizeof(ReleaseHook),
         .members = hook_members,
+        .expected = "a script: a mapping with location",
         .prepare = prepare_hook,
 };
 static const SchemaType event_type = {
         .kind = &schema_list,
         .element = &hook_type,
+        .expected = "a list of scripts",
         .max = RELEASE_HOOKS_MAX,
 };
 
@@ -79,6 +82,7 @@ const SchemaType release_hooks_type = {
         .kind = &schema_object,
         .size = sizeof(ReleaseHooks[LIFECYCLE_EVENT_COUNT]),
         .members = hooks_members,
+        .expected = "a mapping of lifecycle events to lists of scripts",
         .closed = true,
         .is_set = hooks_are_set,
 };

@@ -5,6 +5,7 @@
 #include "artifacts/yaml_tree.h"
 
 #define MERGE_KEY "<<"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 typedef struct NodeLine {
         const json_t *value;
@@ -29,7 +30,8 @@ typedef struct Conversion {
         Error *error;
 } Conversion;
 
-static int convert(Conversion *c, yaml_node_t *node, unsigned depth, json_t **ret);
+/* FIELD is the way to the node, for messages; its value is not known yet. */
+static int convert(Conversion *c, yaml_node_t *node, const JsonField *field, unsigned depth, json_t **ret);
 
 static bool is_about(const NodeLine *line, const JsonField *field) {
         if (!json_is_null(field->value))
@@ -52,15 +54,17 @@ static unsigned mark_line(yaml_mark_t mark) {
         return (unsigned) mark.line + 1;
 }
 
-static _printf_(3, 4) int refuse(const Conversion *c, const yaml_node_t *node, const char *format, ...) {
-        char text[ERROR_MESSAGE_MAX];
+static _printf_(4, 5) int refuse(const Conversion *c, const yaml_node_t *node, const JsonField *field,
+                                 const char *format, ...) {
+        char text[ERROR_MESSAGE_MAX], path[JSON_PATH_MAX];
         va_list arguments;
 
         va_start(arguments, format);
         (void) vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
-        return error_set_fault(c->error, -EBADMSG, FAULT_INPUT, "%s:%u: %s", c->tree->name,
-                               mark_line(node->start_mark), text);
+        (void) json_field_path(field, path, sizeof(path));
+        return error_set_fault(c->error, -EBADMSG, FAULT_INPUT, "%s:%u: %s%s%s", c->tree->name,
+                               mark_line(node->start_mark), path, *path ? ": " : "", text);
 }
 
 static int note_line(YamlTree *tree, const json_t *value, const char *null_key, yaml_mark_t mark) {
@@ -88,7 +92,7 @@ static bool is_null(const yaml_node_t *node) {
         return false;
 }
 
-static int check_tag(const Conversion *c, const yaml_node_t *node) {
+static int check_tag(const Conversion *c, const yaml_node_t *node, const JsonField *field) {
         static const char *const tags[] = { YAML_STR_TAG,  YAML_INT_TAG, YAML_FLOAT_TAG, YAML_BOOL_TAG,
                                             YAML_NULL_TAG, YAML_SEQ_TAG, YAML_MAP_TAG };
         char tag[JSON_EXCERPT_MAX + 4];
@@ -97,29 +101,32 @@ static int check_tag(const Conversion *c, const yaml_node_t *node) {
                 if (strcmp((const char *) node->tag, tags[i]) == 0)
                         return 0;
         json_excerpt((const char *) node->tag, tag);
-        return refuse(c, node, "the tag %s is not supported", tag);
+        return refuse(c, node, field, "the tag %s is not supported", tag);
 }
 
-static int convert_scalar(Conversion *c, const yaml_node_t *node, json_t **ret) {
+static int convert_scalar(const Conversion *c, const yaml_node_t *node, const JsonField *field,
+                          json_t **ret) {
         const char *text = (const char *) node->data.scalar.value;
 
         if (strlen(text) != node->data.scalar.length)
-                return refuse(c, node, "a zero character in a text");
+                return refuse(c, node, field, "a zero character in a text");
         *ret = is_null(node) ? json_null() : json_stringn(text, node->data.scalar.length);
         return *ret ? 0 : error_oom(c->error);
 }
 
-static int convert_sequence(Conversion *c, const yaml_node_t *node, unsigned depth, json_t **ret) {
+static int convert_sequence(Conversion *c, const yaml_node_t *node, const JsonField *field, unsigned depth,
+                            json_t **ret) {
         _cleanup_json_ json_t *array = json_array();
 
         if (!array)
                 return error_oom(c->error);
         for (const yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top;
              i++) {
+                JsonField element = json_field_element(field, json_array_size(array));
                 json_t *value;
                 int r;
 
-                r = convert(c, yaml_document_get_node(c->document, *i), depth, &value);
+                r = convert(c, yaml_document_get_node(c->document, *i), &element, depth, &value);
                 if (r < 0)
                         return r;
                 if (json_array_append_new(array, value) < 0)
@@ -144,21 +151,22 @@ static int note_member(const Conversion *c, json_t *object, const char *name, ya
 }
 
 /* Adds one "key: value"; its line is the key's, where a person looks. */
-static int convert_pair(Conversion *c, json_t *object, const yaml_node_pair_t *pair, unsigned depth) {
+static int convert_pair(Conversion *c, json_t *object, const yaml_node_pair_t *pair, const JsonField *field,
+                        unsigned depth) {
         yaml_node_t *key = yaml_document_get_node(c->document, pair->key);
         const char *name = (const char *) key->data.scalar.value;
-        char excerpt[JSON_EXCERPT_MAX + 4];
+        JsonField member;
         json_t *value;
         int r;
 
         if (key->type != YAML_SCALAR_NODE || strlen(name) != key->data.scalar.length)
-                return refuse(c, key, "expected a name as the key");
+                return refuse(c, key, field, "expected a name as the key");
         if (is_merge_key(key))
                 return 0;
-        json_excerpt(name, excerpt);
+        member = json_field_member(field, name);
         if (json_object_get(object, name))
-                return refuse(c, key, "%s: this key stands here twice", excerpt);
-        r = convert(c, yaml_document_get_node(c->document, pair->value), depth, &value);
+                return refuse(c, key, &member, "this key stands here twice");
+        r = convert(c, yaml_document_get_node(c->document, pair->value), &member, depth, &value);
         if (r < 0)
                 return r;
         if (json_object_set_new(object, name, value) < 0 || note_member(c, object, name, key->start_mark) < 0)
@@ -167,13 +175,13 @@ static int convert_pair(Conversion *c, json_t *object, const yaml_node_pair_t *p
 }
 
 /* What is there already wins (https://yaml.org/type/merge.html). */
-static int merge(Conversion *c, json_t *object, yaml_node_t *from, unsigned depth) {
+static int merge(Conversion *c, json_t *object, yaml_node_t *from, const JsonField *field, unsigned depth) {
         _cleanup_json_ json_t *value = NULL;
         json_t *element;
         size_t i;
         int r;
 
-        r = convert(c, from, depth, &value);
+        r = convert(c, from, field, depth, &value);
         if (r < 0)
                 return r;
         if (json_is_object(value))
@@ -185,11 +193,12 @@ static int merge(Conversion *c, json_t *object, yaml_node_t *from, unsigned dept
                         return error_oom(c->error);
         }
         if (!json_is_array(value) || i < json_array_size(value))
-                return refuse(c, from, "%s: expected a mapping to merge", MERGE_KEY);
+                return refuse(c, from, field, "%s: expected a mapping to merge", MERGE_KEY);
         return 0;
 }
 
-static int convert_mapping(Conversion *c, const yaml_node_t *node, unsigned depth, json_t **ret) {
+static int convert_mapping(Conversion *c, const yaml_node_t *node, const JsonField *field, unsigned depth,
+                           json_t **ret) {
         const yaml_node_pair_t *start = node->data.mapping.pairs.start, *top = node->data.mapping.pairs.top;
         _cleanup_json_ json_t *object = json_object();
         int r = 0;
@@ -197,10 +206,10 @@ static int convert_mapping(Conversion *c, const yaml_node_t *node, unsigned dept
         if (!object)
                 return error_oom(c->error);
         for (const yaml_node_pair_t *pair = start; r >= 0 && pair < top; pair++)
-                r = convert_pair(c, object, pair, depth);
+                r = convert_pair(c, object, pair, field, depth);
         for (const yaml_node_pair_t *pair = start; r >= 0 && pair < top; pair++)
                 if (is_merge_key(yaml_document_get_node(c->document, pair->key)))
-                        r = merge(c, object, yaml_document_get_node(c->document, pair->value), depth);
+                        r = merge(c, object, yaml_document_get_node(c->document, pair->value), field, depth);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(object);
@@ -208,25 +217,25 @@ static int convert_mapping(Conversion *c, const yaml_node_t *node, unsigned dept
 }
 
 /* An alias is the node it names, even one around it: the depth ends that. */
-static int convert(Conversion *c, yaml_node_t *node, unsigned depth, json_t **ret) {
+static int convert(Conversion *c, yaml_node_t *node, const JsonField *field, unsigned depth, json_t **ret) {
         json_t *value = NULL;
         int r;
 
         if (depth >= YAML_TREE_DEPTH_MAX)
-                return refuse(c, node, "nested more than %u levels deep", YAML_TREE_DEPTH_MAX);
+                return refuse(c, node, field, "nested more than %u levels deep", YAML_TREE_DEPTH_MAX);
         if (++c->n_nodes > YAML_TREE_NODES_MAX)
-                return refuse(c, node,
+                return refuse(c, node, field,
                               "expected at most %u values, aliases counted as often as they are used",
                               YAML_TREE_NODES_MAX);
-        r = check_tag(c, node);
+        r = check_tag(c, node, field);
         if (r < 0)
                 return r;
         if (node->type == YAML_SCALAR_NODE)
-                r = convert_scalar(c, node, &value);
+                r = convert_scalar(c, node, field, &value);
         else if (node->type == YAML_SEQUENCE_NODE)
-                r = convert_sequence(c, node, depth + 1, &value);
+                r = convert_sequence(c, node, field, depth + 1, &value);
         else
-                r = convert_mapping(c, node, depth + 1, &value);
+                r = convert_mapping(c, node, field, depth + 1, &value);
         if (r < 0)
                 return r;
         if (note_line(c->tree, value, NULL, node->start_mark) < 0) {
@@ -235,6 +244,14 @@ static int convert(Conversion *c, yaml_node_t *node, unsigned depth, json_t **re
         }
         *ret = value;
         return 0;
+}
+
+static unsigned line_at(const char *text, size_t size, size_t offset) {
+        unsigned line = 1;
+
+        for (size_t i = 0; i < MIN(offset, size); i++)
+                line += text[i] == '\n';
+        return line;
 }
 
 /* Whether a tab is part of what indents LINE (from 1). */
@@ -260,9 +277,9 @@ static int refuse_syntax(const YamlTree *tree, const yaml_parser_t *parser, cons
         if (parser->error == YAML_MEMORY_ERROR)
                 return error_oom(error);
         if (parser->error == YAML_READER_ERROR)
-                return error_set_fault(error, -EBADMSG, FAULT_INPUT,
-                                       "%s: not valid UTF-8 text: %s at byte %zu", tree->name,
-                                       parser->problem, parser->problem_offset);
+                return error_set_fault(error, -EBADMSG, FAULT_INPUT, "%s:%u: not valid UTF-8 text: %s",
+                                       tree->name, line_at(data, size, parser->problem_offset),
+                                       parser->problem);
         if (is_indented_by_tab(data, size, line))
                 return error_set_fault(error, -EBADMSG, FAULT_INPUT,
                                        "%s:%u: indented with a tab; YAML is indented with spaces", tree->name,
@@ -273,6 +290,7 @@ static int refuse_syntax(const YamlTree *tree, const yaml_parser_t *parser, cons
 
 /* Loads the next document of the stream and converts it; an empty one, after the last, has no root. */
 static int load_document(YamlTree *tree, yaml_parser_t *parser, const char *data, size_t size, Error *error) {
+        JsonField top = json_field_top(&tree->source, NULL);
         yaml_document_t document;
         yaml_node_t *root;
         int r = 0;
@@ -283,11 +301,11 @@ static int load_document(YamlTree *tree, yaml_parser_t *parser, const char *data
         if (root && tree->root) {
                 Conversion c = { .tree = tree, .error = error };
 
-                r = refuse(&c, root, "expected one document, here is another");
+                r = refuse(&c, root, &top, "expected one document, here is another");
         } else if (root) {
                 Conversion c = { .tree = tree, .document = &document, .error = error };
 
-                r = convert(&c, root, 0, &tree->root);
+                r = convert(&c, root, &top, 0, &tree->root);
         }
         yaml_document_delete(&document);
         return r < 0 ? r : root != NULL;
@@ -299,6 +317,10 @@ static int load(YamlTree *tree, const char *data, size_t size, Error *error) {
 
         if (!yaml_parser_initialize(&parser))
                 return error_oom(error);
+        if (size >= strlen(BYTE_ORDER_MARK) && memcmp(data, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
+                data += strlen(BYTE_ORDER_MARK); /* libyaml would count it as a column */
+                size -= strlen(BYTE_ORDER_MARK);
+        }
         yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
         yaml_parser_set_input_string(&parser, (const unsigned char *) data, size);
         do

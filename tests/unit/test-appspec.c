@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "agent/base/file.h"
+#include "agent/base/strv.h"
 #include "artifacts/appspec.h"
+#include "artifacts/yaml_tree.h"
 #include "tests/unit/documents.h"
 #include "tests/unit/test.h"
 
@@ -82,36 +84,263 @@ static void test_whole(void **state) {
         assert_string_equal(release->env.items[0].value, "on");
 }
 
-/* hostile-appspec.txt: an appspec.yml, then "===" and the message that it gives, "good" for none. */
-static void test_hostile(void **state) {
-        _cleanup_buffer_ Buffer text = {};
-        char *rest, *end;
-        unsigned n = 0;
+/* The matrix: documents/appspec/<section>.txt has cases, each an appspec.yml and then a line "===" with what comes of it:
+ * "good", the sections that it compiles to as JSON, or the message, which may end in "..." where the rest does not matter. */
 
-        (void) state;
-        documents_read("hostile-appspec.txt", &text);
-        rest = (char *) text.data;
-        while ((end = strstr(rest, "\n==="))) {
-                _cleanup_appspec_ Appspec *appspec = NULL;
+static const char *const sections[] = {
+        "top", "yaml", "hooks", "files", "permissions", "units", "health", "traffic", "env",
+};
+
+#define KEYS_MAX 256U
+
+/* A key of an appspec, wherever it may stand. */
+typedef struct Key {
+        const SchemaMember *member;
+        const SchemaType *object; /* whose member it is */
+        char path[JSON_PATH_MAX]; /* one place where it may stand */
+        bool is_good, is_refused; /* there is a case */
+} Key;
+
+typedef struct Matrix {
+        Key keys[KEYS_MAX];
+        size_t n;
+        const char *section;
+        unsigned number; /* of the case */
+        bool failed;
+} Matrix;
+
+static const SchemaType *element_of(const SchemaType *type) {
+        while (type->element)
+                type = type->element;
+        return type;
+}
+
+static Key *find_key(Matrix *matrix, const SchemaType *object, const char *name, size_t length) {
+        for (size_t i = 0; i < matrix->n; i++) {
+                Key *key = &matrix->keys[i];
+
+                if (key->object == object && strlen(key->member->name) == length &&
+                    memcmp(key->member->name, name, length) == 0)
+                        return key;
+        }
+        return NULL;
+}
+
+static void collect_keys(Matrix *matrix, const SchemaType *type, const char *path) {
+        type = element_of(type);
+        for (const SchemaMember *m = type->members; m && m->name; m++) {
+                Key *key = &matrix->keys[matrix->n];
+
+                if (find_key(matrix, type, m->name, strlen(m->name)))
+                        continue;
+                assert_true(++matrix->n < KEYS_MAX);
+                *key = (Key){ .member = m, .object = type };
+                snprintf(key->path, sizeof(key->path), "%s%s%s", path, *path ? "." : "", m->name);
+                collect_keys(matrix, m->type, key->path);
+        }
+}
+
+static void mark_good(Matrix *matrix, const SchemaType *type, const json_t *value) {
+        const char *name;
+        json_t *member;
+        size_t i;
+
+        type = element_of(type);
+        json_array_foreach(value, i, member)
+                mark_good(matrix, type, member);
+        json_object_foreach((json_t *) value, name, member) {
+                Key *key = find_key(matrix, type, name, strlen(name));
+
+                if (!key || json_is_null(member))
+                        continue;
+                key->is_good = true;
+                mark_good(matrix, key->member->type, member);
+        }
+}
+
+/* The key that a message "appspec.yml:6: hooks.AfterInstall[0].timeout: ..." is about. */
+static void mark_refused(Matrix *matrix, const char *message) {
+        const char *path = strstr(message, ": ");
+        const SchemaType *type = &appspec_type;
+        Key *key = NULL, *next;
+
+        for (path = path ? path + 2 : ""; *path; path += *path == '.') {
+                size_t n = strcspn(path, ".[:");
+
+                next = find_key(matrix, type, path, n);
+                if (!next)
+                        break;
+                key = next;
+                type = element_of(key->member->type);
+                path += n;
+                while (*path == '[')
+                        path += strcspn(path, "]") + 1;
+                if (*path == ':')
+                        break;
+        }
+        if (key)
+                key->is_refused = true;
+}
+
+/* What the release has of an appspec, without what every release has. */
+static json_t *compiled(Appspec *appspec) {
+        _cleanup_release_ Release *release = NULL;
+        _cleanup_free_ char *text = NULL;
+        ReleaseChunk chunk = { .sha256 = { 1 } };
+        ReleaseArtifact artifact = { .platform = (char *) "any",
+                                     .size = 10,
+                                     .format = ARCHIVE_ZIP,
+                                     .chunk_size = RELEASE_CHUNK_SIZE_MIN,
+                                     .chunks = { &chunk, 1 } };
+        static const char *const others[] = { "app", "version", "created", "min_agent", "artifacts" };
+        Error error = {};
+        json_t *json;
+        size_t size;
+
+        memset(artifact.sha256, 'a', DIGEST_HEX_SIZE - 1);
+        if (appspec_compile(appspec, "api", "1.4.2", CREATED, &release, &error) < 0 ||
+            release_add_artifact(release, &artifact, &error) < 0 ||
+            release_to_json(release, &text, &size, &error) < 0)
+                fail_msg("%s", error.message);
+        json = json_loads(text, 0, NULL);
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                assert_int_equal(json_object_del(json, others[i]), 0);
+        return json;
+}
+
+static void expect(Matrix *matrix, bool is_so, const char *text, const char *expected, const char *got) {
+        if (is_so)
+                return;
+        print_error("%s.txt, case %u:\n%s    expected: %s\n    got: %s\n", matrix->section, matrix->number,
+                    text, expected, got);
+        matrix->failed = true;
+}
+
+static void expect_json(Matrix *matrix, Appspec *appspec, const char *text, const char *expected) {
+        _cleanup_json_ json_t *wanted = json_loads(expected, 0, NULL), *got = compiled(appspec);
+        _cleanup_free_ char *dump = json_dumps(got, 0);
+
+        expect(matrix, wanted && json_equal(wanted, got), text, expected, dump);
+}
+
+static bool message_fits(const char *message, const char *expected) {
+        size_t n = strlen(expected);
+
+        if (string_ends_with(expected, "..."))
+                return strncmp(message, expected, n - 3) == 0;
+        return strcmp(message, expected) == 0;
+}
+
+static void try_case(Matrix *matrix, const char *text, size_t size, const char *expected) {
+        _cleanup_appspec_ Appspec *appspec = NULL;
+        _cleanup_(yaml_tree_freep) YamlTree *tree = NULL;
+        Error error = {};
+        int r;
+
+        r = appspec_parse("appspec.yml", text, size, &appspec, &error);
+        if (r < 0) {
+                expect(matrix, message_fits(error.message, expected), text, expected, error.message);
+                assert_int_equal(error.fault, FAULT_INPUT);
+                mark_refused(matrix, error.message);
+                return;
+        }
+        if (expected[0] == '{')
+                expect_json(matrix, appspec, text, expected);
+        else
+                expect(matrix, strcmp(expected, "good") == 0, text, expected, "good");
+        assert_int_equal(yaml_tree_parse("appspec.yml", text, size, APPSPEC_SIZE_MAX, &tree, NULL), 0);
+        mark_good(matrix, &appspec_type, yaml_tree_top(tree).value);
+}
+
+static void try_section(Matrix *matrix) {
+        _cleanup_buffer_ Buffer file = {};
+        char name[64], *rest, *end;
+
+        snprintf(name, sizeof(name), "appspec/%s.txt", matrix->section);
+        documents_read(name, &file);
+        rest = (char *) file.data;
+        for (matrix->number = 1; (end = strstr(rest, "\n===")); matrix->number++) {
                 char *expected = end + 4;
-                Error error = {};
-                int r;
 
-                *end = '\0';
+                end[1] = '\0';
                 end = strchrnul(expected, '\n');
-                r = appspec_parse("appspec.yml", rest, strlen(rest), &appspec, &error);
                 if (*end)
                         *end++ = '\0';
-                if (strcmp(r < 0 ? error.message : "good", expected) != 0)
-                        fail_msg("%s\n    expected: %s\n    got: %s", rest, expected,
-                                 r < 0 ? error.message : "good");
-                if (r < 0)
-                        assert_int_equal(error.fault, FAULT_INPUT);
+                try_case(matrix, rest, strlen(rest), expected);
                 rest = end + strspn(end, "\n");
-                n++;
         }
-        assert_true(n > 0);
+        assert_true(matrix->number > 1);
         assert_string_equal(rest, "");
+}
+
+/* What has the same type is refused for the same reasons. */
+static bool is_refused_elsewhere(const Matrix *matrix, const Key *key) {
+        for (size_t i = 0; i < matrix->n; i++)
+                if (matrix->keys[i].member->type == key->member->type && matrix->keys[i].is_refused)
+                        return true;
+        return false;
+}
+
+static void check_whole(Matrix *matrix) {
+        for (size_t i = 0; i < matrix->n; i++) {
+                const Key *key = &matrix->keys[i];
+
+                if (schema_size(key->member->type) == 0) /* of a later version */
+                        continue;
+                if (!key->is_good)
+                        print_error("no good case has the key %s\n", key->path);
+                if (!is_refused_elsewhere(matrix, key))
+                        print_error("no case is refused for the key %s\n", key->path);
+                matrix->failed |= !key->is_good || !is_refused_elsewhere(matrix, key);
+        }
+}
+
+static void test_matrix(void **state) {
+        static Matrix matrix;
+
+        (void) state;
+        collect_keys(&matrix, &appspec_type, "");
+        assert_true(matrix.n > 30);
+        for (size_t i = 0; i < ELEMENTSOF(sections); i++) {
+                matrix.section = sections[i];
+                try_section(&matrix);
+        }
+        check_whole(&matrix);
+        assert_false(matrix.failed);
+}
+
+static void refuse_bytes(const char *text, size_t size, const char *message) {
+        Appspec *appspec = NULL;
+        Error error = {};
+
+        assert_int_equal(appspec_parse("appspec.yml", text, size, &appspec, &error), -EBADMSG);
+        assert_string_equal(error.message, message);
+}
+
+/* What does not fit into a file of cases. */
+static void test_bytes(void **state) {
+        static const char windows[] = "\xef\xbb\xbfversion: 0.0\r\nos: linux\r\nhooks:\r\n  AfterInstall:\r\n"
+                                      "    - location: a\r\n      runas: api\r\n";
+        static const char bad[] = "version: 0.0\nos: linux\nenv:\n  A: \xff\n";
+        static const char wide[] = "\xff\xfev\0e\0r\0";
+        static const char zero[] = "version: 0.0\nos: linux\n\0";
+        _cleanup_appspec_ Appspec *appspec = NULL;
+        const ReleaseHook *hook;
+        Error error = {};
+
+        (void) state;
+        if (appspec_parse("appspec.yml", windows, sizeof(windows) - 1, &appspec, &error) < 0)
+                fail_msg("%s", error.message);
+        hook = appspec->hooks[LIFECYCLE_AFTER_INSTALL].items;
+        assert_string_equal(hook->location, "a");
+        assert_string_equal(hook->runas, "api");
+        refuse_bytes(bad, sizeof(bad) - 1,
+                     "appspec.yml:4: not valid UTF-8 text: invalid leading UTF-8 octet");
+        refuse_bytes(wide, sizeof(wide) - 1,
+                     "appspec.yml:1: not valid UTF-8 text: invalid leading UTF-8 octet");
+        refuse_bytes(zero, sizeof(zero) - 1,
+                     "appspec.yml:3: not valid UTF-8 text: control characters are not allowed");
+        refuse_bytes("", 0, "appspec.yml: there is nothing in it");
 }
 
 /* The example in the manual is one that works. */
@@ -171,11 +400,9 @@ static void test_compiled_is_a_release(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_whole),
-                cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_example_of_the_manual),
-                cmocka_unit_test(test_size_is_capped),
-                cmocka_unit_test(test_compiled_is_a_release),
+                cmocka_unit_test(test_whole),          cmocka_unit_test(test_matrix),
+                cmocka_unit_test(test_bytes),          cmocka_unit_test(test_example_of_the_manual),
+                cmocka_unit_test(test_size_is_capped), cmocka_unit_test(test_compiled_is_a_release),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

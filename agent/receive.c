@@ -334,6 +334,7 @@ static int begin(Receive *receive, Error *error) {
                 return r;
         receive->limits =
                 unpack_limits(artifact->format, artifact->size, artifact->entries, artifact->unpacked_size);
+        receive->limits.wrapped = artifact->wrapping_folder;
         return archive_format_needs_seek(artifact->format) ? start_file(receive, error)
                                                            : start_pipe(receive, error);
 }

@@ -5,25 +5,86 @@
 #include "artifacts/tree_builder.h"
 #include "artifacts/unpack_reader.h"
 
+/* The folder around everything: what lies at the top, and whether that is the sign of it. */
+typedef struct Wrapping {
+        char *folder; /* the first name at the top; NULL: none yet */
+        bool others;  /* there are more, or it is no folder */
+        bool marked;  /* a name with "appspec" in it lies right within */
+} Wrapping;
+
 typedef struct Inspection {
-        const char *member;
-        size_t member_limit;
-        Buffer *content;
+        ArchiveMember *member; /* NULL: none is wanted */
         TreeBuilder *tree;
-        bool found;
+        Wrapping wrapping;
         bool wanted; /* the data that comes now is the member's */
 } Inspection;
+
+void archive_member_deinit(ArchiveMember *member) {
+        buffer_deinit(&member->content);
+        free(member->elsewhere);
+        *member = (ArchiveMember){};
+}
+
+static int watch_top(Wrapping *wrapping, const UnpackEntry *entry) {
+        size_t n = strcspn(entry->path, "/");
+        const char *within = entry->path[n] ? entry->path + n + 1 : NULL;
+
+        if (!wrapping->folder) {
+                wrapping->folder = strndup(entry->path, n);
+                if (!wrapping->folder)
+                        return -ENOMEM;
+        }
+        if (strncmp(wrapping->folder, entry->path, n) != 0 || wrapping->folder[n] ||
+            (!within && entry->type != ENTRY_FOLDER))
+                wrapping->others = true;
+        if (within && !strchr(within, '/') && strcasestr(within, "appspec"))
+                wrapping->marked = true;
+        return 0;
+}
+
+static bool is_wrapped(const Wrapping *wrapping) {
+        return wrapping->marked && !wrapping->others;
+}
+
+/* Whether PATH ends in NAME, in a folder. */
+static bool lies_in_folder(const char *path, const char *name) {
+        size_t n = strlen(path), m = strlen(name);
+
+        return n > m + 1 && path[n - m - 1] == '/' && strcmp(path + n - m, name) == 0;
+}
+
+/* An earlier name wins over a later one, whichever comes first in the archive. */
+static int watch_member(Inspection *inspection, const UnpackEntry *entry, Error *error) {
+        ArchiveMember *member = inspection->member;
+
+        inspection->wanted = false;
+        for (const char *const *name = member ? member->names : NULL; name && *name; name++) {
+                if (entry->type != ENTRY_FILE || *name == member->found)
+                        break;
+                if (!member->elsewhere && lies_in_folder(entry->path, *name)) {
+                        member->elsewhere = strdup(entry->path);
+                        if (!member->elsewhere)
+                                return error_oom(error);
+                }
+                if (strcmp(entry->path, *name) != 0)
+                        continue;
+                if (entry->size > member->limit)
+                        return error_set_fault(error, -E2BIG, FAULT_INPUT, "it has more than %zu bytes",
+                                               member->limit);
+                buffer_clear(&member->content);
+                member->found = *name;
+                inspection->wanted = true;
+                break;
+        }
+        return 0;
+}
 
 static int on_entry(const UnpackEntry *entry, void *userdata, Error *error) {
         Inspection *inspection = userdata;
 
-        inspection->wanted = inspection->member && entry->type == ENTRY_FILE &&
-                             strcmp(entry->path, inspection->member) == 0;
-        inspection->found = inspection->found || inspection->wanted;
-        if (inspection->wanted && entry->size > inspection->member_limit)
-                return error_set_fault(error, -E2BIG, FAULT_INPUT, "it has more than %zu bytes",
-                                       inspection->member_limit);
-        return tree_builder_entry(inspection->tree, entry) < 0 ? error_oom(error) : 0;
+        if (watch_top(&inspection->wrapping, entry) < 0 || tree_builder_entry(inspection->tree, entry) < 0)
+                return error_oom(error);
+        return watch_member(inspection, entry, error);
 }
 
 static int on_data(const void *data, size_t size, void *userdata, Error *error) {
@@ -33,7 +94,7 @@ static int on_data(const void *data, size_t size, void *userdata, Error *error) 
                 return error_oom(error);
         if (!inspection->wanted)
                 return 0;
-        return buffer_append(inspection->content, data, size, SIZE_MAX) < 0 ? error_oom(error) : 0;
+        return buffer_append(&inspection->member->content, data, size, SIZE_MAX) < 0 ? error_oom(error) : 0;
 }
 
 static int detect(int fd, ArchiveFacts *ret, Error *error) {
@@ -55,7 +116,8 @@ static void name_entry(const char *entry, Error *error) {
                 error_prefix(error, "archive entry \"%s\"", entry);
 }
 
-static int read_archive(int fd, const UnpackSink *sink, ArchiveFacts *ret, Error *error) {
+/* FACTS->wrapped says how it is to be read. */
+static int read_archive(int fd, const UnpackSink *sink, ArchiveFacts *facts, Error *error) {
         UnpackFile file = { .fd = fd };
         UnpackSource source = unpack_source_file(&file);
         char entry[UNPACK_ENTRY_SHOWN_MAX + 1];
@@ -63,68 +125,117 @@ static int read_archive(int fd, const UnpackSink *sink, ArchiveFacts *ret, Error
         UnpackLimits limits;
         int r;
 
-        r = detect(fd, ret, error);
+        r = detect(fd, facts, error);
         if (r < 0)
                 return r;
-        limits = unpack_limits(ret->format, ret->size, UNPACK_ENTRIES_MAX, UNPACK_BYTES_MAX);
+        limits = unpack_limits(facts->format, facts->size, UNPACK_ENTRIES_MAX, UNPACK_BYTES_MAX);
+        limits.wrapped = facts->wrapped;
         r = unpack_read(&limits, &source, sink, &counts, entry, error);
         if (r < 0) {
                 name_entry(entry, error);
                 return r;
         }
-        ret->entries = counts.entries;
-        ret->unpacked_size = counts.bytes;
+        facts->entries = counts.entries;
+        facts->unpacked_size = counts.bytes;
         return 0;
 }
 
-int archive_inspect(int fd, const char *member, size_t member_limit, Buffer *content, ArchiveFacts *ret,
-                    Error *error) {
+static void forget_member(ArchiveMember *member) {
+        if (!member)
+                return;
+        buffer_clear(&member->content);
+        free(TAKE_PTR(member->elsewhere));
+        member->found = NULL;
+}
+
+/* One reading of it; *RET_WRAPPED tells whether all lies in a folder that is to be taken off. */
+static int inspect(int fd, ArchiveMember *member, ArchiveFacts *facts, bool *ret_wrapped, Error *error) {
         _cleanup_(tree_builder_freep) TreeBuilder *tree = NULL;
-        Inspection inspection = { .member = member, .member_limit = member_limit, .content = content };
+        Inspection inspection = { .member = member };
         const UnpackSink sink = { .entry = on_entry, .data = on_data, .userdata = &inspection };
-        ArchiveFacts facts = {};
         int r;
 
         if (tree_builder_new(&tree) < 0)
                 return error_oom(error);
         inspection.tree = tree;
-        r = read_archive(fd, &sink, &facts, error);
+        r = read_archive(fd, &sink, facts, error);
+        *ret_wrapped = is_wrapped(&inspection.wrapping);
+        free(inspection.wrapping.folder);
         if (r < 0)
                 return r;
-        r = tree_builder_finish(tree, NULL, facts.tree_sha256);
+        r = tree_builder_finish(tree, NULL, facts->tree_sha256);
+        return r < 0 ? error_set_errno(error, r, "the tree of the archive") : 0;
+}
+
+int archive_inspect(int fd, ArchiveMember *member, ArchiveFacts *ret, Error *error) {
+        ArchiveFacts facts = {};
+        bool wrapped, ignored;
+        int r;
+
+        r = inspect(fd, member, &facts, &wrapped, error);
+        if (r >= 0 && wrapped && member) {
+                forget_member(member);
+                facts.wrapped = true;
+                r = inspect(fd, member, &facts, &ignored, error);
+        }
         if (r < 0)
-                return error_set_errno(error, r, "the tree of the archive");
-        if (member && !inspection.found)
-                return error_set_fault(error, -ENOENT, FAULT_INPUT, "the archive has no file \"%s\"", member);
+                return r;
         *ret = facts;
         return 0;
 }
 
 typedef struct Search {
-        const char *const *names;
+        ArchiveFile *files;
         size_t n;
-        bool *found;
+        bool wanted; /* the data that comes now is of one of them */
+        char *path;  /* of the last entry */
 } Search;
 
-static int on_searched_entry(const UnpackEntry *entry, void *userdata, _unused_ Error *error) {
-        const Search *search = userdata;
+static int on_searched_entry(const UnpackEntry *entry, void *userdata, Error *error) {
+        Search *search = userdata;
 
-        for (size_t i = 0; i < search->n && entry->type != ENTRY_FOLDER; i++)
-                if (strcmp(search->names[i], entry->path) == 0)
-                        search->found[i] = true;
+        search->wanted = false;
+        for (size_t i = 0; i < search->n && entry->type != ENTRY_FOLDER; i++) {
+                ArchiveFile *file = search->files + i;
+
+                if (strcmp(file->path, entry->path) != 0)
+                        continue;
+                file->found = true;
+                file->is_link = entry->type != ENTRY_FILE;
+                file->mode = entry->mode;
+                search->wanted = true;
+        }
+        if (!search->wanted)
+                return 0;
+        free(search->path);
+        search->path = strdup(entry->path);
+        return search->path ? 0 : error_oom(error);
+}
+
+static int on_searched_data(const void *data, size_t size, void *userdata, _unused_ Error *error) {
+        Search *search = userdata;
+
+        for (size_t i = 0; i < search->n && search->wanted; i++) {
+                ArchiveFile *file = search->files + i;
+                size_t n = MIN(size, sizeof(file->head) - file->head_size);
+
+                if (strcmp(file->path, search->path) != 0)
+                        continue;
+                memcpy(file->head + file->head_size, data, n);
+                file->head_size += n;
+        }
         return 0;
 }
 
-static int on_searched_data(_unused_ const void *data, _unused_ size_t size, _unused_ void *userdata,
-                            _unused_ Error *error) {
-        return 0;
-}
-
-int archive_find(int fd, const char *const names[], size_t n, bool found[], Error *error) {
-        Search search = { .names = names, .n = n, .found = found };
+int archive_find(int fd, const ArchiveFacts *facts, ArchiveFile files[], size_t n, Error *error) {
+        Search search = { .files = files, .n = n };
         const UnpackSink sink = { .entry = on_searched_entry, .data = on_searched_data, .userdata = &search };
-        ArchiveFacts facts = {};
+        ArchiveFacts again = *facts;
+        int r;
 
-        memset(found, 0, n * sizeof(found[0]));
-        return read_archive(fd, &sink, &facts, error);
+        for (size_t i = 0; i < n; i++)
+                files[i] = (ArchiveFile){ .path = files[i].path };
+        r = read_archive(fd, &sink, &again, error);
+        free(search.path);
+        return r;
 }

@@ -1,7 +1,10 @@
 #pragma once
 
 /* Looks at an archive that exists already, as muster-unpack will: the same reader, the same rules, with nothing written.
- * So an archive that passes can be installed, and the numbers are those that a release says of it. */
+ * So an archive that passes can be installed, and the numbers are those that a release says of it.
+ *
+ * An archive in which nothing but one folder lies, and in that a file with "appspec" in its name, is taken without that
+ * folder, as CodeDeploy does it; names, numbers and the tree's digest are those of what is within. */
 
 #include <stdint.h>
 
@@ -12,17 +15,40 @@
 
 typedef struct ArchiveFacts {
         ArchiveFormat format;
+        bool wrapped; /* there is such a folder */
         uint64_t size;
         uint64_t entries;
         uint64_t unpacked_size;
         uint8_t tree_sha256[DIGEST_SIZE]; /* of what it unpacks to: tree_manifest.h */
 } ArchiveFacts;
 
-/* FD is a seekable file that holds the archive and nothing else; where it stands does not matter and changes. If MEMBER is
- * not NULL, the content of that file in the archive (such as "appspec.yml") is added to CONTENT; -ENOENT if there is
- * none, -E2BIG if it is larger than MEMBER_LIMIT. -EBADMSG, the release's fault, for an archive that breaks a rule. */
-int archive_inspect(int fd, const char *member, size_t member_limit, Buffer *content, ArchiveFacts *ret,
-                    Error *error);
+/* A file that is wanted from it: the first of NAMES, a strv, that it has. */
+typedef struct ArchiveMember {
+        const char *const *names;
+        size_t limit;      /* bytes */
+        const char *found; /* one of the names; NULL: it has none of them */
+        Buffer content;
+        char *elsewhere; /* if none was found, a path in a folder that ends in one of them, or NULL */
+} ArchiveMember;
 
-/* Tells of each of the N names whether the archive has a file or a link of that name. */
-int archive_find(int fd, const char *const names[], size_t n, bool found[], Error *error);
+void archive_member_deinit(ArchiveMember *member);
+#define _cleanup_archive_member_ _cleanup_(archive_member_deinit)
+
+/* FD is a seekable file that holds the archive and nothing else; where it stands does not matter and changes. Where
+ * MEMBER is NULL, the archive is taken as it is, with whatever folder. -E2BIG if the member is larger than its limit. -EBADMSG, the release's fault, for an archive that breaks a rule. */
+int archive_inspect(int fd, ArchiveMember *member, ArchiveFacts *ret, Error *error);
+
+#define ARCHIVE_HEAD_SIZE 256U
+
+/* What is to be known of one file. */
+typedef struct ArchiveFile {
+        const char *path;
+        bool found;   /* as a file or a link */
+        bool is_link; /* symbolic: of what it leads to nothing is known here */
+        mode_t mode;
+        uint8_t head[ARCHIVE_HEAD_SIZE]; /* its first bytes */
+        size_t head_size;
+} ArchiveFile;
+
+/* Looks for N files, each told by its path, in an archive that archive_inspect() found FACTS of. */
+int archive_find(int fd, const ArchiveFacts *facts, ArchiveFile files[], size_t n, Error *error);

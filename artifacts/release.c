@@ -88,6 +88,11 @@ static const SchemaType chunks_type = {
         .max = RELEASE_CHUNKS_MAX,
 };
 
+static const SchemaType flag_type = {
+        .kind = &schema_boolean,
+        .zero_is_unset = true,
+};
+
 static int check_artifact(const JsonField *field, void *value, Error *error) {
         const ReleaseArtifact *artifact = value;
         uint64_t n = (artifact->size + artifact->chunk_size - 1) / artifact->chunk_size;
@@ -108,6 +113,7 @@ static const SchemaMember artifact_members[] = {
         { "unpacked_size", &unpacked_size_type, offsetof(ReleaseArtifact, unpacked_size), true },
         { "entries", &entries_type, offsetof(ReleaseArtifact, entries), true },
         { "tree_sha256", &document_hex_type, offsetof(ReleaseArtifact, tree_sha256), false },
+        { "wrapping_folder", &flag_type, offsetof(ReleaseArtifact, wrapping_folder), false },
         { "chunk_size", &chunk_size_type, offsetof(ReleaseArtifact, chunk_size), true },
         { "chunks", &chunks_type, offsetof(ReleaseArtifact, chunks), true },
         {},

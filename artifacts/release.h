@@ -40,6 +40,7 @@ typedef struct ReleaseArtifact {
         uint64_t entries;
         char tree_sha256
                 [DIGEST_HEX_SIZE]; /* of the unpacked tree's manifest (tree_manifest.h); "": it was published without */
+        bool wrapping_folder; /* all of the archive lies in one folder, which is taken off, as CodeDeploy does it */
         uint64_t chunk_size;
         SCHEMA_LIST(ReleaseChunk) chunks; /* the last one may be of a shorter piece */
 } ReleaseArtifact;

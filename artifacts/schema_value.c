@@ -93,8 +93,10 @@ static int read_boolean(_unused_ const SchemaType *type, const JsonField *field,
         return 0;
 }
 
-static int write_boolean(_unused_ const SchemaType *type, const void *value, json_t **ret) {
-        return give(json_boolean(*(const bool *) value), ret);
+static int write_boolean(const SchemaType *type, const void *value, json_t **ret) {
+        bool is_true = *(const bool *) value;
+
+        return !is_true && type->zero_is_unset ? 0 : give(json_boolean(is_true), ret);
 }
 
 const SchemaKind schema_boolean = { .read = read_boolean, .write = write_boolean, .size = sizeof(bool) };

@@ -4,7 +4,7 @@
  *
  *   text      char *, NULL if it is not there; min and max bytes, is_valid
  *   u64       uint64_t from min to max; zero_is_unset
- *   boolean   bool
+ *   boolean   bool; zero_is_unset
  *   duration  uint64_t, microseconds from min to max ("90s"); zero_is_unset
  *   time      uint64_t, microseconds since 1970, whole seconds in UTC; 0 (not there) is left out when written
  *   digest    uint8_t[DIGEST_SIZE], written as lower-case hex

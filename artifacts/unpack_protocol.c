@@ -9,6 +9,7 @@
 #define HEADER_MAGIC "MUSTERUP"
 #define HEADER_VERSION 1U
 #define HEADER_SYNC 1U
+#define HEADER_WRAPPED 2U
 #define FORMAT_SIZE 16U
 #define TEXT_MAX UNPACK_REASON_MAX /* the longer of the two texts of an error */
 
@@ -83,7 +84,7 @@ int unpack_header_encode(const UnpackLimits *limits, uint8_t ret[static UNPACK_H
         memcpy(ret + AT_MAGIC, HEADER_MAGIC, strlen(HEADER_MAGIC));
         memcpy(ret + AT_FORMAT, format, strlen(format));
         put(ret + AT_VERSION, HEADER_VERSION, 4);
-        put(ret + AT_FLAGS, limits->sync ? HEADER_SYNC : 0, 4);
+        put(ret + AT_FLAGS, (limits->sync ? HEADER_SYNC : 0) | (limits->wrapped ? HEADER_WRAPPED : 0), 4);
         put(ret + AT_SIZE, limits->size, 8);
         put(ret + AT_ENTRIES, limits->entries, 8);
         put(ret + AT_UNPACKED_SIZE, limits->unpacked_size, 8);
@@ -114,9 +115,11 @@ int unpack_header_decode(const uint8_t data[static UNPACK_HEADER_SIZE], UnpackLi
         memcpy(format, data + AT_FORMAT, FORMAT_SIZE);
         if (archive_format_from_string(format, &limits.format) < 0 ||
             !is_zero(data + AT_FORMAT + strlen(format), FORMAT_SIZE - strlen(format)) ||
-            (flags & ~(uint64_t) HEADER_SYNC) != 0 || !is_zero(data + AT_END, UNPACK_HEADER_SIZE - AT_END))
+            (flags & ~(uint64_t) (HEADER_SYNC | HEADER_WRAPPED)) != 0 ||
+            !is_zero(data + AT_END, UNPACK_HEADER_SIZE - AT_END))
                 return error_set(error, -EBADMSG, "the limits on standard input are malformed");
         limits.sync = flags & HEADER_SYNC;
+        limits.wrapped = flags & HEADER_WRAPPED;
         limits.size = get(data + AT_SIZE, 8);
         limits.entries = get(data + AT_ENTRIES, 8);
         limits.unpacked_size = get(data + AT_UNPACKED_SIZE, 8);

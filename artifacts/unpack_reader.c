@@ -17,6 +17,7 @@ typedef struct Reader {
         uint64_t bytes;
         char path[NAME_MAX_RAW + 1];
         char target[NAME_MAX_RAW + 1];
+        char wrapping[ENTRY_COMPONENT_MAX + 1]; /* the folder that all lies in; "": not seen yet */
         Error *error;
 } Reader;
 
@@ -24,13 +25,30 @@ static int refuse(const Reader *reader, const char *reason) {
         return error_set_fault(reader->error, -EBADMSG, FAULT_RELEASE, "%s", reason);
 }
 
-static int normalise(const Reader *reader, const char *name, char *ret) {
+/* Takes the folder off that the release says is around everything: the first entry tells its name. */
+static int unwrap(Reader *reader, char *path) {
+        size_t n = strcspn(path, "/");
+
+        if (n == 0)
+                return 0;
+        if (!*reader->wrapping)
+                memcpy(reader->wrapping, path, n);
+        if (strncmp(path, reader->wrapping, n) != 0 || reader->wrapping[n])
+                return refuse(reader, "it lies outside the folder that all the others lie in");
+        memmove(path, path + n + (path[n] == '/'), strlen(path + n) + (path[n] != '/'));
+        return 0;
+}
+
+static int normalise(Reader *reader, const char *name, char *ret) {
+        int r;
+
         if (!name)
                 return refuse(reader, "its name cannot be read");
         if (strlen(name) > NAME_MAX_RAW)
                 return refuse(reader, "its name is too long");
-        return entry_name_normalise(name, reader->limits->path_max, reader->limits->depth_max, ret,
-                                    reader->error);
+        r = entry_name_normalise(name, reader->limits->path_max, reader->limits->depth_max, ret,
+                                 reader->error);
+        return r >= 0 && reader->limits->wrapped ? unwrap(reader, ret) : r;
 }
 
 static int give_implied(const char *path, void *userdata, Error *error) {
@@ -167,7 +185,9 @@ static int read_entry(Reader *reader, struct archive_entry *header) {
         if (r < 0)
                 return r;
         if (!*reader->path && type != AE_IFDIR)
-                return refuse(reader, "its name is empty");
+                return refuse(reader, reader->limits->wrapped
+                                              ? "it is not in the folder that all is to lie in"
+                                              : "its name is empty");
         if (archive_entry_hardlink(header))
                 return read_hard_link(reader, header, &entry);
         switch (type) {

@@ -22,7 +22,7 @@ typedef struct UnpackEntry {
         EntryType type;
         bool implied;       /* a folder that the archive does not name */
         bool exists;        /* a folder that was implied by an entry before; now comes what it looks like */
-        const char *path;   /* normalised; its folder has been given before */
+        const char *path;   /* normalised, without the wrapping folder; its folder has been given before */
         const char *target; /* of links; of a hard link normalised, and given before */
         mode_t mode;        /* permission bits within ENTRY_MODE_MASK; folders always have 0700 */
         int64_t mtime;      /* seconds since 1970 */

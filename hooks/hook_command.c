@@ -5,7 +5,6 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "hooks/hook_command.h"
-#include "hooks/script.h"
 
 #define SHELL "/bin/sh"
 
@@ -47,14 +46,29 @@ static int read_script(int release_dirfd, const char *location, Script *ret, boo
         return script_classify(head, (size_t) n, ret, error);
 }
 
+int hook_command_judge(const Script *script, bool runnable, const char **ret_warning, Error *error) {
+        *ret_warning = NULL;
+        switch (script->kind) {
+        case SCRIPT_BINARY:
+                return runnable ? 0 : refuse(error, "it is a program without a run bit (chmod +x)");
+        case SCRIPT_INTERPRETED:
+                if (!runnable)
+                        *ret_warning = "it has no run bit (chmod +x); it is run all the same";
+                return 0;
+        case SCRIPT_PLAIN:
+                *ret_warning = "its first line names no interpreter (#!/bin/sh); " SHELL " runs it";
+                return 0;
+        }
+        return 0;
+}
+
 /* What is put before the script, if it is not executed itself. */
-static int add_interpreter(const Script *script, bool runnable, char ***argv, const char **ret_warning,
-                           Error *error) {
+static int add_interpreter(const Script *script, bool runnable, char ***argv, Error *error) {
         int r;
 
         switch (script->kind) {
         case SCRIPT_BINARY:
-                return runnable ? 0 : refuse(error, "it is a program without a run bit (chmod +x)");
+                return 0;
         case SCRIPT_INTERPRETED:
                 if (access(script->interpreter, X_OK) < 0)
                         return error_set_fault(
@@ -63,13 +77,11 @@ static int add_interpreter(const Script *script, bool runnable, char ***argv, co
                                 script->interpreter);
                 if (runnable)
                         return 0;
-                *ret_warning = "it has no run bit (chmod +x); it was run all the same";
                 r = strv_append(argv, script->interpreter);
                 if (r >= 0 && *script->argument)
                         r = strv_append(argv, script->argument);
                 return r < 0 ? error_oom(error) : 0;
         case SCRIPT_PLAIN:
-                *ret_warning = "its first line names no interpreter (#!/bin/sh); " SHELL " ran it";
                 return strv_append(argv, SHELL) < 0 ? error_oom(error) : 0;
         }
         return 0;
@@ -88,7 +100,9 @@ int hook_command_make(int release_dirfd, const char *release_folder, const HookS
                                        HOOK_ARGUMENTS_MAX);
         r = read_script(release_dirfd, script->location, &kind, &runnable, error);
         if (r >= 0)
-                r = add_interpreter(&kind, runnable, &argv, &warning, error);
+                r = hook_command_judge(&kind, runnable, &warning, error);
+        if (r >= 0)
+                r = add_interpreter(&kind, runnable, &argv, error);
         if (r < 0)
                 return r;
         r = strv_appendf(&argv, "%s/%s", release_folder, script->location);

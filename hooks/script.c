@@ -15,6 +15,12 @@ static int refuse(Error *error, const char *what) {
         return error_set_fault(error, -ENOEXEC, FAULT_RELEASE, "%s", what);
 }
 
+static bool ends_in_cr(const char *head, size_t size) {
+        const char *end = memchr(head, '\n', size);
+
+        return end && end > head && end[-1] == '\r';
+}
+
 /* LINE is what follows "#!", without its end. */
 static int split_line(char *line, Script *script, Error *error) {
         char *interpreter, *argument, *end;
@@ -63,6 +69,10 @@ int script_classify(const void *head, size_t size, Script *ret, Error *error) {
         } else if (begins_with(head, size, BYTE_ORDER_MARK "#!")) {
                 r = refuse(error, "a byte order mark stands before the '#!' of its first line; "
                                   "save the file as UTF-8 without one");
+        } else if (ends_in_cr(head, size)) {
+                r = refuse(error,
+                           "its lines end in CR LF, and a shell takes the CR for a part of the last word; "
+                           "save the file with Unix line ends");
         }
         if (r >= 0)
                 *ret = script;

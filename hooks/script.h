@@ -19,6 +19,6 @@ typedef struct Script {
 } Script;
 
 /* Pure. HEAD are the file's first SIZE bytes, at most SCRIPT_HEAD_SIZE. -ENOEXEC for a first line that cannot work: one
- * that ends in CR LF (the kernel would look for an interpreter with a CR in its name), that has a byte order mark before
- * it, is too long, or names no absolute path. */
+ * that ends in CR LF (the kernel would look for an interpreter with a CR in its name, and a shell takes it for a part of the
+ * line), that has a byte order mark before it, is too long, or names no absolute path. */
 int script_classify(const void *head, size_t size, Script *ret, Error *error);

@@ -59,6 +59,7 @@ static const struct {
         { ERANGE, EXIT_CODE_INPUT },
         { EOVERFLOW, EXIT_CODE_INPUT },
         { EILSEQ, EXIT_CODE_INPUT },
+        { ENOEXEC, EXIT_CODE_INPUT },
         { EISDIR, EXIT_CODE_INPUT },
         { ENOTDIR, EXIT_CODE_INPUT },
         { ELOOP, EXIT_CODE_INPUT },
@@ -92,15 +93,29 @@ ExitCode cli_exit_code(int r) {
 }
 
 /* One line, whatever a file name or a server's answer brought with it. */
+static void print_line(const Cli *cli, const char *style, const char *label, char *text) {
+        utf8_make_printable(text, strlen(text));
+        for (char *p = text; (p = strchr(p, '\n'));)
+                *p = ' ';
+        fprintf(cli->err, "%s%s%s %s\n", style, label, cli->err_style.off, text);
+}
+
 void cli_print_error(const Cli *cli, const Error *error) {
         char text[ERROR_MESSAGE_MAX];
 
         memcpy(text, error->message, sizeof(text));
         text[sizeof(text) - 1] = '\0';
-        utf8_make_printable(text, strlen(text));
-        for (char *p = text; (p = strchr(p, '\n'));)
-                *p = ' ';
-        fprintf(cli->err, "%smuster:%s %s\n", cli->err_style.bad, cli->err_style.off, text);
+        print_line(cli, cli->err_style.bad, "muster:", text);
+}
+
+void cli_warn(const Cli *cli, const char *format, ...) {
+        char text[ERROR_MESSAGE_MAX];
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void) vsnprintf(text, sizeof(text), format, arguments);
+        va_end(arguments);
+        print_line(cli, cli->err_style.strong, "muster: warning:", text);
 }
 
 void cli_say(const Cli *cli, const char *format, ...) {

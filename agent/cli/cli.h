@@ -46,5 +46,8 @@ ExitCode cli_exit_code(int r);
 /* "muster: message" on standard error. */
 void cli_print_error(const Cli *cli, const Error *error);
 
+/* "muster: warning: …" on standard error, whatever was asked for. */
+void cli_warn(const Cli *cli, const char *format, ...) _printf_(2, 3);
+
 /* A line for a person on standard output; nothing with --quiet or --json. */
 void cli_say(const Cli *cli, const char *format, ...) _printf_(2, 3);

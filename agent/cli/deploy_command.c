@@ -111,7 +111,7 @@ static const Option options[] = {
           .type = OPTION_PATH,
           OPTION_INTO(DeployValues, appspec),
           .value = "FILE",
-          .help = "the app's description, instead of the appspec.yml in the folder or archive" },
+          .help = "the app's description, in place of appspec.yml: a file of the bundle, or else one here" },
         { .name = "wait",
           .type = OPTION_SWITCH,
           OPTION_INTO(DeployValues, wait),

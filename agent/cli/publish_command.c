@@ -98,7 +98,7 @@ static int upload_bundle(Publication *publication, size_t i, Error *error) {
         int r;
 
         hex_encode(bundle->digest.sha256, DIGEST_SIZE, sha256);
-        r = layout_artifact(publication->values->app, sha256, bundle->format, key, error);
+        r = layout_artifact(publication->values->app, sha256, bundle->facts.format, key, error);
         if (r >= 0)
                 r = find_artifact(&publication->access, key, bundle->digest.size, &presence, error);
         if (r < 0 || presence == PRESENCE_WHOLE)
@@ -235,7 +235,7 @@ static int tell_json(const Publication *publication, Error *error) {
                 hex_encode(bundle->digest.sha256, DIGEST_SIZE, sha256);
                 if (json_array_append_new(artifacts, json_pack("{s:s, s:s, s:s, s:I, s:b}", "platform",
                                                                bundle->platform, "sha256", sha256, "format",
-                                                               archive_format_to_string(bundle->format),
+                                                               archive_format_to_string(bundle->facts.format),
                                                                "size", (json_int_t) bundle->digest.size,
                                                                "uploaded", publication->uploaded[i])) < 0)
                         return error_oom(error);
@@ -256,10 +256,10 @@ static void tell_bundle(const Publication *publication, size_t i) {
         const char *what = publication->uploaded[i] ? ", uploaded" : ", is in the depot already";
 
         format_size(bundle->digest.size, size);
-        format_size(bundle->unpacked_size, unpacked);
+        format_size(bundle->facts.unpacked_size, unpacked);
         cli_say(publication->cli, "%s: %llu entries, %s in %s of %s%s", bundle->platform,
-                (unsigned long long) bundle->entries, unpacked, size,
-                archive_format_to_string(bundle->format), publication->values->dry_run ? "" : what);
+                (unsigned long long) bundle->facts.entries, unpacked, size,
+                archive_format_to_string(bundle->facts.format), publication->values->dry_run ? "" : what);
 }
 
 static int tell(const Publication *publication, Error *error) {
@@ -292,7 +292,7 @@ static const Option options[] = {
           .type = OPTION_PATH,
           OPTION_INTO(PublishValues, appspec),
           .value = "FILE",
-          .help = "the app's description, instead of the appspec.yml in the folder or archive" },
+          .help = "the app's description, in place of appspec.yml: a file of the bundle, or else one here" },
         { .name = "dry-run",
           .letter = 'n',
           .type = OPTION_FLAG,
@@ -357,8 +357,8 @@ const Command command_publish = {
         .summary = "pack, sign and upload one version of an app",
         .description =
                 "Reads appspec.yml at the root of the folder or archive, checks it and the files it names, packs a "
-                "folder reproducibly (an archive is taken byte for byte: tar, tar.gz, tar.xz, tar.zst or zip), uploads it "
-                "and publishes the signed release. A version is never overwritten; publishing the same again is no "
+                "folder reproducibly (an archive is taken byte for byte: tar, tar.gz, tar.xz, tar.zst or zip, with or "
+                "without one folder around everything), uploads it and publishes the signed release. A version is never overwritten; publishing the same again is no "
                 "error. What was broken off is finished by running it again.",
         .arguments = "[DIR|ARCHIVE]",
         .arguments_max = 1,

@@ -2,6 +2,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
+#include "agent/cli/bundle_files.h"
 #include "agent/cli/release_source.h"
 #include "artifacts/appspec.h"
 
@@ -26,7 +27,7 @@ static int add_bundle(ReleaseSource *source, const char *platform, size_t length
         *name = strndup(platform, length);
         if (!*name)
                 return error_oom(error);
-        r = bundle_open(*name, path, &source->bundles[source->n], error);
+        r = bundle_open(*name, path, source->appspec_names, &source->bundles[source->n], error);
         if (r < 0)
                 free(*name);
         else
@@ -69,27 +70,55 @@ static int open_bundles(ReleaseSource *source, const ReleaseRequest *request, Er
         return r;
 }
 
-/* The appspec.yml of the bundles, which must all have the same one. */
-static int choose_appspec(const ReleaseSource *source, const Buffer **ret, Error *error) {
+/* Which appspec it is */
+
+/* An absolute path, or one that begins with a dot, is never looked for in the bundles. */
+static bool is_own_path(const char *appspec) {
+        return appspec[0] == '/' || string_starts_with(appspec, "./") || string_starts_with(appspec, "../");
+}
+
+/* CodeDeploy's names, in its order. */
+static void choose_names(ReleaseSource *source, const char *appspec) {
+        if (!appspec) {
+                source->appspec_names[0] = APPSPEC_FILE_NAME;
+                source->appspec_names[1] = APPSPEC_OTHER_NAME;
+        } else if (!is_own_path(appspec)) {
+                source->appspec_names[0] = appspec;
+        }
+}
+
+static int no_appspec(const ReleaseSource *source, const Bundle *bundle, Error *error) {
+        const char *hint = bundle->appspec_elsewhere;
+
+        return error_set_fault(error, -ENOENT, FAULT_INPUT,
+                               "%s has no %s at its root%s%s%s; --appspec names another one", bundle->path,
+                               source->appspec_names[0], hint ? " (but " : "", hint ?: "", hint ? ")" : "");
+}
+
+/* The appspec of the bundles, which must all have the same one. */
+static int common_appspec(const ReleaseSource *source, const Bundle **ret, Error *error) {
         const Bundle *first = &source->bundles[0];
 
         for (size_t i = 0; i < source->n; i++) {
                 const Bundle *bundle = &source->bundles[i];
 
-                if (!bundle->has_appspec)
-                        return error_set_fault(error, -ENOENT, FAULT_INPUT,
-                                               "%s has no " APPSPEC_FILE_NAME
-                                               " at its root; one can be given with --appspec",
-                                               bundle->path);
+                if (!bundle->appspec_name)
+                        return no_appspec(source, bundle, error);
                 if (strcmp(buffer_string(&bundle->appspec), buffer_string(&first->appspec)) != 0)
-                        return error_set_fault(
-                                error, -EINVAL, FAULT_INPUT,
-                                "the " APPSPEC_FILE_NAME
-                                " of %s differs from that of %s; one for both can be given with --appspec",
-                                bundle->path, first->path);
+                        return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                               "the %s of %s differs from that of %s; one for both can be "
+                                               "given with --appspec",
+                                               bundle->appspec_name, bundle->path, first->path);
         }
-        *ret = &first->appspec;
+        *ret = first;
         return 0;
+}
+
+static bool some_have_appspec(const ReleaseSource *source) {
+        for (size_t i = 0; i < source->n; i++)
+                if (source->bundles[i].appspec_name)
+                        return true;
+        return false;
 }
 
 static int compile(ReleaseSource *source, const ReleaseRequest *request, const char *name, const Buffer *text,
@@ -105,32 +134,33 @@ static int compile(ReleaseSource *source, const ReleaseRequest *request, const c
 static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, uint64_t now, Error *error) {
         _cleanup_buffer_ Buffer file = {};
         _cleanup_free_ char *name = NULL;
-        const Buffer *text = &file;
+        const Bundle *bundle = NULL;
         int r;
 
-        if (request->appspec) {
+        if (request->appspec && !some_have_appspec(source)) {
                 r = file_read_at(AT_FDCWD, request->appspec, APPSPEC_SIZE_MAX, &file);
                 if (r < 0)
                         return error_set_errno(error, r, "%s", request->appspec);
                 return compile(source, request, request->appspec, &file, now, error);
         }
-        r = choose_appspec(source, &text, error);
+        r = common_appspec(source, &bundle, error);
         if (r < 0)
                 return r;
-        if (asprintf(&name, "%s/" APPSPEC_FILE_NAME, source->bundles[0].path) < 0)
+        if (asprintf(&name, "%s/%s", bundle->path, bundle->appspec_name) < 0)
                 return error_oom(error);
-        return compile(source, request, name, text, now, error);
+        return compile(source, request, name, &bundle->appspec, now, error);
 }
 
 int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSource *ret, Error *error) {
         int r;
 
         *ret = (ReleaseSource){};
+        choose_names(ret, request->appspec);
         r = open_bundles(ret, request, error);
         if (r >= 0)
                 r = read_appspec(ret, request, clock_realtime(cli->clock), error);
         for (size_t i = 0; i < ret->n && r >= 0; i++)
-                r = bundle_check_files(&ret->bundles[i], ret->release, error);
+                r = bundle_check_files(&ret->bundles[i], ret->release, cli, error);
         return r;
 }
 

@@ -12,13 +12,15 @@ typedef struct ReleaseRequest {
         const char *version;
         const char *path; /* a folder or an archive, or NULL */
         char **platforms; /* "linux/amd64=PATH" each; or one platform without a path, which is that of PATH */
-        const char *appspec; /* a file that stands for the appspec.yml of all of them, or NULL */
+        const char *
+                appspec; /* the appspec's name in them, or a file that stands for all of theirs; NULL: the usual */
 } ReleaseRequest;
 
 typedef struct ReleaseSource {
         Bundle bundles[RELEASE_PLATFORMS_MAX];
         char *platforms[RELEASE_PLATFORMS_MAX]; /* of the bundles */
         size_t n;
+        const char *appspec_names[3]; /* of the request, a strv */
         Release *release;
 } ReleaseSource;
 

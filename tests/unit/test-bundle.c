@@ -7,6 +7,7 @@
 #include "agent/base/file.h"
 #include "agent/base/hex.h"
 #include "agent/cli/release_source.h"
+#include "artifacts/pack.h"
 
 #define APPSPEC                                                                                              \
         "version: 0.0\n"                                                                                     \
@@ -33,6 +34,7 @@ static void make_app(int dirfd, const char *name, const char *appspec) {
 typedef struct Opened {
         Cli cli;
         ReleaseSource source;
+        char warnings[512];
         Error error;
         int r;
 } Opened;
@@ -42,10 +44,13 @@ static void open_app(Opened *opened, const char *path, char **platforms, const c
                 .app = "api", .version = "1.0", .path = path, .platforms = platforms, .appspec = appspec
         };
 
-        *opened = (Opened){ .cli = { .quiet = true, .clock = &clock_system } };
+        *opened = (Opened){};
+        cli_init(&opened->cli, stdout, fmemopen(opened->warnings, sizeof(opened->warnings) - 1, "w"));
+        opened->cli.quiet = true;
         opened->r = release_source_open(&request, &opened->cli, &opened->source, &opened->error);
         if (opened->r >= 0)
                 opened->r = release_source_seal(&opened->source, &opened->cli, &opened->error);
+        fclose(opened->cli.err);
 }
 
 static void refuse(const char *path, char **platforms, const char *appspec, int r, const char *message) {
@@ -174,12 +179,111 @@ static void test_archive(void **state) {
         refuse("gone", NULL, NULL, -ENOENT, "gone");
 }
 
+/* CodeDeploy's other name, and one of one's own: in the bundle first, then as a file. */
+static void test_names_of_the_appspec(void **state) {
+        TestFolder *f = *state;
+        Opened opened;
+
+        make_app(f->fd, "app", NULL);
+        write_file(f->fd, "app/appspec.yaml", APPSPEC "env: {FROM: yaml}\n");
+        open_app(&opened, "app", NULL, NULL);
+        assert_int_equal(opened.r, 0);
+        assert_string_equal(opened.source.release->env.items[0].value, "yaml");
+        release_source_deinit(&opened.source);
+
+        write_file(f->fd, "app/appspec.yml", APPSPEC "env: {FROM: yml}\n");
+        open_app(&opened, "app", NULL, NULL);
+        assert_string_equal(opened.source.release->env.items[0].value, "yml");
+        release_source_deinit(&opened.source);
+
+        write_file(f->fd, "app/hooks/spec.yml", APPSPEC "env: {FROM: bundle}\n");
+        assert_int_equal(mkdirat(f->fd, "hooks", 0755), 0);
+        write_file(f->fd, "hooks/spec.yml", APPSPEC "env: {FROM: here}\n");
+        open_app(&opened, "app", NULL, "hooks/spec.yml");
+        assert_string_equal(opened.source.release->env.items[0].value, "bundle");
+        release_source_deinit(&opened.source);
+        open_app(&opened, "app", NULL, "./hooks/spec.yml");
+        assert_string_equal(opened.source.release->env.items[0].value, "here");
+        release_source_deinit(&opened.source);
+
+        make_app(f->fd, "other", APPSPEC);
+        refuse(NULL, (char *[]){ "linux/amd64=app", "linux/arm64=other", NULL }, "hooks/spec.yml", -ENOENT,
+               "other has no hooks/spec.yml at its root");
+        write_file(f->fd, "app/hooks/bad.yml", "version: 0.0\nos: beos\n");
+        refuse("app", NULL, "hooks/bad.yml", -EBADMSG, "app/hooks/bad.yml:2: os");
+}
+
+static void pack_into(int folder, const char *what, const char *name) {
+        _cleanup_close_ int from = file_open_folder_at(folder, what, 0755);
+        _cleanup_close_ int to = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        PackResult result;
+
+        assert_int_equal(pack_folder(from, to, NULL, &result, NULL), 0);
+}
+
+static void test_wrapping_folder(void **state) {
+        TestFolder *f = *state;
+        const ReleaseArtifact *artifact;
+        Opened wrapped, plain;
+
+        assert_int_equal(mkdirat(f->fd, "top", 0755), 0);
+        make_app(f->fd, "top/api-1.0", APPSPEC);
+        pack_into(f->fd, "top", "wrapped.tar.zst");
+        pack_into(f->fd, "top/api-1.0", "plain.tar.zst");
+        open_app(&wrapped, "wrapped.tar.zst", NULL, NULL);
+        if (wrapped.r < 0)
+                fail_msg("%s", wrapped.error.message);
+        open_app(&plain, "plain.tar.zst", NULL, NULL);
+        artifact = &wrapped.source.release->artifacts.items[0];
+        assert_true(artifact->wrapping_folder);
+        assert_false(plain.source.release->artifacts.items[0].wrapping_folder);
+        assert_int_equal(artifact->entries, 5);
+        assert_string_equal(artifact->tree_sha256, plain.source.release->artifacts.items[0].tree_sha256);
+        release_source_deinit(&wrapped.source);
+        release_source_deinit(&plain.source);
+
+        write_file(f->fd, "top/.DS_Store", "");
+        pack_into(f->fd, "top", "beside.tar.zst");
+        refuse("beside.tar.zst", NULL, NULL, -ENOENT,
+               "beside.tar.zst has no appspec.yml at its root (but api-1.0/appspec.yml)");
+        open_app(&plain, "beside.tar.zst", NULL, "api-1.0/appspec.yml");
+        assert_int_equal(plain.r, -ENOENT); /* it is read, but the files that it names lie elsewhere */
+        assert_non_null(strstr(plain.error.message, "no file hooks/migrate"));
+        release_source_deinit(&plain.source);
+        /* A folder is taken as it is. */
+        refuse("top", NULL, NULL, -ENOENT, "top has no appspec.yml at its root");
+}
+
+static void test_scripts(void **state) {
+        TestFolder *f = *state;
+        Opened opened;
+
+        make_app(f->fd, "app", APPSPEC);
+        write_file(f->fd, "app/hooks/migrate", "#!/bin/sh\r\necho\r\n");
+        refuse("app", NULL, NULL, -ENOEXEC,
+               "app: hooks/migrate of AfterInstall: its first line ends in CR LF");
+        pack_into(f->fd, "app", "app.tar.zst");
+        refuse("app.tar.zst", NULL, NULL, -ENOEXEC,
+               "app.tar.zst: hooks/migrate of AfterInstall: its first line ends in CR LF");
+        assert_int_equal(file_replace_at(f->fd, "app/hooks/migrate", "\177ELF", 4, 0644), 0);
+        refuse("app", NULL, NULL, -ENOEXEC, "a program without a run bit");
+        assert_int_equal(file_replace_at(f->fd, "app/hooks/migrate", "#!/bin/sh\n", 10, 0644), 0);
+        open_app(&opened, "app", NULL, NULL);
+        assert_int_equal(opened.r, 0);
+        assert_string_equal(opened.warnings,
+                            "muster: warning: app: hooks/migrate of AfterInstall: it has no run "
+                            "bit (chmod +x); it is run all the same\n");
+        release_source_deinit(&opened.source);
+}
+
 #define FOLDER_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                FOLDER_TEST(test_folder),      FOLDER_TEST(test_platforms), FOLDER_TEST(test_appspec),
-                FOLDER_TEST(test_named_files), FOLDER_TEST(test_archive),
+                FOLDER_TEST(test_folder),          FOLDER_TEST(test_platforms),
+                FOLDER_TEST(test_appspec),         FOLDER_TEST(test_named_files),
+                FOLDER_TEST(test_archive),         FOLDER_TEST(test_names_of_the_appspec),
+                FOLDER_TEST(test_wrapping_folder), FOLDER_TEST(test_scripts),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

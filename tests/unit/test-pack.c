@@ -83,41 +83,59 @@ static void test_reproducible(void **state) {
 static void test_inspect(void **state) {
         TestFolder *f = *state;
         _cleanup_close_ int folder = make_tree(f->fd, "tree", false), fd = -1;
-        _cleanup_buffer_ Buffer content = {};
+        const char *const names[] = { "gone", "bin/app", "bin", NULL };
+        ArchiveMember member = { .names = names, .limit = 100 };
         ArchiveFacts facts = {};
         PackResult result;
         Error error = {};
 
         pack(f->fd, "packed", folder, NULL, &result);
         fd = openat(f->fd, "packed", O_RDONLY);
-        if (archive_inspect(fd, "bin/app", 100, &content, &facts, &error) < 0)
+        if (archive_inspect(fd, &member, &facts, &error) < 0)
                 fail_msg("%s", error.message);
-        assert_string_equal(buffer_string(&content), "program");
+        assert_string_equal(member.found, "bin/app");
+        assert_string_equal(buffer_string(&member.content), "program");
+        archive_member_deinit(&member);
         assert_int_equal(facts.format, ARCHIVE_TAR_ZST);
         assert_int_equal(facts.size, result.size);
         assert_int_equal(facts.entries, result.entries);
         assert_int_equal(facts.unpacked_size, result.unpacked_size);
-        assert_int_equal(archive_inspect(fd, NULL, 0, NULL, &facts, NULL), 0);
-        assert_int_equal(archive_inspect(fd, "bin", 100, &content, &facts, &error), -ENOENT);
-        assert_string_equal(error.message, "the archive has no file \"bin\"");
-        assert_int_equal(archive_inspect(fd, "bin/app", 6, &content, &facts, &error), -E2BIG);
+        assert_false(facts.wrapped);
+        assert_int_equal(archive_inspect(fd, NULL, &facts, NULL), 0);
+        member = (ArchiveMember){ .names = (const char *const[]){ "bin", "app", NULL }, .limit = 100 };
+        assert_int_equal(archive_inspect(fd, &member, &facts, &error), 0);
+        assert_null(member.found);
+        assert_string_equal(member.elsewhere, "bin/app");
+        archive_member_deinit(&member);
+        member = (ArchiveMember){ .names = names, .limit = 6 };
+        assert_int_equal(archive_inspect(fd, &member, &facts, &error), -E2BIG);
+        archive_member_deinit(&member);
         assert_string_equal(error.message, "archive entry \"bin/app\": it has more than 6 bytes");
 }
 
 static void test_find(void **state) {
-        static const char *const names[] = { "bin/app", "bin", "bin/other", "link" };
+        ArchiveFile files[] = {
+                { .path = "bin/app" }, { .path = "bin" },     { .path = "bin/other", .found = true },
+                { .path = "link" },    { .path = "bin/app" },
+        };
         TestFolder *f = *state;
         _cleanup_close_ int folder = make_tree(f->fd, "tree", false), fd = -1;
-        bool found[ELEMENTSOF(names)] = { [2] = true };
+        ArchiveFacts facts = {};
         PackResult result;
 
         pack(f->fd, "packed", folder, NULL, &result);
         fd = openat(f->fd, "packed", O_RDONLY);
-        assert_int_equal(archive_find(fd, names, ELEMENTSOF(names), found, NULL), 0);
-        assert_true(found[0]);
-        assert_false(found[1]);
-        assert_false(found[2]);
-        assert_true(found[3]);
+        assert_int_equal(archive_find(fd, &facts, files, ELEMENTSOF(files), NULL), 0);
+        assert_true(files[0].found);
+        assert_false(files[0].is_link);
+        assert_int_equal(files[0].mode & 0111, 0111);
+        assert_int_equal(files[0].head_size, 7);
+        assert_memory_equal(files[0].head, "program", 7);
+        assert_false(files[1].found);
+        assert_false(files[2].found);
+        assert_true(files[3].found);
+        assert_true(files[3].is_link);
+        assert_memory_equal(files[4].head, "program", 7);
 }
 
 static void test_inspect_other(void **state) {
@@ -128,7 +146,7 @@ static void test_inspect_other(void **state) {
 
         write_file(f->fd, "text", "hello", 0600);
         fd = openat(f->fd, "text", O_RDONLY);
-        assert_int_equal(archive_inspect(fd, NULL, 0, NULL, &facts, &error), -EBADMSG);
+        assert_int_equal(archive_inspect(fd, NULL, &facts, &error), -EBADMSG);
         assert_non_null(strstr(error.message, "expected tar"));
 }
 
@@ -141,7 +159,7 @@ static void test_empty(void **state) {
         pack(f->fd, "packed", folder, NULL, &result);
         assert_int_equal(result.entries, 0);
         fd = openat(f->fd, "packed", O_RDONLY);
-        assert_int_equal(archive_inspect(fd, NULL, 0, NULL, &facts, NULL), 0);
+        assert_int_equal(archive_inspect(fd, NULL, &facts, NULL), 0);
         assert_int_equal(facts.entries, 0);
 }
 
@@ -149,7 +167,7 @@ static void test_empty(void **state) {
 static void test_long_names(void **state) {
         TestFolder *f = *state;
         _cleanup_close_ int folder = make_folder(f->fd, "tree"), fd = -1;
-        _cleanup_buffer_ Buffer content = {};
+        ArchiveMember member = { .limit = 10 };
         char name[300] = "", path[600];
         ArchiveFacts facts = {};
         PackResult result;
@@ -161,8 +179,10 @@ static void test_long_names(void **state) {
         write_file(folder, path, "deep", 0644);
         pack(f->fd, "packed", folder, NULL, &result);
         fd = openat(f->fd, "packed", O_RDONLY);
-        assert_int_equal(archive_inspect(fd, path, 10, &content, &facts, NULL), 0);
-        assert_string_equal(buffer_string(&content), "deep");
+        member.names = (const char *const[]){ path, NULL };
+        assert_int_equal(archive_inspect(fd, &member, &facts, NULL), 0);
+        assert_string_equal(buffer_string(&member.content), "deep");
+        archive_member_deinit(&member);
         assert_int_equal(facts.entries, 2);
 }
 

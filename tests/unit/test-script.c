@@ -30,7 +30,7 @@ static void test_plain(void **state) {
         (void) state;
         check("", SCRIPT_PLAIN, "", "");
         check("#", SCRIPT_PLAIN, "", "");
-        check("echo hello\r\n", SCRIPT_PLAIN, "", "");
+        check("echo hello\necho again\r\n", SCRIPT_PLAIN, "", "");
         check("# !/bin/sh\n", SCRIPT_PLAIN, "", "");
         check("\xef\xbb\xbf"
               "echo\n",
@@ -56,6 +56,8 @@ static void test_refused(void **state) {
         check_refused("#!/bin/bash\r\necho\r\n", 19, "CR LF");
         check_refused("#!/bin/bash -e\r\necho\r\n", 22, "CR LF");
         check_refused("#!/bin/bash\r", 12, "CR LF");
+        check_refused("echo hello\r\n", 12, "CR LF");
+        check_refused("\r\n", 2, "CR LF");
         check_refused("\xef\xbb\xbf#!/bin/sh\n", 13, "byte order mark");
         check_refused("#!\n", 3, "no absolute path");
         check_refused("#!", 2, "no absolute path");

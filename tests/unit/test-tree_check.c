@@ -83,7 +83,7 @@ static void test_same_digest(void **state) {
         make_tree(f, &tree);
         archive = openat(f->fd, "archive", O_RDWR | O_CREAT | O_EXCL, 0600);
         assert_int_equal(pack_folder(tree.fd, archive, NULL, &result, &error), 0);
-        assert_int_equal(archive_inspect(archive, NULL, 0, NULL, &facts, &error), 0);
+        assert_int_equal(archive_inspect(archive, NULL, &facts, &error), 0);
         assert_memory_equal(facts.tree_sha256, tree.sha256, sizeof(tree.sha256));
         expect(&tree, "");
 }

@@ -29,6 +29,12 @@ static void test_header(_unused_ void **state) {
         assert_int_equal(decoded.path_max, 77);
         assert_int_equal(decoded.depth_max, 7);
         assert_true(decoded.sync);
+        assert_false(decoded.wrapped);
+        limits.wrapped = true;
+        assert_int_equal(unpack_header_encode(&limits, header, NULL), 0);
+        assert_int_equal(unpack_header_decode(header, &decoded, NULL), 0);
+        assert_true(decoded.wrapped);
+        assert_true(decoded.sync);
 }
 
 /* No byte of the header can be another and mean the same. */

@@ -14,6 +14,7 @@ typedef struct Fixture {
         Buffer archive;
         size_t at;
         Buffer log;
+        bool wrapped;
         int entry_result; /* what the sink returns once the log is this long */
         size_t fail_after;
 } Fixture;
@@ -105,6 +106,7 @@ static int read_all(Fixture *f, ArchiveFormat format, UnpackCounts *ret, char *e
         const UnpackSink sink = { .entry = log_entry, .data = log_data, .userdata = f };
         UnpackLimits limits = unpack_limits(format, f->archive.size, 100, 1000);
 
+        limits.wrapped = f->wrapped;
         return unpack_read(&limits, &source, &sink, ret, entry, error);
 }
 
@@ -165,6 +167,68 @@ static void test_implied(_unused_ void **state) {
         check(true, items, ELEMENTSOF(items), "C", expected, 4, 2);
 }
 
+/* Reads what was packed as lying in one folder. */
+static int read_wrapped(bool zip, const Item *items, size_t count, Fixture *f, char *entry, Error *error) {
+        UnpackCounts counts = {};
+        int r;
+
+        *f = (Fixture){ .wrapped = true };
+        pack(f, zip, items, count);
+        r = read_all(f, zip ? ARCHIVE_ZIP : ARCHIVE_TAR, &counts, entry, error);
+        buffer_deinit(&f->archive);
+        return r;
+}
+
+static void test_wrapping_folder(_unused_ void **state) {
+        static const Item items[] = {
+                { "./", S_IFDIR | 0755, NULL, NULL },
+                { "./api-1/", S_IFDIR | 0700, NULL, NULL },
+                { "api-1/a/file", S_IFREG | 0644, "1", NULL },
+                { "./api-1/same", S_IFREG | 0644, NULL, "api-1/a/file" },
+                { "api-1/link", S_IFLNK | 0777, "a/file", NULL },
+        };
+        char entry[UNPACK_ENTRY_SHOWN_MAX + 1];
+        Error error = {};
+        Fixture f;
+
+        assert_int_equal(read_wrapped(false, items, ELEMENTSOF(items), &f, entry, &error), 0);
+        assert_string_equal(buffer_string(&f.log),
+                            "d? a 755\nf a/file 644\n=1\nh same 644 a/file\nl link 755 a/file\n");
+        buffer_deinit(&f.log);
+        assert_int_equal(read_wrapped(true, items + 2, 1, &f, entry, &error), 0);
+        assert_string_equal(buffer_string(&f.log), "d? a 755\nf a/file 644\n=1\n");
+        buffer_deinit(&f.log);
+}
+
+static void refuse_wrapped(const Item *items, size_t count, const char *at, const char *says) {
+        char entry[UNPACK_ENTRY_SHOWN_MAX + 1];
+        Error error = {};
+        Fixture f;
+
+        assert_int_equal(read_wrapped(false, items, count, &f, entry, &error), -EBADMSG);
+        assert_int_equal(error.fault, FAULT_RELEASE);
+        assert_string_equal(entry, at);
+        assert_non_null(strstr(error.message, says));
+        buffer_deinit(&f.log);
+}
+
+static void test_wrapping_folder_refused(_unused_ void **state) {
+        static const Item beside[] = { { "api/file", S_IFREG | 0644, "1", NULL },
+                                       { "apis/file", S_IFREG | 0644, "1", NULL } };
+        static const Item shorter[] = { { "api/file", S_IFREG | 0644, "1", NULL },
+                                        { "ap/file", S_IFREG | 0644, "1", NULL } };
+        static const Item file[] = { { "api", S_IFREG | 0644, "1", NULL } };
+        static const Item link[] = { { "api", S_IFLNK | 0777, "tmp", NULL },
+                                     { "api/file", S_IFREG | 0644, "1", NULL } };
+        static const Item out[] = { { "api/link", S_IFLNK | 0777, "../other", NULL } };
+
+        refuse_wrapped(beside, 2, "apis/file", "outside the folder that all the others lie in");
+        refuse_wrapped(shorter, 2, "ap/file", "outside the folder that all the others lie in");
+        refuse_wrapped(file, 1, "api", "not in the folder");
+        refuse_wrapped(link, 2, "api", "not in the folder");
+        refuse_wrapped(out, 1, "api/link", "links out of the release");
+}
+
 static void test_sink_fails(_unused_ void **state) {
         Fixture f = { .fail_after = 10 };
         char entry[UNPACK_ENTRY_SHOWN_MAX + 1];
@@ -218,6 +282,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tree),
                 cmocka_unit_test(test_implied),
+                cmocka_unit_test(test_wrapping_folder),
+                cmocka_unit_test(test_wrapping_folder_refused),
                 cmocka_unit_test(test_sink_fails),
                 cmocka_unit_test(test_damage),
         };

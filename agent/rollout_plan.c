@@ -41,12 +41,20 @@ uint64_t rollout_plan_allowed(const RolloutPlan *plan, uint64_t stage, uint64_t 
         return allowed;
 }
 
-uint64_t rollout_plan_parallel(const RolloutPlan *plan, uint64_t fleet, uint64_t limit) {
-        const TargetShare *share = &plan->target->max_parallel;
+bool rollout_plan_is_limited(const RolloutPlan *plan) {
+        const Target *target = plan->target;
 
-        if (plan->target->urgent || (share->count == 0 && share->percent == 0))
+        return !target->urgent && (target->max_parallel.count > 0 || target->max_parallel.percent > 0);
+}
+
+bool rollout_plan_is_shared(const RolloutPlan *plan) {
+        return plan->staged || rollout_plan_is_limited(plan);
+}
+
+uint64_t rollout_plan_parallel(const RolloutPlan *plan, uint64_t fleet, uint64_t limit) {
+        if (!rollout_plan_is_limited(plan))
                 return limit;
-        return MIN(MAX(target_share_of(share, fleet), UINT64_C(1)), limit);
+        return MIN(MAX(target_share_of(&plan->target->max_parallel, fleet), UINT64_C(1)), limit);
 }
 
 uint64_t rollout_plan_entry(const RolloutPlan *plan, uint64_t stage) {

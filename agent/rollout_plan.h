@@ -25,6 +25,13 @@ typedef struct RolloutPlan {
 /* TARGET must stay. */
 void rollout_plan_make(const Target *target, RolloutPlan *ret);
 
+/* Whether not all may change at once, but only so many: it has a limit, and is not urgent. */
+bool rollout_plan_is_limited(const RolloutPlan *plan);
+
+/* Whether the fleet has to agree on it, by a register: a rollout, or a plain change that is limited. All else needs none:
+ * each instance goes at once, whatever the others do. */
+bool rollout_plan_is_shared(const RolloutPlan *plan);
+
 /* How many instances of a fleet of that size may run the new release in STAGE: at least 1, at least as many as in the
  * stages before it; UINT64_MAX in a stage of 100 percent, which takes in newcomers as well. */
 uint64_t rollout_plan_allowed(const RolloutPlan *plan, uint64_t stage, uint64_t fleet);

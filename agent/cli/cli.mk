@@ -27,6 +27,7 @@ LIB_SRC += \
         agent/cli/option.c \
         agent/cli/output.c \
         agent/cli/pin_command.c \
+        agent/cli/place_words.c \
         agent/cli/progress.c \
         agent/cli/publish_command.c \
         agent/cli/queue_command.c \

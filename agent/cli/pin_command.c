@@ -1,11 +1,10 @@
 #include <string.h>
 
-#include "agent/base/parse.h"
-#include "agent/base/strv.h"
 #include "agent/cli/bus_client.h"
 #include "agent/cli/deploy_watch.h"
 #include "agent/cli/output.h"
 #include "agent/cli/pin_command.h"
+#include "agent/cli/place_words.h"
 #include "agent/cli/target_change.h"
 
 /* Of the three; each has a part of its options. */
@@ -18,74 +17,30 @@ typedef struct PinValues {
         bool wait;
 } PinValues;
 
-/* Words: APP, GROUP and VERSION without their options, as one types them in a hurry. */
-
-typedef struct Place {
-        const char *name;     /* of the option */
-        const char *variable; /* that stands for it where it is not given; or NULL */
-        bool (*is_valid)(const char *text);
-        const char **value;
-} Place;
-
-static int take_word(const Place *place, const char *word, Error *error) {
-        const char *given = *place->value, *fallback = place->variable ? getenv(place->variable) : NULL;
-
-        if (given && strcmp(given, word) != 0 && !string_equal(given, fallback))
-                return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
-                                       "the %s is \"%.64s\", and --%s says \"%.64s\": give one of them",
-                                       place->name, word, place->name, given);
-        if (!place->is_valid(word))
-                return error_set_fault(
-                        error, -EDESTADDRREQ, FAULT_INPUT,
-                        "the %s is \"%.64s\", expected letters, digits, \".\", \"_\" or \"-\", at most 64",
-                        place->name, word);
-        *place->value = word;
-        return 0;
-}
-
-/* The last words of PLACES, all of them or the version alone; then nothing may be missing. */
-static int take_words(const Place *places, size_t n, char *const *words, const char *usage, Error *error) {
-        size_t n_words = strv_length(words);
-        bool version_alone = n_words == 1 && strcmp(places[n - 1].name, "version") == 0;
-        int r = 0;
-
-        if (version_alone)
-                r = take_word(&places[n - 1], words[0], error);
-        else if (n_words > 0 && n_words != n)
-                return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT, "expected: %s", usage);
-        for (size_t i = 0; i < n && n_words == n && r >= 0; i++)
-                r = take_word(&places[i], words[i], error);
-        for (size_t i = 0; i < n && r >= 0; i++)
-                if (!*places[i].value)
-                        return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT, "the %s is missing: %s",
-                                               places[i].name, usage);
-        return r;
-}
-
 static int take_group_words(PinValues *values, bool with_version, char *const *words, const char *usage,
                             Error *error) {
-        const Place places[] = {
-                { "app", "MUSTER_APP", name_is_valid, &values->target.app },
-                { "group", "MUSTER_GROUP", name_is_valid, &values->target.group },
-                { "version", NULL, version_is_valid, &values->version },
+        const PlaceWord places[] = {
+                APP_WORD(&values->target.app),
+                GROUP_WORD(&values->target.group),
+                VERSION_WORD(&values->version),
         };
 
-        return take_words(places, with_version ? 3 : 2, words, usage, error);
+        return place_words_take(places, with_version ? 3 : 2, words, usage, error);
 }
 
 /* One instance */
 
 static int take_local_words(PinValues *values, bool with_version, char *const *words, const char *usage,
                             Error *error) {
-        const Place places[] = {
-                { "app", "MUSTER_APP", name_is_valid, &values->target.app },
-                { "version", NULL, version_is_valid, &values->version },
+        const PlaceWord places[] = {
+                APP_WORD(&values->target.app),
+                VERSION_WORD(&values->version),
         };
 
         if (values->urgent)
                 return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
                                        "--urgent is about the instances of a group, not about --local");
-        return take_words(places, with_version ? 2 : 1, words, usage, error);
+        return place_words_take(places, with_version ? 2 : 1, words, usage, error);
 }
 
 static json_t *describe_local(const PinValues *values, bool changed, json_t *deployment) {
@@ -294,20 +249,6 @@ static int run_rollback(Cli *cli, void *values, char **arguments, Error *error) 
 
 /* Tables */
 
-#define PLACE_OPTIONS                                                                                        \
-        { .name = "app",                                                                                     \
-          .letter = 'a',                                                                                     \
-          .type = OPTION_NAME,                                                                               \
-          OPTION_INTO(PinValues, target.app),                                                                \
-          .value = "NAME",                                                                                   \
-          .help = "the app, instead of the argument",                                                        \
-          .environment = "MUSTER_APP" },                                                                     \
-        {                                                                                                    \
-                .name = "group", .letter = 'g', .type = OPTION_NAME, OPTION_INTO(PinValues, target.group),   \
-                .value = "NAME", .help = "the deployment group, instead of the argument",                    \
-                .environment = "MUSTER_GROUP"                                                                \
-        }
-
 #define URGENT_OPTION                                                                                        \
         {                                                                                                    \
                 .name = "urgent", .type = OPTION_FLAG, OPTION_INTO(PinValues, urgent),                       \
@@ -332,7 +273,7 @@ static const Option pin_options[] = {
           OPTION_INTO(PinValues, wait),
           .help = "with --local, follow it until the version serves; --no-wait does not",
           .initial = "yes" },
-        PLACE_OPTIONS,
+        PLACE_OPTIONS(PinValues, target.app, target.group),
         FORCE_OPTION(PinValues, target),
         SIGNING_OPTIONS(PinValues, target),
         OPTION_END,
@@ -365,7 +306,7 @@ const Command command_pin = {
 
 static const Option unpin_options[] = {
         LOCAL_OPTION("this instance only"),
-        PLACE_OPTIONS,
+        PLACE_OPTIONS(PinValues, target.app, target.group),
         SIGNING_OPTIONS(PinValues, target),
         OPTION_END,
 };
@@ -395,7 +336,7 @@ const Command command_unpin = {
 static const Option rollback_options[] = {
         REASON_OPTION("why (otherwise: rollback from the version)", false),
         URGENT_OPTION,
-        PLACE_OPTIONS,
+        PLACE_OPTIONS(PinValues, target.app, target.group),
         SIGNING_OPTIONS(PinValues, target),
         OPTION_END,
 };

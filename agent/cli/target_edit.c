@@ -1,9 +1,9 @@
+#include <inttypes.h>
 #include <string.h>
 
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/cli/target_edit.h"
-#include "artifacts/target.h"
 
 static int edit_environment(json_t *target, char *const *set, char *const *unset, Error *error) {
         json_t *environment = json_object_get(target, "env");
@@ -53,19 +53,54 @@ static int edit_previous(json_t *target, const TargetEdit *edit) {
 static int edit_pin(json_t *target, const TargetEdit *edit, Error *error) {
         json_t *reason;
 
-        if (was_pinned(target) || edit->pinned)
-                (void) json_object_del(target, "urgent");
+        (void) json_object_del(target, "urgent");
         (void) json_object_del(target, "pinned");
         (void) json_object_del(target, "reason");
+        if (edit->urgent && json_object_set_new(target, "urgent", json_true()) < 0)
+                return error_oom(error);
         if (!edit->pinned)
                 return 0;
         reason = json_string(edit->reason);
         if (!reason)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT, "the reason: expected UTF-8 text");
         if (json_object_set_new(target, "reason", reason) < 0 ||
-            json_object_set_new(target, "pinned", json_true()) < 0 ||
-            (edit->urgent && json_object_set_new(target, "urgent", json_true()) < 0))
+            json_object_set_new(target, "pinned", json_true()) < 0)
                 return error_oom(error);
+        return 0;
+}
+
+static int edit_release(json_t *target, const TargetEdit *edit, Error *error) {
+        json_t *release =
+                json_pack("{s:s, s:s}", "version", edit->version, "release_sha256", edit->release_sha256);
+        bool staged = edit->kind == TARGET_EDIT_CANDIDATE;
+
+        if ((!staged && edit_previous(target, edit) < 0) ||
+            json_object_set_new(target, staged ? "candidate" : "stable", release) < 0)
+                return error_oom(error);
+        if (!staged) {
+                (void) json_object_del(target, "candidate");
+                (void) json_object_del(target, "rollout");
+        } else if (json_object_set(target, "rollout", edit->rollout) < 0)
+                return error_oom(error);
+        return edit_pin(target, edit, error);
+}
+
+static int edit_max_parallel(json_t *target, const TargetShare *share) {
+        json_t *value;
+
+        if (share->count == 0 && share->percent == 0)
+                return 0;
+        value = share->count > 0 ? json_integer((json_int_t) share->count)
+                                 : json_sprintf("%" PRIu64 "%%", share->percent);
+        return json_object_set_new(target, "max_parallel", value);
+}
+
+static int edit_freeze(json_t *target, json_t *freeze) {
+        if (!freeze)
+                return 0;
+        if (json_array_size(freeze) > 0)
+                return json_object_set(target, "freeze", freeze);
+        (void) json_object_del(target, "freeze");
         return 0;
 }
 
@@ -73,17 +108,14 @@ static int edit_members(json_t *target, const TargetEdit *edit) {
         json_auto_t *members = NULL;
         char issued[TIME_TEXT_MAX];
 
-        if (edit_previous(target, edit) < 0)
-                return -ENOMEM;
         format_time(edit->issued, issued);
-        members = json_pack("{s:s, s:s, s:I, s:s, s:{s:s, s:s}}", "app", edit->app, "group", edit->group,
-                            "serial", (json_int_t) edit->serial, "issued", issued, "stable", "version",
-                            edit->version, "release_sha256", edit->release_sha256);
-        if (!members || json_object_update(target, members) < 0)
-                return -ENOMEM;
-        (void) json_object_del(target, "candidate");
-        (void) json_object_del(target, "rollout");
-        return 0;
+        members = json_pack("{s:s, s:s, s:I, s:s}", "app", edit->app, "group", edit->group, "serial",
+                            (json_int_t) edit->serial, "issued", issued);
+        return !members || json_object_update(target, members) < 0 ||
+                               edit_max_parallel(target, &edit->max_parallel) < 0 ||
+                               edit_freeze(target, edit->freeze) < 0
+                       ? -ENOMEM
+                       : 0;
 }
 
 static int read_old(const void *old, size_t size, json_t **ret, Error *error) {
@@ -115,7 +147,8 @@ int target_edit(const TargetEdit *edit, const void *old, size_t old_size, char *
                 return r;
         if (edit_members(target, edit) < 0)
                 return error_oom(error);
-        r = edit_pin(target, edit, error);
+        if (edit->kind != TARGET_EDIT_VALUES)
+                r = edit_release(target, edit, error);
         if (r >= 0)
                 r = edit_environment(target, edit->set, edit->unset, error);
         if (r < 0)

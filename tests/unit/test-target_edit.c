@@ -102,6 +102,61 @@ static void test_unpin(_unused_ void **state) {
         check(&plain, pinned, BEGIN NEW_TIMES "\"serial\":18," STABLE("1.4.2", SHA) "}");
 }
 
+#define CANDIDATE "\"candidate\":{\"release_sha256\":\"" OTHER "\",\"version\":\"1.5\"},"
+#define ROLLOUT                                                                                              \
+        "\"rollout\":{\"id\":\"r-1\",\"not_before\":\"2026-01-01T00:00:00Z\",\"stages\":[{\"percent\":100}]},"
+
+/* What is stable stays, and where it came from. */
+static void test_candidate(_unused_ void **state) {
+        json_auto_t *rollout = json_pack("{s:s, s:s, s:[{s:i}]}", "id", "r-1", "not_before",
+                                         "2026-01-01T00:00:00Z", "stages", "percent", 100);
+        TargetEdit edit = plain;
+
+        edit.kind = TARGET_EDIT_CANDIDATE;
+        edit.version = "1.5";
+        edit.release_sha256 = OTHER;
+        edit.rollout = rollout;
+        edit.max_parallel = (TargetShare){ .percent = 25 };
+        check(&edit,
+              BEGIN OLD_TIMES PREVIOUS("1.4.0", OTHER) "\"serial\":17," STABLE("1.4.2",
+                                                                               SHA) ",\"urgent\":true}",
+              BEGIN CANDIDATE NEW_TIMES "\"max_parallel\":\"25%\"," PREVIOUS("1.4.0", OTHER) ROLLOUT
+              "\"serial\":18," STABLE("1.4.2", SHA) "}");
+        edit.release_sha256 = SHA;
+        refuse(&edit, BEGIN OLD_TIMES "\"serial\":17," STABLE("1.4.2", SHA) "}", -EBADMSG,
+               "the candidate is the stable release");
+}
+
+/* A rollout, or a pin, stays as it is. */
+static void test_values(_unused_ void **state) {
+        static const char rollout[] =
+                BEGIN CANDIDATE OLD_TIMES ROLLOUT "\"serial\":17," STABLE("1.4.2", SHA) ",\"urgent\":true}";
+        static const char pinned[] =
+                BEGIN "\"freeze\":[]," OLD_TIMES
+                      "\"pinned\":true,\"reason\":\"x\",\"serial\":17," STABLE("1.4.2", SHA) "}";
+        json_auto_t *freeze = json_array();
+        TargetEdit edit = { .kind = TARGET_EDIT_VALUES,
+                            .app = "api",
+                            .group = "prod",
+                            .serial = 18,
+                            .issued = TIME,
+                            .max_parallel = { .count = 3 } };
+
+        check(&edit, rollout,
+              BEGIN CANDIDATE NEW_TIMES "\"max_parallel\":3," ROLLOUT
+                                        "\"serial\":18," STABLE("1.4.2", SHA) ",\"urgent\":true}");
+        edit.freeze = freeze;
+        edit.max_parallel = (TargetShare){};
+        check(&edit, pinned,
+              BEGIN NEW_TIMES "\"pinned\":true,\"reason\":\"x\",\"serial\":18," STABLE("1.4.2", SHA) "}");
+        json_array_append_new(freeze, json_pack("{s:s, s:s}", "from", "2026-01-01T00:00:00Z", "until",
+                                                "2026-01-02T00:00:00Z"));
+        check(&edit, pinned,
+              BEGIN
+              "\"freeze\":[{\"from\":\"2026-01-01T00:00:00Z\",\"until\":\"2026-01-02T00:00:00Z\"}]," NEW_TIMES
+              "\"pinned\":true,\"reason\":\"x\",\"serial\":18," STABLE("1.4.2", SHA) "}");
+}
+
 static void test_environment(_unused_ void **state) {
         TargetEdit edit = plain;
 
@@ -155,7 +210,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first),    cmocka_unit_test(test_keeps_the_rest),
                 cmocka_unit_test(test_previous), cmocka_unit_test(test_pin),
-                cmocka_unit_test(test_unpin),    cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_unpin),    cmocka_unit_test(test_candidate),
+                cmocka_unit_test(test_values),   cmocka_unit_test(test_environment),
                 cmocka_unit_test(test_refused),  cmocka_unit_test(test_says_the_same),
         };
 

@@ -32,6 +32,7 @@ LIB_SRC += \
         agent/cli/publish_command.c \
         agent/cli/queue_command.c \
         agent/cli/queue_survey.c \
+        agent/cli/register_access.c \
         agent/cli/release_source.c \
         agent/cli/replay_command.c \
         agent/cli/root_command.c \
@@ -45,6 +46,7 @@ LIB_SRC += \
         agent/cli/target_change.c \
         agent/cli/target_command.c \
         agent/cli/target_edit.c \
+        agent/cli/target_register.c \
         agent/cli/verbs.c \
         agent/cli/verify_command.c \
         agent/cli/verify_installed.c \

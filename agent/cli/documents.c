@@ -11,6 +11,7 @@ static int read_document(const DepotAccess *access, const char *key, StoredDocum
         int r;
 
         r = depot_access_get(access, key, DSSE_ENVELOPE_SIZE_MAX, &reply, error);
+        ret->server_time = reply.server_time;
         if (r < 0 || reply.outcome == DEPOT_NOT_FOUND)
                 return r;
         ret->envelope = TAKE_PTR(reply.body);

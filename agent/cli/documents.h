@@ -12,6 +12,7 @@ typedef struct StoredDocument {
         uint8_t *envelope; /* NULL: there is none */
         size_t size;
         char *etag;
+        uint64_t server_time; /* the depot's clock as it answered; 0: not known */
 } StoredDocument;
 
 void stored_document_deinit(StoredDocument *document);

@@ -1,8 +1,10 @@
 #include <string.h>
 
+#include "agent/base/strv.h"
 #include "agent/cli/key_source.h"
 #include "agent/cli/output.h"
 #include "agent/cli/target_change.h"
+#include "agent/cli/target_register.h"
 #include "artifacts/layout.h"
 
 void target_change_deinit(TargetChange *change) {
@@ -136,6 +138,17 @@ int target_change_read_present(TargetChange *change, Error *error) {
         return documents_no_target(&change->access, change->values->app, change->values->group, error);
 }
 
+int target_change_check_not_pinned(const TargetChange *change, Error *error) {
+        const Target *present = change->present;
+
+        if (!present || !present->pinned)
+                return 0;
+        return error_set_fault(error, -EEXIST, FAULT_INPUT,
+                               "%s in %s is pinned to %s (%s): muster unpin %s %s first", present->app,
+                               present->group, present->stable.version,
+                               present->reason ?: "no reason was given", present->app, present->group);
+}
+
 int target_change_get_release(TargetChange *change, const char *version, const char *sha256, Error *error) {
         return documents_get_release(&change->access, change->root, change->now, change->values->app, version,
                                      sha256, &change->release, error);
@@ -143,12 +156,12 @@ int target_change_get_release(TargetChange *change, const char *version, const c
 
 /* Writing */
 
-static TargetEdit fill_in(const TargetChange *change, const TargetEdit *given) {
+static TargetEdit fill_in(const TargetChange *change, const TargetEdit *given, uint64_t skipped) {
         TargetEdit edit = *given;
 
         edit.app = change->values->app;
         edit.group = change->values->group;
-        edit.serial = change->present ? change->present->serial + 1 : 1;
+        edit.serial = (change->present ? change->present->serial : 0) + 1 + skipped;
         edit.issued = change->now;
         if (change->release) {
                 edit.version = change->release->version;
@@ -158,11 +171,12 @@ static TargetEdit fill_in(const TargetChange *change, const TargetEdit *given) {
 }
 
 /* RET_PAYLOAD is what is to be signed. */
-static int make_next(TargetChange *change, const TargetEdit *given, char **ret_payload, size_t *ret_size,
-                     Error *error) {
-        const TargetEdit edit = fill_in(change, given);
+static int make_next(TargetChange *change, const TargetEdit *given, uint64_t skipped, char **ret_payload,
+                     size_t *ret_size, Error *error) {
+        const TargetEdit edit = fill_in(change, given, skipped);
         int r;
 
+        change->next = target_free(change->next);
         r = target_edit(&edit, change->payload, change->payload_size, ret_payload, ret_size, error);
         if (r >= 0)
                 r = target_parse(*ret_payload, *ret_size, &change->next, error);
@@ -209,44 +223,83 @@ static int put_next(const TargetChange *change, const char *envelope, size_t siz
         return r;
 }
 
+/* A rollout that goes on has its register, and if that was lost nobody makes a second one. */
+static bool has_register(const TargetChange *change) {
+        const char *id = change->next->rollout.id;
+
+        return id && change->present && string_equal(id, change->present->rollout.id);
+}
+
+/* 0: a register of that id is there, and is not this target's. */
 static int sign_and_put(const TargetChange *change, const char *payload, size_t payload_size, Error *error) {
         _cleanup_free_ char *envelope = NULL;
         size_t size;
         int r;
 
         r = sign_next(change, payload, payload_size, &envelope, &size, error);
-        return r < 0 ? r : put_next(change, envelope, size, error);
+        if (r >= 0)
+                r = has_register(change) ? 1 : target_register_make(&change->access, change->next, error);
+        if (r <= 0)
+                return r;
+        r = put_next(change, envelope, size, error);
+        return r < 0 ? r : 1;
 }
 
-int target_change_write(TargetChange *change, const TargetEdit *edit, Error *error) {
+static int write_once(TargetChange *change, const TargetEdit *edit, uint64_t skipped, Error *error) {
         _cleanup_free_ char *payload = NULL;
         size_t size;
         int r;
 
-        r = make_next(change, edit, &payload, &size, error);
+        r = make_next(change, edit, skipped, &payload, &size, error);
         if (r < 0)
                 return r;
         change->changed = !change->payload ||
                           !target_says_the_same(change->payload, change->payload_size, payload, size);
-        if (!change->changed) {
+        return change->changed ? sign_and_put(change, payload, size, error) : 1;
+}
+
+/* Who was broken off between the two writes may have left a register of the next serial about another release: then that
+ * serial is passed over. Of two who write at the same time still only one finds the target that he has read. */
+int target_change_write(TargetChange *change, const TargetEdit *edit, Error *error) {
+        int r = 0;
+
+        for (uint64_t skipped = 0; r == 0 && skipped < TARGET_SERIALS_SKIPPED_MAX; skipped++) {
+                r = write_once(change, edit, skipped, error);
+                if (r == 0 && change->next->rollout.id)
+                        break;
+        }
+        if (r == 0)
+                return error_set_fault(
+                        error, -EEXIST, FAULT_INPUT,
+                        "%s in %s: there is a register of rollout %s already: choose another id",
+                        change->values->app, change->values->group,
+                        change->next->rollout.id ?: "of the next serials");
+        if (r > 0 && !change->changed) {
                 target_free(change->next);
                 change->next = TAKE_PTR(change->present);
-                return 0;
         }
-        return sign_and_put(change, payload, size, error);
+        return r < 0 ? r : 0;
 }
 
 static json_t *describe(const TargetChange *change) {
         const Target *target = change->next;
 
-        return json_pack("{s:s, s:s, s:I, s:s, s:s, s:b, s:b, s:b, s:s*, s:s*}", "app", target->app, "group",
-                         target->group, "serial", (json_int_t) target->serial, "version",
-                         target->stable.version, "sha256", target->sha256, "pinned", target->pinned, "urgent",
-                         target->urgent, "changed", change->changed, "reason", target->reason, "previous",
-                         target->previous.version);
+        return json_pack("{s:s, s:s, s:I, s:s, s:s, s:b, s:b, s:b, s:s*, s:s*, s:s*, s:s*}", "app",
+                         target->app, "group", target->group, "serial", (json_int_t) target->serial,
+                         "version", target->stable.version, "sha256", target->sha256, "pinned",
+                         target->pinned, "urgent", target->urgent, "changed", change->changed, "reason",
+                         target->reason, "previous", target->previous.version, "candidate",
+                         target->candidate.version, "rollout", target->rollout.id);
 }
 
 int target_change_tell(const TargetChange *change, const char *how, Error *error) {
+        char sentence[256];
+
+        snprintf(sentence, sizeof(sentence), "%s %s", how, change->next->stable.version);
+        return target_change_say(change, sentence, error);
+}
+
+int target_change_say(const TargetChange *change, const char *sentence, Error *error) {
         const TargetValues *values = change->values;
         const Target *target = change->next;
         Cli *cli = change->cli;
@@ -255,8 +308,8 @@ int target_change_tell(const TargetChange *change, const char *how, Error *error
         if (cli->json)
                 r = output_json(cli, describe(change), error);
         else
-                cli_say(cli, "%s in %s: %s %s (serial %llu)", target->app, target->group, how,
-                        target->stable.version, (unsigned long long) target->serial);
+                cli_say(cli, "%s in %s: %s (serial %llu)", target->app, target->group, sentence,
+                        (unsigned long long) target->serial);
         if (r < 0 || has_freshness_key(values))
                 return r < 0 ? r : target_change_refresh(change, target, error);
         if (change->changed && root_asks_for_freshness(change->root))

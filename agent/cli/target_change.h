@@ -1,8 +1,8 @@
 #pragma once
 
-/* How the commands change a group's target: read what is there, verify the release, edit, sign, and write it over what was
- * read (If-Match), so that of two people who change it at the same time one is told. What the trust root would not
- * believe is never written. */
+/* How the commands change a group's target: read what is there, verify the release, edit, sign, make the register of what it
+ * says (target_register.h), and write it over what was read (If-Match), so that of two people who change it at the same time
+ * one is told. What the trust root would not believe is never written. */
 
 #include "agent/base/parse.h"
 #include "agent/cli/documents.h"
@@ -12,6 +12,7 @@
 #define TARGET_KEY_VARIABLE "MUSTER_TARGET_KEY"
 #define FRESHNESS_KEY_VARIABLE "MUSTER_FRESHNESS_KEY"
 #define FRESH_FOR_DEFAULT "7d"
+#define TARGET_SERIALS_SKIPPED_MAX 100U
 
 /* What the options say. */
 typedef struct TargetValues {
@@ -60,15 +61,21 @@ int target_change_read(TargetChange *change, Error *error);
 /* The same; -ENOENT if there is none. */
 int target_change_read_present(TargetChange *change, Error *error);
 
+/* -EEXIST if the present target is a pin. */
+int target_change_check_not_pinned(const TargetChange *change, Error *error);
+
 /* Gets and verifies the release. SHA256 may be NULL. -ENOENT. */
 int target_change_get_release(TargetChange *change, const char *version, const char *sha256, Error *error);
 
-/* Writes the next target; nothing where it would say what is said already. EDIT says what is special about it: app,
- * group, serial, time and, where there is a release, that are filled in. -ESTALE if somebody else wrote meanwhile. */
+/* Writes the next target, its register first; nothing where it would say what is said already. EDIT says what is special
+ * about it: app, group, serial, time and, where there is a release, that are filled in. -ESTALE if somebody else wrote
+ * meanwhile, -EEXIST if the id of a rollout was used before. */
 int target_change_write(TargetChange *change, const TargetEdit *edit, Error *error);
 
-/* Prints what is in force now, with HOW for a person: "api in prod: now 1.4.2 (serial 18)"; and refreshes it where there is
- * a key for that. */
+/* Prints what is in force now and, where there is a key for that, refreshes it: "api in prod: SENTENCE (serial 18)". */
+int target_change_say(const TargetChange *change, const char *sentence, Error *error);
+
+/* Prints what is in force now, with HOW for a person: "api in prod: now 1.4.2 (serial 18)". */
 int target_change_tell(const TargetChange *change, const char *how, Error *error);
 
 /* Signs that TARGET is current for as long as the options say, and says so. */

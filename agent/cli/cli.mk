@@ -19,6 +19,8 @@ LIB_SRC += \
         agent/cli/documents.c \
         agent/cli/failure_command.c \
         agent/cli/failure_list.c \
+        agent/cli/freeze_command.c \
+        agent/cli/freeze_edit.c \
         agent/cli/help.c \
         agent/cli/instance_command.c \
         agent/cli/key_command.c \
@@ -35,6 +37,11 @@ LIB_SRC += \
         agent/cli/register_access.c \
         agent/cli/release_source.c \
         agent/cli/replay_command.c \
+        agent/cli/rollout_access.c \
+        agent/cli/rollout_command.c \
+        agent/cli/rollout_control.c \
+        agent/cli/rollout_request.c \
+        agent/cli/rollout_sign.c \
         agent/cli/root_command.c \
         agent/cli/root_file.c \
         agent/cli/root_make_command.c \
@@ -47,6 +54,7 @@ LIB_SRC += \
         agent/cli/target_command.c \
         agent/cli/target_edit.c \
         agent/cli/target_register.c \
+        agent/cli/target_rollout.c \
         agent/cli/verbs.c \
         agent/cli/verify_command.c \
         agent/cli/verify_installed.c \
@@ -62,9 +70,11 @@ UNIT_TESTS += \
         test-doctor_environment \
         test-doctor_report \
         test-failure_list \
+        test-freeze_edit \
         test-key_source \
         test-option \
         test-progress \
+        test-rollout_request \
         test-suggest \
         test-target_edit \
         test-verbs \

@@ -1,12 +1,14 @@
 #include "agent/cli/verbs.h"
 #include "agent/cli/deploy_command.h"
 #include "agent/cli/doctor_command.h"
+#include "agent/cli/freeze_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
 #include "agent/cli/pin_command.h"
 #include "agent/cli/publish_command.h"
 #include "agent/cli/queue_command.h"
 #include "agent/cli/replay_command.h"
+#include "agent/cli/rollout_command.h"
 #include "agent/cli/root_command.h"
 #include "agent/cli/show_command.h"
 #include "agent/cli/target_command.h"
@@ -24,6 +26,8 @@ const Command command_root = {
                         &command_root_of_trust,
                         &command_publish,
                         &command_target,
+                        &command_rollout,
+                        &command_freeze,
                         &command_show,
                         &command_verify,
                         &command_queue,

@@ -1,0 +1,293 @@
+"""muster rollout and muster freeze at a desk: what they sign and write, and what they refuse. No instance is there; where one
+would have changed the register, the test does."""
+
+import json
+import subprocess
+
+import pytest
+from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, OK, USAGE
+
+PROD = "apps/api/groups/prod/"
+TARGET = PROD + "target.json"
+KEY = ["--key", "target.key"]
+START = ["rollout", "start", "api", "prod", "--version", "1.1", *KEY]
+
+
+@pytest.fixture
+def shop(shop):
+    """1.0, 1.1 and 1.2 are published, prod is at 1.0."""
+    for version in ("1.1", "1.2"):
+        (shop.folder / "app/bin/api").write_text(version)
+        shop.publish(version)
+    shop.set("1.0")
+    return shop
+
+
+def target(shop):
+    return shop.payload(TARGET)
+
+
+def register_file(shop, name):
+    return shop.folder / "depot" / f"{PROD}rollouts/{name}.json"
+
+
+def register(shop, name):
+    return json.loads(register_file(shop, name).read_text())
+
+
+def become(shop, name, **members):
+    """What agents would have made of the register."""
+    now = register(shop, name)
+    register_file(shop, name).write_text(json.dumps({**now, "rev": now["rev"] + 1, **members}))
+
+
+def started(shop, *words):
+    shop.ok(*START, "--id", "r-1", *words)
+    return shop
+
+
+def test_start(shop):
+    told = shop.json(*START, "--stages", "1:10m,50%,100%", "--max-parallel", "25%", "--max-failures", "2", "--promote", "manual",
+                     "--min-healthy-time", "30s", "--progress-deadline", "5m", "--not-before", "2030-01-01T00:00:00+01:00",
+                     "--canary", "i-1", "--urgent", env={"MUSTER_OPERATOR": "ann"})
+    signed = target(shop)
+    name = signed["rollout"].pop("id")
+    assert name.startswith("r-20") and name.endswith("-1")
+    assert (told["rollout"], told["candidate"], told["version"], told["serial"]) == (name, "1.1", "1.0", 2)
+    assert signed["rollout"] == {
+        "not_before": "2029-12-31T23:00:00Z", "max_failures": 2, "promote": "manual", "min_healthy_time": "30s",
+        "progress_deadline": "5m", "canaries": ["i-1"],
+        "stages": [{"count": 1, "bake": "10m"}, {"percent": 50}, {"percent": 100}]}
+    assert (signed["max_parallel"], signed["urgent"], signed["stable"]["version"]) == ("25%", True, "1.0")
+    there = register(shop, name)
+    assert (there["state"], there["stage"], there["rev"], there["writer"]) == ("active", 0, 1, "ann")
+    assert there["release_sha256"] == signed["candidate"]["release_sha256"]
+    # Only one at a time, and nothing else is set over it.
+    shop.fails(CONFLICT, f"rollout {name} to 1.1 is under way: muster rollout abort api prod first", *START)
+    shop.fails(CONFLICT, "is under way", "target", "set", "--app", "api", "--group", "prod", "--version", "1.2", *KEY)
+    shop.fails(CONFLICT, "is not complete: stage 1 of 3", "rollout", "finish", "api", "prod", *KEY)
+
+
+def test_start_says_so(shop):
+    assert shop.ok(*START, "--id", "build-7") == "api in prod: started rollout build-7 from 1.0 to 1.1 (serial 2)\n"
+    # A start that is repeated under its name is one start.
+    assert shop.ok(*START, "--id", "build-7") == "api in prod: already in rollout build-7 from 1.0 to 1.1 (serial 2)\n"
+    shop.ok("rollout", "abort", "api", "prod")
+    shop.ok("target", "set", "--app", "api", "--group", "prod", "--version", "1.0", *KEY)
+    shop.fails(CONFLICT, "there is a register of rollout build-7 already: choose another id", *START, "--id", "build-7")
+
+
+def test_start_after_it_was_broken_off(shop):
+    """The register is there and the target was not written: to start again is to go on."""
+    before = (shop.folder / "depot" / TARGET).read_bytes()
+    started(shop)
+    (shop.folder / "depot" / TARGET).write_bytes(before)
+    first = register(shop, "r-1")
+    started(shop)
+    assert register(shop, "r-1") == first
+    (shop.folder / "depot" / TARGET).write_bytes(before)
+    shop.fails(CONFLICT, "register of rollout r-1 already", "rollout", "start", "api", "prod", "--version", "1.2", *KEY, "--id",
+               "r-1")
+    assert (shop.folder / "depot" / TARGET).read_bytes() == before
+
+
+def test_plain_changes_have_registers(shop):
+    """Whoever signs a target makes the register that its instances share, if they are not to change all at once."""
+    assert not register_file(shop, "serial-1").exists()
+    shop.set("1.0", "--max-parallel", "25%")
+    assert register(shop, "serial-2")["release_sha256"] == target(shop)["stable"]["release_sha256"]
+    before = (shop.folder / "depot" / TARGET).read_bytes()
+    shop.set("1.1")
+    made = register(shop, "serial-3")
+    # Broken off between the two writes: the same change takes the register that is there, another the next serial.
+    (shop.folder / "depot" / TARGET).write_bytes(before)
+    assert "serial 3" in shop.set("1.1")
+    assert register(shop, "serial-3") == made
+    (shop.folder / "depot" / TARGET).write_bytes(before)
+    assert "serial 4" in shop.set("1.2")
+    register_file(shop, "serial-5").write_text("rubbish")
+    assert "serial 6" in shop.ok("pin", "api", "prod", "1.0", "--reason", "x", *KEY)
+    assert register(shop, "serial-6")["release_sha256"] == target(shop)["stable"]["release_sha256"]
+    shop.ok("pin", "api", "prod", "1.0", "--reason", "x", "--urgent", *KEY)
+    assert not register_file(shop, "serial-7").exists()
+    shop.ok("unpin", "api", "prod", *KEY)
+    assert register(shop, "serial-8")["state"] == "active"
+    # Nothing is made by who may not sign.
+    shop.fails(DENIED, "signed with key", "target", "set", "--app", "api", "--group", "prod", "--version", "1.2", "--key",
+               "release.key")
+    assert not register_file(shop, "serial-9").exists()
+
+
+def test_bad_starts(shop):
+    """One line each, and nothing is written."""
+    before = shop.depot()
+    for message, *words in (
+            ('stage 1 is "x", expected a number of instances or a share', "--stages", "x,100%"),
+            ("stage 2 is 120%, expected at most 100%", "--stages", "1,120%"),
+            (r"stage 2 \(10%\) is not more than a stage before it", "--stages", "50%,10%,100%"),
+            ("expected the last stage to be 100%", "--stages", "1,50%"),
+            ('--promote is "later", expected auto or manual', "--promote", "later"),
+            ('--max-parallel is "x", expected a number', "--max-parallel", "x"),
+            ('--not-before is "2030-01-01T00:00:00", without a time zone', "--not-before", "2030-01-01T00:00:00"),
+            ("--min-healthy-time", "--min-healthy-time", "soon")):
+        shop.fails(USAGE, message, *START, *words)
+    shop.fails(USAGE, "--version VERSION is missing", "rollout", "start", "api", "prod", *KEY)
+    shop.fails(USAGE, "the group is missing: muster rollout start APP GROUP", "rollout", "start", "--app", "api", "--version",
+               "1.1", *KEY)
+    shop.fails(NOT_FOUND, "api has no version 9.9", "rollout", "start", "api", "prod", "--version", "9.9", *KEY)
+    shop.fails(NOT_FOUND, "no target for the group test", "rollout", "start", "api", "test", "--version", "1.1", *KEY)
+    shop.fails(DENIED, "MUSTER_TARGET_KEY", *START[:-2])
+    shop.fails(DENIED, "signed with key", *START[:-1], "release.key")
+    shop.fails(CONFLICT, "1.0 is the stable release already", "rollout", "start", "api", "prod", "--version", "1.0", *KEY)
+    shop.fails(INPUT, "rollout.progress_deadline", *START, "--progress-deadline", "1s")
+    shop.fails(INPUT, "serial-9|what changes without a rollout are called", *START, "--id", "serial-9")
+    shop.fails(INPUT, r"canaries\[0\]: expected the name of an instance", *START, "--canary", "not one")
+    assert shop.depot() == before
+    shop.ok("pin", "api", "prod", "1.0", "--reason", "calm", *KEY)
+    shop.fails(CONFLICT, r"is pinned to 1.0 \(calm\): muster unpin api prod first", *START)
+    for verb in ("pause", "resume", "promote", "abort", "finish"):
+        shop.fails(NOT_FOUND, "there is no rollout, 1.0 is", "rollout", verb, "api", "prod",
+                   *(KEY if verb == "finish" else ()))
+
+
+def test_pause_resume_abort(shop):
+    started(shop)
+    why = ["--reason", "latency", "--by", "ann"]
+    assert shop.ok("rollout", "pause", "api", "prod", *why) == (
+        "api in prod: rollout r-1: paused in stage 1 of 3: latency, by ann\n")
+    assert shop.ok("rollout", "pause", "api", "prod") == (
+        "api in prod: rollout r-1: already paused in stage 1 of 3: latency, by ann\n")
+    assert shop.json("rollout", "resume", "api", "prod", "--by", "bob") == {
+        "app": "api", "group": "prod", "rollout": "r-1", "state": "active", "stage": 1, "stages": 3, "changed": True,
+        "by": "bob"}
+    assert not shop.json("rollout", "resume", "api", "prod")["changed"]
+    signed = target(shop)
+    assert shop.ok("rollout", "abort", "api", "prod", "--reason", "bad", env={"MUSTER_OPERATOR": "eve"}) == (
+        "api in prod: rollout r-1: aborted in stage 1 of 3: bad, by eve\n")
+    assert "already aborted in stage 1" in shop.ok("rollout", "abort", "api", "prod")
+    for verb in ("pause", "resume", "promote"):
+        shop.fails(CONFLICT, "api in prod: rollout r-1: cannot be .*, it is aborted", "rollout", verb, "api", "prod")
+    shop.fails(CONFLICT, "is not complete: aborted in stage 1", "rollout", "finish", "api", "prod", *KEY)
+    shop.fails(USAGE, 'operator .* is "a b"', "rollout", "pause", "api", "prod", "--by", "a b")
+    assert target(shop) == signed
+    # While instances are on their way back nothing else begins.
+    become(shop, "r-1", running=2)
+    shop.fails(CONFLICT, "was aborted, and instances are still on their way back", *START)
+    become(shop, "r-1", running=0)
+    shop.ok(*START, "--id", "r-2")
+    assert target(shop)["rollout"]["id"] == "r-2"
+
+
+def test_promote(shop):
+    started(shop, "--promote", "manual")
+    shop.fails(USAGE, "--stage is 4, expected one of the rollout's 3", "rollout", "promote", "api", "prod", "--stage", "4")
+    shop.fails(CONFLICT, "stage 2 is not the one that is open, 1 is", "rollout", "promote", "api", "prod", "--stage", "2")
+    assert "stage 1 of 3" in shop.ok("rollout", "promote", "api", "prod", "--stage", "1")
+    assert register(shop, "r-1")["promoted"] is True
+    shop.fails(CONFLICT, "stage 1 is promoted already", "rollout", "promote", "api", "prod")
+    shop.ok("rollout", "abort", "api", "prod")
+    shop.ok(*START, "--id", "r-2")
+    shop.fails(CONFLICT, "its stages follow each other by themselves", "rollout", "promote", "api", "prod")
+
+
+def test_finish(shop):
+    started(shop)
+    become(shop, "r-1", state="complete", stage=2)
+    shop.ok("target", "set", "--app", "api", "--group", "prod", "--max-parallel", "1", *KEY)
+    shop.fails(CONFLICT, "rollout r-1 to 1.1 is complete and not finished: muster rollout finish api prod first", "rollout",
+               "start", "api", "prod", "--version", "1.2", *KEY)
+    assert shop.ok("rollout", "finish", "api", "prod", *KEY) == (
+        "api in prod: finished rollout r-1, stable is now 1.1 (serial 4)\n")
+    signed = target(shop)
+    assert (signed["stable"]["version"], signed["previous"]["version"]) == ("1.1", "1.0")
+    assert not {"candidate", "rollout"} & set(signed)
+    assert register(shop, "serial-4")["release_sha256"] == signed["stable"]["release_sha256"]
+    shop.fails(NOT_FOUND, "there is no rollout", "rollout", "finish", "api", "prod", *KEY)
+
+
+@pytest.mark.parametrize("content", [None, "rubbish", "{}"])
+def test_register_that_is_lost(shop, content):
+    """Nobody makes a second one; what leads out of it is a new target."""
+    started(shop)
+    file = register_file(shop, "r-1")
+    file.unlink() if content is None else file.write_text(content)
+    for verb in ("pause", "abort", "promote"):
+        shop.fails(NOT_FOUND if content is None else INPUT, "r-1", "rollout", verb, "api", "prod")
+    shop.fails(NOT_FOUND, "no register that can be read", "rollout", "finish", "api", "prod", *KEY)
+    shop.ok("target", "set", "--app", "api", "--group", "prod", "--env", "A=1", *KEY)
+    assert file.exists() == (content is not None)
+    shop.ok(*START, "--id", "r-2")
+    assert register(shop, "r-2")["state"] == "active"
+    assert "pinned to 1.0" in shop.ok("rollback", "api", "prod", *KEY)
+
+
+def test_values_disturb_no_rollout(shop):
+    started(shop)
+    before, there = target(shop), register(shop, "r-1")
+    where = ["--app", "api", "--group", "prod", *KEY]
+    assert shop.ok("target", "set", *where, "--env", "LOG=debug", "--max-parallel", "2") == (
+        "api in prod: set, stays at 1.0 (serial 3)\n")
+    assert "already so, stays at 1.0 (serial 3)" in shop.ok("target", "set", *where, "--env", "LOG=debug")
+    shop.ok("freeze", "add", "api", "prod", "--from", "2030-01-01T00:00:00Z", "--for", "2h", "--reason", "sale", *KEY)
+    after = target(shop)
+    assert after.pop("env") == {"LOG": "debug"} and after.pop("max_parallel") == 2
+    assert after.pop("freeze") == [{"from": "2030-01-01T00:00:00Z", "until": "2030-01-01T02:00:00Z", "reason": "sale"}]
+    assert {**after, "serial": 2, "issued": before["issued"]} == before
+    assert register(shop, "r-1") == there
+    assert sorted(file.name for file in register_file(shop, "x").parent.glob("*.json")) == ["r-1.json"]
+    shop.fails(USAGE, "nothing to set: expected --version", "target", "set", *where)
+
+
+def test_freeze(shop):
+    assert shop.ok("freeze", "list", "api", "prod") == "no freeze\n"
+    add = ["freeze", "add", "api", "prod", *KEY]
+    assert shop.ok(*add, "--from", "2030-01-01T01:00:00+01:00", "--until", "2030-01-02T00:00:00Z") == (
+        "api in prod: frozen from 2030-01-01T00:00:00Z until 2030-01-02T00:00:00Z (serial 2)\n")
+    shop.ok(*add, "--for", "1h", "--reason", "broadcast")
+    assert [item["state"] for item in shop.json("freeze", "list", "api", "prod")["freeze"]] == ["holds", "comes"]
+    listed = shop.ok("freeze", "list", "api", "prod").splitlines()
+    assert listed[0].split() == ["FROM", "UNTIL", "STATE", "REASON"] and listed[1].endswith("holds  broadcast")
+    before = target(shop)
+    for message, *words in (
+            ("expected either --until TIME or --for TIME", "--from", "2030-01-01T00:00:00Z"),
+            ("expected either", "--until", "2030-01-01T00:00:00Z", "--for", "1h"),
+            ("without a time zone", "--until", "2030-01-01T00:00:00"),
+            ("the freeze ends before it begins: expected --until to be later than --from", "--from", "2030-01-02T00:00:00Z",
+             "--until", "2030-01-01T00:00:00Z"),
+            ("expected --until to be later than now", "--until", "2020-01-01T00:00:00Z"),
+            ("the freeze is over already", "--from", "2020-01-01T00:00:00Z", "--until", "2020-01-02T00:00:00Z")):
+        shop.fails(USAGE, message, *add, *words)
+    shop.fails(NOT_FOUND, "no freeze begins at 2031-01-01T00:00:00Z: muster freeze list api prod", "freeze", "remove", "api",
+               "prod", "--from", "2031-01-01T00:00:00Z", *KEY)
+    assert target(shop) == before
+    assert "no freeze at 2030-01-01T00:00:00Z any more (serial 4)" in shop.ok(
+        "freeze", "remove", "api", "prod", "--from", "2030-01-01T00:00:00Z", *KEY)
+    assert [window.get("reason") for window in target(shop)["freeze"]] == ["broadcast"]
+
+
+def race(shop, *commands):
+    """Runs commands at the same time; what each has said, and with which status."""
+    running = [subprocess.Popen(shop.command(*words), cwd=shop.folder, env=shop.environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True) for words in commands]
+    return [(*process.communicate(), process.returncode) for process in running]
+
+
+def test_two_operators(shop):
+    """One wins; each of the others is told in one line."""
+    done = race(shop, *(["rollout", "start", "api", "prod", "--version", version, "--id", f"{version}-{i}", *KEY]
+                        for i, version in enumerate(("1.1", "1.2") * 3)))
+    won = [out for out, _, code in done if code == OK]
+    assert len(won) == 1 and target(shop)["rollout"]["id"] in won[0]
+    assert all(code == CONFLICT and err.count("\n") == 1 for _, err, code in done if code != OK)
+    done = race(shop, *[["rollout", "abort", "api", "prod", "--by", f"eve-{i}", "--json"] for i in range(6)])
+    assert [code for _, _, code in done] == [OK] * 6
+    winners = [json.loads(out)["by"] for out, _, _ in done if json.loads(out)["changed"]]
+    assert winners == [register(shop, target(shop)["rollout"]["id"])["by"]]
+
+
+def test_two_promote(shop):
+    started(shop, "--promote", "manual")
+    done = race(shop, *[["rollout", "promote", "api", "prod"]] * 6)
+    assert sorted(code for *_, code in done) == [OK] + [CONFLICT] * 5
+    assert all("promoted already" in err for _, err, code in done if code == CONFLICT)
+    assert register(shop, "r-1")["rev"] == 2

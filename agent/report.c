@@ -5,6 +5,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/report.h"
+#include "artifacts/json.h"
 
 #define REPORT_DELAY (200 * USEC_PER_MSEC)
 #define REPORT_RETRY_FIRST (5 * USEC_PER_SEC)
@@ -49,20 +50,28 @@ static void on_written(_unused_ DepotOp *op, int result, const Error *error, voi
         write_after(report, report->changed ? REPORT_DELAY : report->interval);
 }
 
+/* When it is said, and how long it will be until it is said again: so that who reads it knows when silence means something. */
+static char *stamped_text(const Report *report) {
+        _cleanup_json_ json_t *stamped = json_copy(report->content);
+        char now[TIME_TEXT_MAX], interval[DURATION_TEXT_MAX];
+
+        format_time(clock_realtime(&clock_system), now);
+        format_duration(report->interval, interval);
+        if (json_object_set_new(stamped, "reported", json_string(now)) < 0 ||
+            json_object_set_new(stamped, "report_interval", json_string(interval)) < 0)
+                return NULL;
+        return json_dumps(stamped, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Report *report = userdata;
         _cleanup_free_ char *text = NULL;
-        json_auto_t *stamped = NULL;
-        char now[TIME_TEXT_MAX];
         Error error = {};
         int r;
 
         if (report->op || !report->content)
                 return 0;
-        format_time(clock_realtime(&clock_system), now);
-        stamped = json_copy(report->content);
-        if (stamped && json_object_set_new(stamped, "reported", json_string(now)) == 0)
-                text = json_dumps(stamped, JSON_COMPACT | JSON_SORT_KEYS);
+        text = stamped_text(report);
         report->changed = false;
         r = text ? depot_put_start(report->depot, report->key, text, strlen(text), DEPOT_ALWAYS, NULL,
                                    on_written, report, &report->op, &error)

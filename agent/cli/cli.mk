@@ -6,6 +6,7 @@ LIB_SRC += \
         agent/cli/command.c \
         agent/cli/complete.c \
         agent/cli/depot_access.c \
+        agent/cli/depot_batch.c \
         agent/cli/deploy_command.c \
         agent/cli/deploy_watch.c \
         agent/cli/dispatch.c \
@@ -19,6 +20,10 @@ LIB_SRC += \
         agent/cli/documents.c \
         agent/cli/failure_command.c \
         agent/cli/failure_list.c \
+        agent/cli/fleet.c \
+        agent/cli/fleet_command.c \
+        agent/cli/fleet_read.c \
+        agent/cli/fleet_view.c \
         agent/cli/freeze_command.c \
         agent/cli/freeze_edit.c \
         agent/cli/help.c \
@@ -47,6 +52,7 @@ LIB_SRC += \
         agent/cli/root_make_command.c \
         agent/cli/root_show_command.c \
         agent/cli/root_sign_command.c \
+        agent/cli/screen.c \
         agent/cli/show_command.c \
         agent/cli/suggest.c \
         agent/cli/table.c \
@@ -70,11 +76,14 @@ UNIT_TESTS += \
         test-doctor_environment \
         test-doctor_report \
         test-failure_list \
+        test-fleet \
+        test-fleet_view \
         test-freeze_edit \
         test-key_source \
         test-option \
         test-progress \
         test-rollout_request \
+        test-screen \
         test-suggest \
         test-target_edit \
         test-verbs \

@@ -1,45 +1,83 @@
 #include <string.h>
 
-#include "agent/base/strv.h"
 #include "agent/cli/table.h"
 
 #define GUTTER "  "
 
+struct TableRow {
+        char *cells[TABLE_COLUMNS_MAX];
+        const char *style;
+};
+
 void table_deinit(Table *table) {
-        table->cells = strv_free(table->cells);
+        for (size_t i = 0; i < table->n_rows; i++)
+                for (size_t j = 0; j < TABLE_COLUMNS_MAX; j++)
+                        free(table->rows[i].cells[j]);
+        free(table->rows);
+        *table = (Table){ .n_columns = table->n_columns };
 }
 
-int table_add(Table *table, const char *const texts[]) {
+static int grow(Table *table) {
+        size_t allocated = MAX(2 * table->allocated, (size_t) 16);
+        TableRow *rows;
+
+        if (table->n_rows < table->allocated)
+                return 0;
+        rows = reallocarray(table->rows, allocated, sizeof(*rows));
+        if (!rows)
+                return -ENOMEM;
+        table->rows = rows;
+        table->allocated = allocated;
+        return 0;
+}
+
+int table_add_styled(Table *table, const char *style, const char *const texts[]) {
+        TableRow *row;
+
+        if (grow(table) < 0)
+                return -ENOMEM;
+        row = &table->rows[table->n_rows++];
+        *row = (TableRow){ .style = style };
         for (size_t i = 0; i < table->n_columns; i++) {
-                int r = strv_append(&table->cells, texts[i] ?: "-");
-                if (r < 0)
-                        return r;
+                row->cells[i] = strdup(texts[i] ?: "-");
+                if (!row->cells[i])
+                        return -ENOMEM;
         }
         return 0;
 }
 
-static void measure(const Table *table, size_t widths[]) {
-        size_t n = strv_length(table->cells);
+int table_add(Table *table, const char *const texts[]) {
+        return table_add_styled(table, "", texts);
+}
 
-        for (size_t i = 0; i < n; i++)
-                widths[i % table->n_columns] = MAX(widths[i % table->n_columns], strlen(table->cells[i]));
+static size_t width_of(const Table *table, size_t column) {
+        size_t width = 0;
+
+        for (size_t i = 0; i < table->n_rows; i++)
+                width = MAX(width, strlen(table->rows[i].cells[column]));
+        return width;
+}
+
+static void print_row(const Table *table, const TableRow *row, const size_t widths[], const char *style,
+                      const char *off, FILE *stream) {
+        size_t last = table->n_columns - 1;
+
+        while (last > 0 && !*row->cells[last])
+                last--;
+        fputs(style, stream);
+        for (size_t i = 0; i < last; i++)
+                fprintf(stream, "%-*s" GUTTER, (int) widths[i], row->cells[i]);
+        fprintf(stream, "%s%s\n", row->cells[last], *style ? off : "");
 }
 
 void table_print(const Table *table, FILE *stream, const Style *style) {
-        size_t widths[TABLE_COLUMNS_MAX] = {}, n = strv_length(table->cells);
+        size_t widths[TABLE_COLUMNS_MAX] = {};
 
-        measure(table, widths);
-        for (size_t i = 0; i < n; i++) {
-                size_t column = i % table->n_columns;
-                bool last = column + 1 == table->n_columns;
+        for (size_t i = 0; i + 1 < table->n_columns; i++)
+                widths[i] = width_of(table, i);
+        for (size_t i = 0; i < table->n_rows; i++) {
+                const TableRow *row = &table->rows[i];
 
-                if (i == 0)
-                        fputs(style->strong, stream);
-                fprintf(stream, "%-*s%s", last ? 0 : (int) widths[column], table->cells[i],
-                        last ? "" : GUTTER);
-                if (i + 1 == table->n_columns)
-                        fputs(style->off, stream);
-                if (last)
-                        fputc('\n', stream);
+                print_row(table, row, widths, i == 0 ? style->strong : row->style, style->off, stream);
         }
 }

@@ -1,6 +1,7 @@
 #include "agent/cli/verbs.h"
 #include "agent/cli/deploy_command.h"
 #include "agent/cli/doctor_command.h"
+#include "agent/cli/fleet_command.h"
 #include "agent/cli/freeze_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
@@ -22,24 +23,12 @@ const Command command_root = {
                 "of them, publish an app, set a target.",
         .verbs =
                 (const Command *const[]){
-                        &command_key,
-                        &command_root_of_trust,
-                        &command_publish,
-                        &command_target,
-                        &command_rollout,
-                        &command_freeze,
-                        &command_show,
-                        &command_verify,
-                        &command_queue,
-                        &command_pin,
-                        &command_unpin,
-                        &command_rollback,
-                        &command_status,
-                        &command_history,
-                        &command_replay,
-                        &command_deploy,
-                        &command_poll,
-                        &command_doctor,
-                        NULL,
+                        &command_key,     &command_root_of_trust, &command_publish,
+                        &command_target,  &command_rollout,       &command_freeze,
+                        &command_show,    &command_verify,        &command_queue,
+                        &command_fleet,   &command_wait,          &command_pin,
+                        &command_unpin,   &command_rollback,      &command_status,
+                        &command_history, &command_replay,        &command_deploy,
+                        &command_poll,    &command_doctor,        NULL,
                 },
 };

@@ -8,8 +8,6 @@
 #include "agent/cli/view.h"
 #include "artifacts/json.h"
 
-#define AGE_TEXT_MAX 48
-
 /* Makes a text fit for a terminal, and one line of it but for what a program printed. */
 static int make_printable(json_t *string, const char *key) {
         _cleanup_free_ char *text = strdup(json_string_value(string));
@@ -22,6 +20,10 @@ static int make_printable(json_t *string, const char *key) {
         return json_string_set(string, text) < 0 ? -ENOMEM : 0;
 }
 
+int view_make_printable(json_t *value) {
+        return json_change_strings(value, make_printable);
+}
+
 int view_parse(const char *text, const char *what, json_t **ret, Error *error) {
         json_error_t json_error;
         json_auto_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &json_error);
@@ -30,7 +32,7 @@ int view_parse(const char *text, const char *what, json_t **ret, Error *error) {
                 return error_set(error, -EBADMSG, "%s is no JSON: %s", what, json_error.text);
         if (!json_is_object(value))
                 return error_set(error, -EBADMSG, "%s is no JSON object", what);
-        if (json_change_strings(value, make_printable) < 0)
+        if (view_make_printable(value) < 0)
                 return error_oom(error);
         *ret = TAKE_PTR(value);
         return 0;
@@ -43,25 +45,29 @@ static const char *text_of(const json_t *object, const char *name) {
         return text && *text ? text : NULL;
 }
 
-static void format_age(const char *time, uint64_t now, char ret[static AGE_TEXT_MAX]) {
+void view_age(uint64_t then, uint64_t now, char ret[static VIEW_AGE_MAX]) {
         static const struct {
                 uint64_t seconds;
                 const char *unit;
         } units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "m" }, { 1, "s" } };
-        uint64_t then, seconds;
+        uint64_t seconds = now > then ? (now - then) / USEC_PER_SEC : 0;
 
-        if (!time || parse_time(time, &then) < 0 || then > now) {
-                snprintf(ret, AGE_TEXT_MAX, "%s", time ?: "-");
-                return;
-        }
-        seconds = (now - then) / USEC_PER_SEC;
         for (size_t i = 0; i < ELEMENTSOF(units); i++)
                 if (seconds >= units[i].seconds) {
-                        snprintf(ret, AGE_TEXT_MAX, "%llu%s ago",
+                        snprintf(ret, VIEW_AGE_MAX, "%llu%s ago",
                                  (unsigned long long) (seconds / units[i].seconds), units[i].unit);
                         return;
                 }
-        snprintf(ret, AGE_TEXT_MAX, "just now");
+        snprintf(ret, VIEW_AGE_MAX, "just now");
+}
+
+static void format_age(const char *time, uint64_t now, char ret[static VIEW_AGE_MAX]) {
+        uint64_t then;
+
+        if (!time || parse_time(time, &then) < 0 || then > now)
+                snprintf(ret, VIEW_AGE_MAX, "%s", time ?: "-");
+        else
+                view_age(then, now, ret);
 }
 
 const char *view_step_name(const json_t *step) {
@@ -174,7 +180,7 @@ static int print_table(const View *view, const char *const heading[], size_t n_c
 
 static int add_app(Table *table, const json_t *app, uint64_t now) {
         const json_t *serial = json_object_get(app, "serial");
-        char number[24] = "-", age[AGE_TEXT_MAX];
+        char number[24] = "-", age[VIEW_AGE_MAX];
 
         if (json_integer_value(serial) > 0)
                 snprintf(number, sizeof(number), "%lld", (long long) json_integer_value(serial));
@@ -196,7 +202,7 @@ static int print_apps(const View *view, const json_t *apps) {
 static void print_pins(const View *view, const json_t *app) {
         const json_t *here = json_object_get(app, "local_pin"), *group = json_object_get(app, "pin");
         const char *name = text_of(app, "app") ?: "-";
-        char age[AGE_TEXT_MAX];
+        char age[VIEW_AGE_MAX];
 
         if (json_is_object(here)) {
                 format_age(text_of(here, "since"), view->now, age);
@@ -219,7 +225,7 @@ static void print_remarks(const View *view, const json_t *app) {
                      *failure = json_object_get(app, "last_failure");
         const json_t *percent = json_object_get(deployment, "percent");
         const char *name = text_of(app, "app") ?: "-";
-        char age[AGE_TEXT_MAX];
+        char age[VIEW_AGE_MAX];
 
         print_pins(view, app);
         if (text_of(app, "reason"))
@@ -296,7 +302,7 @@ static void print_undelivered(const View *view, const json_t *list) {
 
         json_array_foreach((json_t *) list, i, item) {
                 const char *app = text_of(item, "app");
-                char age[AGE_TEXT_MAX];
+                char age[VIEW_AGE_MAX];
 
                 format_age(text_of(item, "since"), view->now, age);
                 fprintf(view->stream, "unsent    %s%s%s, made %s: %s\n", text_of(item, "what") ?: "-",
@@ -349,7 +355,7 @@ static int describe_move(const json_t *deployment, char **ret) {
 static int add_deployment(Table *table, const json_t *deployment, uint64_t now) {
         _cleanup_free_ char *move = NULL;
         const char *outcome = text_of(deployment, "outcome");
-        char age[AGE_TEXT_MAX];
+        char age[VIEW_AGE_MAX];
 
         if (describe_move(deployment, &move) < 0)
                 return -ENOMEM;

@@ -18,6 +18,13 @@ int view_history(const char *json, bool detailed, uint64_t now, FILE *stream, co
 /* The text of WHAT as an object all of whose texts are fit for a terminal. -EBADMSG. */
 int view_parse(const char *text, const char *what, json_t **ret, Error *error);
 
+/* Makes all texts of a value fit for a terminal, each one line, but for what a program printed ("output_tail"). -ENOMEM. */
+int view_make_printable(json_t *value);
+
+/* "3h ago", "just now". Microseconds since 1970. */
+#define VIEW_AGE_MAX 48
+void view_age(uint64_t then, uint64_t now, char ret[static VIEW_AGE_MAX]);
+
 /* Each step of a deployment of the history, with what was printed last. */
 void view_steps(const json_t *deployment, FILE *stream, const Style *style);
 

@@ -98,6 +98,7 @@ static void test_says_when(void **state) {
         assert_int_equal(file_read_at(f->folder->fd, KEY, 4096, &text), 0);
         assert_non_null(strstr(buffer_string(&text), "\"reported\":\"20"));
         assert_non_null(strstr(buffer_string(&text), "\"version\":1"));
+        assert_non_null(strstr(buffer_string(&text), "\"report_interval\":\"1h\""));
 }
 
 int main(void) {

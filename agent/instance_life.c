@@ -189,6 +189,8 @@ static const char *describe(const LifeFacts *facts, InstanceLife life) {
 
 void instance_life(const LifeFacts *facts, LifeView *ret) {
         *ret = (LifeView){ .life = life_of(facts), .deadline = USEC_INFINITY };
+        ret->pending = ret->life == LIFE_LAUNCHING && facts->view == GROUP_MEMBER &&
+                       of_group[facts->in_group] == LIFE_LAUNCHING;
         snprintf(ret->reason, sizeof(ret->reason), "%s", describe(facts, ret->life));
         if (!leave_for_good(facts, ret) && (ret->life == LIFE_IN_SERVICE || ret->life == LIFE_ALONE))
                 leave_for_warning(facts, ret);
@@ -207,6 +209,17 @@ LifePosture instance_life_posture(InstanceLife life) {
                 return POSTURE_LEAVE;
         default:
                 return POSTURE_HOLD;
+        }
+}
+
+bool instance_life_has_traffic(InstanceLife life) {
+        switch (life) {
+        case LIFE_ENTERING_STANDBY:
+        case LIFE_STANDBY:
+        case LIFE_DETACHED:
+                return false;
+        default:
+                return instance_life_posture(life) == POSTURE_SERVE || life == LIFE_UNKNOWN;
         }
 }
 

@@ -71,12 +71,17 @@ typedef struct LifeView {
         uint64_t
                 deadline; /* likewise: when it is taken away whatever it does; USEC_INFINITY: nobody has said */
         bool may_return;  /* likewise: it may stay after all, or be started again */
+        bool pending;     /* LIFE_LAUNCHING, and the group itself says so: launch hooks may wait */
         char reason[160]; /* one sentence */
 } LifeView;
 
 void instance_life(const LifeFacts *facts, LifeView *ret);
 
 LifePosture instance_life_posture(InstanceLife life);
+
+/* Whether it belongs into its target groups. Who is in standby or detached was taken out of them by the Auto Scaling group, which
+ * puts it back when it returns; while nobody knows what it is, it does. */
+bool instance_life_has_traffic(InstanceLife life);
 
 /* "serve", "hold", "prepare", "leave" */
 const char *life_posture_to_string(LifePosture posture);

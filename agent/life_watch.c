@@ -36,12 +36,14 @@ struct LifeWatch {
         LifeChanged changed;
         void *userdata;
         sd_event_source *timer;
-        uint64_t due;    /* of the timer, boot time */
-        Item item;       /* that is asked for */
-        bool looking;    /* a round is under way */
-        bool look_again; /* once it has ended */
-        bool failed;     /* something of this round was not answered */
-        bool describing; /* Auto Scaling is asked, which may take long where it is out of reach */
+        uint64_t due;      /* of the timer, boot time */
+        Item item;         /* that is asked for */
+        bool looking;      /* a round is under way */
+        bool look_again;   /* once it has ended */
+        bool asked;        /* a message has asked for the round that comes */
+        uint64_t asked_at; /* boot time of the last round that one asked for; 0: none has */
+        bool failed;       /* something of this round was not answered */
+        bool describing;   /* Auto Scaling is asked, which may take long where it is out of reach */
         unsigned rounds_in_vain;
         bool market_known, is_spot;
         uint64_t maintenance_due; /* boot time */
@@ -99,56 +101,62 @@ static void describe_after(LifeWatch *watch, uint64_t delay) {
         watch->describe_due = usec_add(clock_boottime(watch->context.clock), watch->describe_delay);
 }
 
-static void take_target(LifeWatch *watch, const char *text) {
+/* Once there it is there for good: who leaves a group is "Detached" or "Terminated". */
+static int take_target(LifeWatch *watch, const char *text, Error *error) {
         bool known = text && life_metadata_is_word(text);
         const char *target = text ? (known ? text : "?") : NULL;
 
+        if (watch->facts.target && !known)
+                return error_set_fault(
+                        error, -EBADMSG, FAULT_HOST,
+                        "the instance metadata's target-lifecycle-state: expected a state, as before");
         if (watch->facts.target_known && string_equal(target, watch->facts.target))
-                return;
+                return 0;
         snprintf(watch->target, sizeof(watch->target), "%s", target ? target : "");
         watch->facts.target_known = true;
         watch->facts.target = target ? watch->target : NULL;
         if (target || watch->context.in_group)
                 describe_after(watch, 0);
+        return 0;
 }
 
 static int take_spot(LifeWatch *watch, const char *text, Error *error) {
-        int r;
+        int r = text ? life_metadata_spot(text, &watch->spot, error) : 0;
 
-        watch->facts.spot_action = NULL;
-        if (!text)
-                return 0;
-        r = life_metadata_spot(text, &watch->spot, error);
         if (r < 0)
                 return r;
-        watch->facts.spot_action = watch->spot.action;
+        watch->facts.spot_action = text ? watch->spot.action : NULL;
         watch->facts.spot_at = watch->spot.at;
         return 0;
+}
+
+static int take_rebalance(LifeWatch *watch, const char *text, Error *error) {
+        uint64_t at;
+        int r = text ? life_metadata_rebalance(text, &at, error) : 0;
+
+        if (r >= 0)
+                watch->facts.rebalance = text;
+        return r;
 }
 
 static int take_maintenance(LifeWatch *watch, const char *text, Error *error) {
         uint64_t now = clock_boottime(watch->context.clock);
         int r;
 
-        watch->facts.maintenance = NULL;
         watch->maintenance_due = usec_add(now, LIFE_WATCH_MAINTENANCE);
         r = text ? life_metadata_maintenance(text, &watch->maintenance, error) : 0;
-        if (r <= 0)
+        if (r < 0)
                 return r;
-        watch->facts.maintenance = watch->maintenance.code;
+        watch->facts.maintenance = r > 0 ? watch->maintenance.code : NULL;
         watch->facts.maintenance_at = watch->maintenance.not_before;
         return 0;
 }
 
-/* TEXT is NULL where the metadata have no such item. */
+/* TEXT is NULL where the metadata have no such item. An answer that cannot be understood changes nothing. */
 static int take(LifeWatch *watch, const char *text, Error *error) {
-        uint64_t at;
-        int r;
-
         switch (watch->item) {
         case ITEM_TARGET:
-                take_target(watch, text);
-                return 0;
+                return take_target(watch, text, error);
         case ITEM_MARKET:
                 watch->market_known = true;
                 watch->is_spot = string_equal(text, "spot");
@@ -156,9 +164,7 @@ static int take(LifeWatch *watch, const char *text, Error *error) {
         case ITEM_SPOT:
                 return take_spot(watch, text, error);
         case ITEM_REBALANCE:
-                r = text ? life_metadata_rebalance(text, &at, error) : 0;
-                watch->facts.rebalance = text && r >= 0;
-                return r;
+                return take_rebalance(watch, text, error);
         default:
                 return take_maintenance(watch, text, error);
         }
@@ -198,7 +204,8 @@ static void log_view(const LifeWatch *watch) {
 
 static bool view_equal(const LifeView *a, const LifeView *b) {
         return a->life == b->life && a->cause == b->cause && a->deadline == b->deadline &&
-               a->may_return == b->may_return && strcmp(a->reason, b->reason) == 0;
+               a->may_return == b->may_return && a->pending == b->pending &&
+               strcmp(a->reason, b->reason) == 0;
 }
 
 /* Also time alone changes it: maintenance comes nearer. */
@@ -226,8 +233,15 @@ static void assume(LifeWatch *watch) {
         watch->facts.view = GROUP_NONE;
 }
 
+/* A group at rest is asked again where the metadata, which would say that it moves, say nothing. */
+static void ask_instead(LifeWatch *watch) {
+        if (watch->failed && watch->facts.view == GROUP_MEMBER && watch->describe_due == USEC_INFINITY)
+                describe_after(watch, DESCRIBE_AGAIN_MAX);
+}
+
 static void end_round(LifeWatch *watch) {
         watch->looking = false;
+        ask_instead(watch);
         if (!watch->failed)
                 tell_problem(watch->problem, sizeof(watch->problem), "", "the instance metadata answer");
         assume(watch);
@@ -342,6 +356,7 @@ static void next_item(LifeWatch *watch) {
                            &watch->imds, &error);
         if (r >= 0)
                 return;
+        watch->failed = true;
         if (r == -EOPNOTSUPP) /* it is turned off, on purpose */
                 watch->context.may_be_alone = true;
         else
@@ -358,6 +373,9 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
                 watch->maintenance_due = 0;
                 describe_after(watch, 0);
         }
+        if (watch->asked)
+                watch->asked_at = clock_boottime(watch->context.clock);
+        watch->asked = false;
         watch->looking = true;
         watch->failed = false;
         watch->item = ITEM_TARGET;
@@ -365,15 +383,27 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         return 0;
 }
 
+/* When a message may have the next look: soon after another one, but not at once, whoever sends them. */
+static uint64_t due_for_message(const LifeWatch *watch, uint64_t now) {
+        uint64_t due = watch->asked_at > 0 ? usec_add(watch->asked_at, LIFE_WATCH_SOON) : now;
+
+        return MAX(MIN(due, watch->due), now);
+}
+
 void life_watch_look(LifeWatch *watch) {
+        uint64_t now = clock_boottime(watch->context.clock);
+
         if (watch->looking) {
                 watch->look_again = true;
                 return;
         }
+        if (watch->asked)
+                return;
+        watch->asked = true;
         watch->maintenance_due = 0;
         describe_after(watch, 0);
-        watch->due = clock_boottime(watch->context.clock);
-        (void) sd_event_source_set_time_relative(watch->timer, 0);
+        watch->due = due_for_message(watch, now);
+        (void) sd_event_source_set_time_relative(watch->timer, watch->due - now);
         (void) sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 }
 
@@ -416,6 +446,10 @@ LifeWatch *life_watch_free(LifeWatch *watch) {
 
 const LifeView *life_watch_view(const LifeWatch *watch) {
         return &watch->view;
+}
+
+bool life_watch_in_group(const LifeWatch *watch) {
+        return watch->facts.target || watch->facts.view == GROUP_MEMBER;
 }
 
 const char *life_watch_group(const LifeWatch *watch) {

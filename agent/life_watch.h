@@ -8,7 +8,8 @@
  *   events/recommendations/…     likewise, where the configuration says that it counts
  *   events/maintenance/scheduled every five minutes, likewise
  *
- * A fault of either is told once. What was known before stays in force meanwhile. Where the metadata have never answered, Auto
+ * A fault of either is told once, and so is an answer that cannot be understood. What was known before stays in force meanwhile,
+ * and Auto Scaling is asked every five minutes about an instance at rest. Where the metadata have never answered, Auto
  * Scaling is asked, and if nobody knows of a group the instance is taken for one of none. */
 
 #include <jansson.h>
@@ -19,7 +20,8 @@
 #include "agent/instance_life.h"
 #include "agent/net/aws.h"
 
-#define LIFE_WATCH_SOON (5 * USEC_PER_SEC) /* between two looks while the instance is on its way somewhere */
+/* Between two looks while the instance is on its way somewhere, and for messages' sake. */
+#define LIFE_WATCH_SOON (5 * USEC_PER_SEC)
 #define LIFE_WATCH_MAINTENANCE (300 * USEC_PER_SEC)
 #define LIFE_WATCH_ALONE 6U /* times the interval */
 
@@ -47,10 +49,13 @@ int life_watch_new(const LifeWatchContext *context, LifeChanged changed, void *u
 LifeWatch *life_watch_free(LifeWatch *watch);
 DEFINE_CLEANUP(LifeWatch *, life_watch_free)
 
-/* A message says that something has changed: looks now. */
+/* A message says that something has changed: looks now, or in LIFE_WATCH_SOON where messages had it look just before. */
 void life_watch_look(LifeWatch *watch);
 
 const LifeView *life_watch_view(const LifeWatch *watch);
+
+/* Whether the metadata or Auto Scaling know it as one of a group. */
+bool life_watch_in_group(const LifeWatch *watch);
 
 /* The Auto Scaling group, as that last told; NULL: it has not. */
 const char *life_watch_group(const LifeWatch *watch);

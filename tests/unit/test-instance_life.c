@@ -226,8 +226,40 @@ static void test_names(_unused_ void **state) {
         assert_int_equal(leave_cause_from_string("gone", &cause), -EINVAL);
 }
 
+/* Nobody is put back into a load balancer that the group has taken it out of, or is about to. */
+static void test_traffic(_unused_ void **state) {
+        for (InstanceLife life = 0; life < LIFE_COUNT; life++) {
+                bool has = life == LIFE_UNKNOWN || life == LIFE_ALONE || life == LIFE_LAUNCHING ||
+                           life == LIFE_IN_SERVICE;
+
+                assert_int_equal(instance_life_has_traffic(life), has);
+        }
+}
+
+/* Launch hooks may wait where the group itself says that the instance is on its way in. */
+static void test_pending(_unused_ void **state) {
+        LifeFacts facts = { .target_known = true, .target = "InService", .view = GROUP_ASKED };
+        LifeView view;
+
+        instance_life(&facts, &view);
+        assert_int_equal(view.life, LIFE_LAUNCHING);
+        assert_false(view.pending);
+        facts.view = GROUP_MEMBER;
+        facts.in_group = INSTANCE_STANDBY; /* of a moment ago */
+        instance_life(&facts, &view);
+        assert_int_equal(view.life, LIFE_LAUNCHING);
+        assert_false(view.pending);
+        facts.in_group = INSTANCE_PENDING_WAIT;
+        instance_life(&facts, &view);
+        assert_true(view.pending);
+        facts.in_group = INSTANCE_IN_SERVICE;
+        instance_life(&facts, &view);
+        assert_false(view.pending);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_traffic),       cmocka_unit_test(test_pending),
                 cmocka_unit_test(test_states),        cmocka_unit_test(test_targets),
                 cmocka_unit_test(test_without_group), cmocka_unit_test(test_spot),
                 cmocka_unit_test(test_rebalance),     cmocka_unit_test(test_maintenance),

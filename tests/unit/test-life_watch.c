@@ -217,9 +217,54 @@ static void test_maintenance(void **state) {
         wait_life(setup, LIFE_LEAVING);
         assert_int_equal(life_watch_view(setup->watch)->cause, LEAVE_MAINTENANCE);
         assert_int_equal(life_watch_view(setup->watch)->deadline, 1800 * USEC_PER_SEC);
-        setup->maintenance = "[";
+        setup->maintenance = "[]";
         setup->now += LIFE_WATCH_MAINTENANCE;
         wait_life(setup, LIFE_ALONE);
+}
+
+/* An error page, or nothing at all, in place of what was there before: it leaves all the same. */
+static void test_metadata_talk_nonsense(void **state) {
+        Setup *setup = *state;
+        json_auto_t *status = NULL;
+
+        setup->market = "spot";
+        setup->spot = "{\"action\": \"terminate\", \"time\": \"2026-11-21T09:00:00Z\"}";
+        setup->rebalance = "{\"noticeTime\": \"2026-11-21T09:00:00Z\"}";
+        setup->maintenance = "[{\"Code\": \"system-reboot\", \"NotBefore\": \"1970-01-01T00:30:00Z\"}]";
+        setup->target = "Warmed:Stopped";
+        setup->in_group = "";
+        begin(setup);
+        wait_life(setup, LIFE_LEAVING);
+        wait_looks(setup, 2);
+        setup->spot = setup->rebalance = setup->maintenance = "<html>Sorry, no</html>";
+        setup->target = NULL;
+        setup->now += LIFE_WATCH_MAINTENANCE;
+        wait_looks(setup, 3);
+        assert_int_equal(life_watch_view(setup->watch)->cause, LEAVE_SPOT);
+        assert_int_equal(life_watch_status(setup->watch, &status), 0);
+        assert_non_null(strstr(json_string_value(json_object_get(status, "problem")), "expected"));
+        setup->spot = NULL;
+        wait_life(setup, LIFE_WARMING); /* as before the interruption, and not an instance of no group */
+        setup->target = "<html>Sorry, no</html>";
+        wait_looks(setup, 3);
+        assert_int_equal(life_watch_view(setup->watch)->life, LIFE_WARMING);
+}
+
+/* In service and at rest, and the metadata would be the ones to say that it is terminated. */
+static void test_group_is_asked_instead(void **state) {
+        Setup *setup = *state;
+
+        setup->target = "InService";
+        setup->in_group = "InService";
+        begin(setup);
+        wait_life(setup, LIFE_IN_SERVICE);
+        setup->down = true;
+        setup->in_group = "Terminating:Wait";
+        while (life_watch_view(setup->watch)->life == LIFE_IN_SERVICE) {
+                setup->now += USEC_PER_SEC; /* not as if it had slept */
+                assert_true(sd_event_run(setup->event, 10 * USEC_PER_SEC) >= 0);
+        }
+        assert_int_equal(life_watch_view(setup->watch)->cause, LEAVE_TERMINATION);
 }
 
 /* What was known stays, and is told with the problem, until they answer again. */
@@ -306,8 +351,32 @@ static void test_message(void **state) {
         wait_life(setup, LIFE_LEAVING);
 }
 
+/* Whoever sends them by the thousand has Auto Scaling asked once in a while. */
+static void test_flood_of_messages(void **state) {
+        Setup *setup = *state;
+        unsigned described;
+
+        setup->context.interval = 3600 * USEC_PER_SEC;
+        setup->target = "InService";
+        setup->in_group = "InService";
+        begin(setup);
+        wait_life(setup, LIFE_IN_SERVICE);
+        described = setup->described;
+        life_watch_look(setup->watch);
+        while (setup->described == described)
+                assert_true(sd_event_run(setup->event, 10 * USEC_PER_SEC) >= 0);
+        for (unsigned i = 0; i < 50; i++) {
+                life_watch_look(setup->watch);
+                assert_true(sd_event_run(setup->event, 10 * USEC_PER_MSEC) >= 0);
+        }
+        assert_int_equal(setup->described, described + 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_metadata_talk_nonsense, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_group_is_asked_instead, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_flood_of_messages, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_alone, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_follows_the_group, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_auto_scaling_is_out_of_reach, set_up, tear_down),

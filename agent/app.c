@@ -332,6 +332,7 @@ int app_new(const AppContext *context, const AppConfig *config, AppChanged chang
         app->changed = changed;
         app->userdata = userdata;
         app->group = config->group ? config->group : context->identity->group;
+        app->began = clock_boottime(context->clock);
         r = sd_event_add_time_relative(context->event, &app->retry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
                                        on_retry, app);
         if (r < 0)

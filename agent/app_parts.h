@@ -44,6 +44,7 @@ struct App {
         UnpackStop *stopping; /* what a musterd that is no more was unpacking */
         FailedChecks checks;  /* of the good release, in this boot */
         LifeView life;        /* UNKNOWN until it was told */
+        uint64_t began;       /* boot time */
         Decision decision;
         bool misplaced;         /* its folders are not there any more: it is opened anew */
         unsigned misplacements; /* how often, since a deployment succeeded */

@@ -2,6 +2,8 @@
 #include "agent/app_parts.h"
 #include "agent/base/strv.h"
 
+#define LIFE_PATIENCE (30 * USEC_PER_SEC) /* then it is put back, whatever it is */
+
 /* The load balancer, between deployments: whatever one of them has left the instance out of is joined again. */
 
 static void on_rejoined(_unused_ Rejoin *rejoin, void *userdata) {
@@ -12,8 +14,14 @@ static void on_rejoined(_unused_ Rejoin *rejoin, void *userdata) {
         app_tell(app);
 }
 
-static bool may_join(void *userdata) {
-        return !app_leaves(userdata);
+/* musterd has only just started, perhaps again, on an instance that may be about to go: nobody has said so yet. */
+static int may_join(void *userdata) {
+        const App *app = userdata;
+
+        if (app->life.life == LIFE_UNKNOWN &&
+            clock_boottime(app->context.clock) < usec_add(app->began, LIFE_PATIENCE))
+                return -EAGAIN;
+        return instance_life_has_traffic(app->life.life);
 }
 
 EngineTraffic app_engine_traffic(App *app) {
@@ -35,10 +43,11 @@ void app_traffic_settle(App *app) {
                 .record = &app->record,
                 .app_fd = app->store->app_fd,
                 .fields = app_fields(app),
+                .may_join = may_join,
         };
         Error error = {};
 
-        if (app->record.deregistered.n == 0 || !may_join(app) || app->record.good_is_stopped) {
+        if (app->record.deregistered.n == 0 || may_join(app) == 0 || app->record.good_is_stopped) {
                 app->rejoin = rejoin_free(app->rejoin);
                 app_traffic_leave_turn(app);
                 return;

@@ -36,7 +36,9 @@ typedef struct EngineTraffic {
         AwsContext *aws;           /* NULL: there is no load balancer */
         const char *scaling_group; /* NULL: not known, or none */
         const char **turn;
-        bool (*may_join)(void *userdata); /* an instance that is about to go is not put back; NULL: it may */
+        /* 1; 0: an instance that is about to go, or waits in standby, is not put back; -EAGAIN: nobody has said yet what it is.
+         * NULL: it may. */
+        int (*may_join)(void *userdata);
         void *userdata;
 } EngineTraffic;
 

@@ -61,7 +61,7 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
                                            .instance = context->instance };
         Error error = {};
 
-        if (context->may_join && !context->may_join(rejoin->userdata)) {
+        if (context->may_join && context->may_join(rejoin->userdata) <= 0) {
                 try_after(rejoin, RETRY_FIRST);
                 return 0;
         }

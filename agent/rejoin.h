@@ -21,7 +21,7 @@ typedef struct RejoinContext {
         Record *record;
         int app_fd;
         LogFields fields;
-        bool (*may_join)(void *userdata); /* asked before every try; NULL: it may */
+        int (*may_join)(void *userdata); /* asked before every try, as EngineTraffic's; NULL: it may */
 } RejoinContext;
 
 /* It is in again, and the record says so. May free the rejoin. */

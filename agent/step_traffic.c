@@ -109,6 +109,16 @@ static int find(Engine *engine, Error *error) {
 
 static int take_turn(Engine *engine, Error *error);
 
+/* HANDLER goes on in a moment. */
+static int wait_for(Engine *engine, sd_event_time_handler_t handler, Error *error) {
+        int r;
+
+        engine->work.turn = sd_event_source_unref(engine->work.turn);
+        r = sd_event_add_time_relative(engine->context.event, &engine->work.turn, CLOCK_BOOTTIME,
+                                       TURN_INTERVAL, TIMER_ACCURACY_EXACT, handler, engine);
+        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : STEP_STARTED;
+}
+
 static int on_turn(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Engine *engine = userdata;
         Error error = {};
@@ -123,16 +133,12 @@ static int on_turn(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
 /* Two apps that leave at once would each take the other one's way back in the middle of its change. */
 static int take_turn(Engine *engine, Error *error) {
         const char **turn = engine->context.traffic.turn;
-        int r;
 
         if (!*turn || string_equal(*turn, engine->context.app)) {
                 *turn = engine->context.app;
                 return find(engine, error);
         }
-        engine->work.turn = sd_event_source_unref(engine->work.turn);
-        r = sd_event_add_time_relative(engine->context.event, &engine->work.turn, CLOCK_BOOTTIME,
-                                       TURN_INTERVAL, TIMER_ACCURACY_EXACT, on_turn, engine);
-        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : STEP_STARTED;
+        return wait_for(engine, on_turn, error);
 }
 
 int step_block_traffic(Engine *engine, Error *error) {
@@ -160,6 +166,17 @@ static void on_joined(TargetGroup *operation, int result, const Error *error, vo
         engine_step_done(engine, result, &problem);
 }
 
+static int on_known(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        Engine *engine = userdata;
+        Error error = {};
+        int r;
+
+        r = step_allow_traffic(engine, &error);
+        if (r != STEP_STARTED)
+                engine_step_done(engine, r == STEP_FINISHED ? 0 : r, &error);
+        return 0;
+}
+
 int step_allow_traffic(Engine *engine, Error *error) {
         const TargetGroupContext context = group_context(engine, engine->context.config->healthy_timeout);
         const TargetRegistrations *deregistered = &engine->context.record->deregistered;
@@ -168,7 +185,10 @@ int step_allow_traffic(Engine *engine, Error *error) {
 
         if (deregistered->n == 0 || !traffic->aws)
                 return STEP_FINISHED;
-        if (traffic->may_join && !traffic->may_join(traffic->userdata)) {
+        r = traffic->may_join ? traffic->may_join(traffic->userdata) : 1;
+        if (r == -EAGAIN)
+                return wait_for(engine, on_known, error);
+        if (r == 0) {
                 log_traffic(engine, LOG_NOTICE, NULL,
                             "the instance is not to serve any more and stays out of its target groups");
                 return STEP_FINISHED;

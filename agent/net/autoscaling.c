@@ -47,8 +47,10 @@ static void on_answer(AwsCall *call, int result, const Error *call_error, void *
 
         if (result < 0 && is_no_action(aws_call_error(call)))
                 result = AUTOSCALING_NO_ACTION;
-        else if (result == 0 && request->take) {
-                result = request->take(request, &error);
+        else if (result == 0) {
+                result = aws_query_check_answer(call, request->action, &error);
+                if (result == 0 && request->take)
+                        result = request->take(request, &error);
                 if (result < 0)
                         error_prefix(&error, "Auto Scaling %s", request->action);
         }

@@ -1,3 +1,6 @@
+#include <string.h>
+
+#include "agent/base/strv.h"
 #include "agent/net/aws_query.h"
 #include "agent/net/url.h"
 #include "agent/net/xml.h"
@@ -40,4 +43,23 @@ int aws_query_start(AwsContext *aws, AwsService service, const char *version, co
                     const Buffer *parameters, AwsDone done, void *userdata, AwsCall **ret, Error *error) {
         return aws_query_start_in(aws, service, NULL, version, action, parameters, done, userdata, ret,
                                   error);
+}
+
+#define ACTION_MAX 64 /* of a name with "Response" or "Result" behind it */
+
+int aws_query_check_answer(const AwsCall *call, const char *action, Error *error) {
+        const Buffer *body = aws_call_body(call);
+        _cleanup_(xml_freep) XmlElement *root = NULL;
+        char response[ACTION_MAX], result[ACTION_MAX];
+        int r;
+
+        r = xml_parse(buffer_string(body), body->size, &root, error);
+        if (r < 0)
+                return r;
+        (void) snprintf(response, sizeof(response), "%sResponse", action);
+        (void) snprintf(result, sizeof(result), "%sResult", action);
+        if (strcmp(root->name, response) == 0 || xml_find(root, result))
+                return 0;
+        return error_set_fault(error, -EBADMSG, FAULT_HOST, "expected %s, but the answer is a %.32s",
+                               response, root->name);
 }

@@ -33,9 +33,11 @@ static void on_answer(AwsCall *call, int result, const Error *call_error, void *
         ElbRequest *request = userdata;
         Error error = *call_error;
 
-        if (result == 0 && request->take)
-                result = request->take(request, &error);
-        else if (is_no_group(aws_call_error(call)))
+        if (result == 0) {
+                result = aws_query_check_answer(call, request->action, &error);
+                if (result == 0 && request->take)
+                        result = request->take(request, &error);
+        } else if (is_no_group(aws_call_error(call)))
                 result = ELB_NO_TARGET_GROUP;
         if (result == -EBADMSG)
                 error_prefix(&error, "Elastic Load Balancing %s", request->action);

@@ -40,10 +40,15 @@ static void note(TestGroup *group, const char *form, const char *action) {
                         parameter(form, "LifecycleActionResult", result));
 }
 
-static void describe(const TestGroup *group, TestReply *reply) {
+static void describe(TestGroup *group, TestReply *reply) {
         char text[1024] = "<R><DescribeAutoScalingInstancesResult><AutoScalingInstances/>"
                           "</DescribeAutoScalingInstancesResult></R>";
 
+        if (group->state_failures > 0) {
+                group->state_failures--;
+                test_reply(reply, 403, "", REFUSAL("AccessDenied", "You may not."));
+                return;
+        }
         if (group->state)
                 sprintf(text,
                         "<R><DescribeAutoScalingInstancesResult><AutoScalingInstances><member>"
@@ -80,6 +85,13 @@ static void list_hooks(TestGroup *group, TestReply *reply) {
         test_reply(reply, 200, "", text);
 }
 
+static void accept_action(const char *action, TestReply *reply) {
+        char text[128];
+
+        sprintf(text, "<%sResponse/>", action);
+        test_reply(reply, 200, "", text);
+}
+
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {
         TestGroup *group = userdata;
         char *form = strndup(request->body, request->body_size), action[64];
@@ -98,7 +110,9 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
         if (group->outcomes[1])
                 group->outcomes++;
         if (outcome == '+')
-                test_reply(reply, 200, "", "<R/>");
+                accept_action(action, reply);
+        else if (outcome == 'p')
+                test_reply(reply, 200, "", "<html><body>Please log in.</body></html>");
         else if (outcome == '0')
                 test_reply(
                         reply, 400, "",

@@ -12,8 +12,9 @@ typedef struct TestGroup {
                 hook; /* a termination hook that it has beside one that is somebody else's; NULL: only that */
         const char *launch_hook; /* NULL: it has none */
         unsigned hook_failures;  /* so many questions for hooks fail */
+        unsigned state_failures; /* likewise for the instance's state */
         /* How the completions and heartbeats come out, one letter each, the last one for ever: "+" accepted, "0" no action
-         * waits, "-" refused. */
+         * waits, "-" refused, "p" a portal's page in place of an answer. */
         const char *outcomes;
         char asked[1024]; /* "complete muster CONTINUE\n", "heartbeat muster\n", "describe\n", "hooks\n" */
 } TestGroup;

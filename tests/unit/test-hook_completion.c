@@ -128,6 +128,18 @@ static void test_alarm(void **state) {
         assert_non_null(strstr(outcome.problem, "You may not."));
 }
 
+/* 200, and no answer of Auto Scaling's: nobody has heard anything. */
+static void test_portal(void **state) {
+        TestGroup *group = *state;
+        Outcome outcome;
+
+        group->outcomes = "p+";
+        outcome = complete(group, AUTOSCALING_CONTINUE, 1);
+        assert_int_equal(outcome.settled, LIFECYCLE_HEARD);
+        assert_non_null(strstr(outcome.problem, "expected CompleteLifecycleActionResponse"));
+        assert_string_equal(group->asked, "complete muster-b CONTINUE\ncomplete muster-b CONTINUE\n");
+}
+
 static void test_no_hook(void **state) {
         TestGroup *group = *state;
         char *none[] = { NULL };
@@ -147,6 +159,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_no_action, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_too_early, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_alarm, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_portal, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_hook, setup, teardown),
         };
 

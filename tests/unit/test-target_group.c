@@ -124,7 +124,9 @@ static void change(Setup *setup, const TestRequest *request, const char *action,
         }
         note(setup, action, group);
         move(setup, request->body, state);
-        test_reply(reply, 200, "", "<R/>");
+        test_reply(reply, 200, "",
+                   strstr(request->body, "Action=RegisterTargets") ? "<RegisterTargetsResponse/>"
+                                                                   : "<DeregisterTargetsResponse/>");
 }
 
 static void handle(const TestRequest *request, TestReply *reply, void *userdata) {

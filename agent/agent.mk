@@ -167,7 +167,8 @@ UNIT_TESTS += \
         test-target_registration \
         test-target_watch \
         test-target_watch-offers \
-        test-unpack_watch
+        test-unpack_watch \
+        test-wakeup
 
 FUZZERS += fuzz-queue_message
 

@@ -452,3 +452,7 @@ const char *queue_own_name(const QueueOwn *own) {
 const char *queue_own_problem(const QueueOwn *own) {
         return own->problem;
 }
+
+bool queue_own_is_ready(const QueueOwn *own) {
+        return own->ready;
+}

@@ -49,3 +49,6 @@ void queue_own_leave(QueueOwn *own, QueueOwnLeft left, void *userdata);
 
 const char *queue_own_name(const QueueOwn *own);    /* "" where none is wanted */
 const char *queue_own_problem(const QueueOwn *own); /* why there is none yet, or "" */
+
+/* It is there and subscribed, as far as is known. */
+bool queue_own_is_ready(const QueueOwn *own);

@@ -18,8 +18,8 @@ struct Wakeup {
         QueueApp *apps;
         char report[LAYOUT_KEY_MAX];
         QueueOwn *own;
-        Queue *queue; /* NULL: there is none, or not yet */
-        bool relied_on;
+        Queue *queue;      /* NULL: there is none, or not yet */
+        uint64_t interval; /* of the apps' looks */
         sd_event_source *leaving;
         WakeupLeft left;
         void *left_userdata;
@@ -83,18 +83,45 @@ static void on_tell(void *userdata, const QueueNotice *notice) {
         wakeup->context.told(wakeup->userdata);
 }
 
-static void on_changed(void *userdata) {
-        Wakeup *wakeup = userdata;
-
-        wakeup_looked(wakeup);
-        wakeup->changed(wakeup->userdata);
-}
-
 static void on_gone(void *userdata) {
         const Wakeup *wakeup = userdata;
 
         if (wakeup->own)
                 queue_own_ensure(wakeup->own);
+}
+
+uint64_t wakeup_poll_interval(uint64_t interval, const WakeupTrust *trust) {
+        return trust->reliable && (!trust->own || trust->subscribed) ? interval * WAKEUP_POLL_FACTOR
+                                                                     : interval;
+}
+
+static void choose_interval(Wakeup *wakeup) {
+        const WakeupContext *context = &wakeup->context;
+        const WakeupTrust trust = {
+                .reliable = wakeup->queue && queue_is_reliable(wakeup->queue),
+                .own = config_has_own_queue(context->config),
+                .subscribed = wakeup->own && queue_own_is_ready(wakeup->own),
+        };
+        uint64_t interval = wakeup_poll_interval(context->config->poll_interval, &trust);
+
+        if (interval == wakeup->interval)
+                return;
+        wakeup->interval = interval;
+        for (size_t i = 0; i < context->n_apps; i++)
+                app_set_poll_interval(context->apps[i], interval);
+}
+
+void wakeup_looked(Wakeup *wakeup) {
+        if (wakeup->queue)
+                queue_looked(wakeup->queue);
+        choose_interval(wakeup);
+}
+
+static void on_changed(void *userdata) {
+        Wakeup *wakeup = userdata;
+
+        wakeup_looked(wakeup);
+        wakeup->changed(wakeup->userdata);
 }
 
 static const QueueHandlers handlers = {
@@ -106,24 +133,6 @@ static const QueueHandlers handlers = {
         .gone = on_gone,
 };
 
-static void rely_on_queue(Wakeup *wakeup, bool rely) {
-        const WakeupContext *context = &wakeup->context;
-        uint64_t interval = context->config->poll_interval;
-
-        if (rely == wakeup->relied_on)
-                return;
-        wakeup->relied_on = rely;
-        for (size_t i = 0; i < context->n_apps; i++)
-                app_set_poll_interval(context->apps[i], rely ? interval * WAKEUP_POLL_FACTOR : interval);
-}
-
-void wakeup_looked(Wakeup *wakeup) {
-        if (!wakeup->queue)
-                return;
-        queue_looked(wakeup->queue);
-        rely_on_queue(wakeup, queue_is_reliable(wakeup->queue));
-}
-
 static int open_queue(Wakeup *wakeup, const char *name, const char *url, Error *error) {
         const WakeupContext *context = &wakeup->context;
         const QueueContext queue = {
@@ -132,7 +141,7 @@ static int open_queue(Wakeup *wakeup, const char *name, const char *url, Error *
                 .aws = wakeup->aws,
                 .name = name,
                 .url = url,
-                .shared = !wakeup->own && context->config->queue_shared,
+                .shared = !config_has_own_queue(context->config) && context->config->queue_shared,
                 .self = { .instance = context->identity->instance,
                           .depot = depot_uri(context->depot),
                           .apps = wakeup->apps,
@@ -151,15 +160,10 @@ static void on_ready(void *userdata, const char *url) {
                 queue_receive_now(wakeup->queue);
         else if (open_queue(wakeup, queue_own_name(wakeup->own), url, &error) < 0)
                 log_error("%s", error.message);
+        choose_interval(wakeup);
 }
 
-static void on_own_changed(void *userdata) {
-        const Wakeup *wakeup = userdata;
-
-        wakeup->changed(wakeup->userdata);
-}
-
-static const QueueOwnHandlers own_handlers = { .ready = on_ready, .changed = on_own_changed };
+static const QueueOwnHandlers own_handlers = { .ready = on_ready, .changed = on_changed };
 
 /* Without a topic it does nothing but remove what an earlier configuration had made. */
 static int open_own(Wakeup *wakeup, const char *topic, Error *error) {
@@ -241,7 +245,10 @@ int wakeup_new(const WakeupContext *context, WakeupChanged changed, void *userda
 
         if (!wakeup)
                 return error_oom(error);
-        *wakeup = (Wakeup){ .context = *context, .changed = changed, .userdata = userdata };
+        *wakeup = (Wakeup){ .context = *context,
+                            .changed = changed,
+                            .userdata = userdata,
+                            .interval = context->config->poll_interval };
         r = open_wakeup(wakeup, error);
         if (r < 0)
                 return r;
@@ -271,7 +278,7 @@ static int on_nothing_to_leave(_unused_ sd_event_source *source, void *userdata)
 
 void wakeup_leave(Wakeup *wakeup, WakeupLeft left, void *userdata) {
         wakeup->queue = queue_free(wakeup->queue);
-        rely_on_queue(wakeup, false);
+        choose_interval(wakeup);
         if (wakeup->own) {
                 queue_own_leave(wakeup->own, left, userdata);
                 return;
@@ -293,12 +300,26 @@ static int status_of_missing(const Wakeup *wakeup, json_t **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+/* A queue that answers and has lost its topic is of no use. */
+static int add_own_problem(const Wakeup *wakeup, json_t *status) {
+        const char *problem = wakeup->own ? queue_own_problem(wakeup->own) : "";
+
+        if (!*problem || !config_has_own_queue(wakeup->context.config) || !json_is_object(status))
+                return 0;
+        return json_object_set_new(status, "state", json_string("failing")) < 0 ||
+                               json_object_set_new(status, "reason", json_string(problem)) < 0
+                       ? -ENOMEM
+                       : 0;
+}
+
 int wakeup_status(const Wakeup *wakeup, json_t **ret) {
         const char *topic = wakeup->context.config->queue_topic;
         json_auto_t *status = NULL;
         int r;
 
         r = wakeup->queue ? queue_status(wakeup->queue, &status) : status_of_missing(wakeup, &status);
+        if (r >= 0)
+                r = add_own_problem(wakeup, status);
         if (r < 0)
                 return r;
         if (topic && json_object_set_new(status, "topic", json_string(topic)) < 0 && json_is_object(status))

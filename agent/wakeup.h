@@ -32,8 +32,15 @@ typedef struct WakeupContext {
 /* Called when the queue's state changes. */
 typedef void (*WakeupChanged)(void *userdata);
 
-/* A message says that this instance goes, comes or is about to be taken: nothing of it is believed before it was looked at. */
-typedef void (*WakeupTold)(void *userdata);
+/* What is known of the queue. */
+typedef struct WakeupTrust {
+        bool reliable; /* queue_is_reliable() */
+        bool own;      /* the instance has made it */
+        bool subscribed; /* and knows it to be subscribed: without that it would answer, and be silent for ever */
+} WakeupTrust;
+
+/* How often an app looks at the depot by itself, where INTERVAL is configured. Pure. */
+uint64_t wakeup_poll_interval(uint64_t interval, const WakeupTrust *trust);
 
 /* What the context points to must stay. */
 int wakeup_new(const WakeupContext *context, WakeupChanged changed, void *userdata, Wakeup **ret,

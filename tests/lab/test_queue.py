@@ -220,8 +220,16 @@ class Topic:
     """An SNS topic, and what is subscribed to it."""
 
     def __init__(self, cloud, name):
-        self._cloud, self._sns = cloud, cloud.client("sns")
+        self._name, self._sns = name, cloud.client("sns")
         self.arn = self._sns.create_topic(Name=name)["TopicArn"]
+
+    def make(self):
+        """Once more, under the same name."""
+        assert self._sns.create_topic(Name=self._name)["TopicArn"] == self.arn
+
+    def remove(self):
+        self.remove_subscription()
+        self._sns.delete_topic(TopicArn=self.arn)
 
     def publish(self, message):
         self._sns.publish(TopicArn=self.arn, Message=message)
@@ -274,10 +282,24 @@ def test_own_queue(woken):
     topic.publish(json.dumps(object_event(woken.muster.bucket)))
     woken.wait("3.0.0")
 
-    woken.configure("")
+    # A queue that answers is of no use without its topic, which is said as long as it lasts.
+    woken.sqs.delete_queue(QueueUrl=url)
+    topic.remove()
+    woken.wait_state("failing")
+    wait_for(lambda: "NotFound" in woken.status()["queue"]["reason"], 60, "the topic to be missed")
+    topic.make()
+    woken.wait_state("healthy")
+
+    # Another queue in its place, which others look at as well: what is theirs goes back.
+    woken.configure(f"queue = {woken.name}\nqueue_shared = yes\n")
     woken.instance.run("systemctl", "reload", "musterd")
     wait_for(lambda: not own_queues(woken) and not topic.subscriptions(), 60, "all of it to be removed")
-    assert woken.status()["queue"] is None
+    woken.send({"muster": "changed", "app": "api", "group": "staging"})
+    wait_for(lambda: woken.status()["queue"]["given_back"] > 0, 60, "it to be given back")
+    assert (woken.status()["queue"]["removed"], woken.left()) == (0, 1)
+    woken.configure("")
+    woken.instance.run("systemctl", "reload", "musterd")
+    wait_for(lambda: woken.status()["queue"] is None, 30, "no queue to be watched")
 
 
 def test_own_queue_refused(woken):

@@ -28,6 +28,8 @@ static const char *state_of(const Agent *agent) {
                 return "unconfigured";
         if (setup->n_apps == 0)
                 return "waiting";
+        if (agent_leaves(setup))
+                return "leaving";
         if (agent_is_deploying(agent))
                 return "deploying";
         for (size_t i = 0; i < setup->n_apps; i++) {
@@ -84,7 +86,7 @@ static int on_status(void *userdata, bool with_output, char **ret_json, Error *e
                          "depot", setup->config ? setup->config->depot : NULL, "state", state_of(agent),
                          "reason", agent->waiting, "apps", apps, "launch", agent_launch_status(setup), "life",
                          agent_life_status(setup), "queue", wakeup_status_or_null(setup), "undelivered",
-                         undelivered_to_json(setup->launch, setup->apps, setup->n_apps));
+                         undelivered_to_json(setup->launch, setup->leave, setup->apps, setup->n_apps));
         return answer(json, with_output, ret_json, error);
 }
 

@@ -12,6 +12,10 @@ static const LifeView *view_of(const Setup *setup) {
         return setup->life ? life_watch_view(setup->life) : &alone;
 }
 
+bool agent_leaves(const Setup *setup) {
+        return view_of(setup)->life == LIFE_LEAVING;
+}
+
 json_t *agent_life_status(const Setup *setup) {
         json_t *life = NULL, *leave = NULL;
 
@@ -105,12 +109,14 @@ static void arm_cut(Agent *agent, const LifeView *view) {
         (void) sd_event_source_set_enabled(agent->cut, SD_EVENT_ONESHOT);
 }
 
-/* The launch hooks fire once more for whom the group brings back. */
-static bool comes_back(InstanceLife before, InstanceLife now) {
+/* The launch hooks fire once more for whom the group brings back, also where that has begun while no musterd ran. */
+static bool comes_back(const Setup *setup, const LifeView *now) {
+        InstanceLife before = setup->last_life;
         bool was_away = before != LIFE_UNKNOWN && before != LIFE_LAUNCHING && before != LIFE_IN_SERVICE &&
                         before != LIFE_ALONE;
 
-        return was_away && (now == LIFE_LAUNCHING || now == LIFE_IN_SERVICE);
+        return (was_away && (now->life == LIFE_LAUNCHING || now->life == LIFE_IN_SERVICE)) ||
+               (now->pending && !setup->last_pending);
 }
 
 static void on_life(void *userdata) {
@@ -118,12 +124,16 @@ static void on_life(void *userdata) {
         Setup *setup = &agent->setup;
         const LifeView *view = view_of(setup);
         InstanceLife before = setup->last_life;
+        bool is_back = comes_back(setup, view);
 
         setup->last_life = view->life;
+        setup->last_pending = view->pending;
         arm_cut(agent, view);
         for (size_t i = 0; i < setup->n_apps; i++)
                 app_set_life(setup->apps[i], view);
-        if (setup->launch && comes_back(before, view->life))
+        if (setup->launch && life_watch_in_group(setup->life))
+                launch_expect_group(setup->launch);
+        if (setup->launch && is_back)
                 launch_look_again(setup->launch);
         if (setup->leave && before == LIFE_WARMING && view->life == LIFE_LEAVING)
                 leave_end(setup->leave); /* another transition, whose hooks wait anew */

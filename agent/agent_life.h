@@ -15,5 +15,8 @@ void agent_tell_life(Agent *agent, App *app);
 /* An app has changed: perhaps nothing runs any more. */
 void agent_update_leave(Agent *agent);
 
+/* It is about to go: nothing is begun on it, and what runs is stopped. */
+bool agent_leaves(const Setup *setup);
+
 /* For status and report; NULL in JSON where nobody watches. */
 json_t *agent_life_status(const Setup *setup);

@@ -29,6 +29,7 @@ typedef struct Setup {
         Launch *launch;
         LifeWatch *life; /* NULL: not on AWS, so it is taken for an instance of no group */
         InstanceLife last_life;
+        bool last_pending;
         bool leaves_queue;
         bool queue_left; /* its own queue, if it has one, is gone, or as good as that */
         Leave *leave;    /* likewise */

@@ -20,6 +20,8 @@ struct Launch {
         char *failure;        /* the reason of an app that failed, while it is uploaded */
         bool gives_up;        /* once that is done */
         bool failure_is_told; /* where nothing follows from it */
+        bool has_group;       /* in all likelihood */
+        bool alarmed;         /* because it cannot be asked */
         LaunchFind *find;
         LaunchBeat *beat;
         FailureUpload *upload;
@@ -234,9 +236,25 @@ static void on_held(Launch *launch) {
                 wait_for_apps(launch);
 }
 
+/* Whether nobody can be asked by what the instance is held, although something will. */
+static bool is_deaf(const Launch *launch) {
+        return launch->record.state == LAUNCH_NONE && launch->has_group &&
+               launch_find_is_alarming(launch->find);
+}
+
+static void sound_alarm(Launch *launch) {
+        if (is_deaf(launch) && !launch->alarmed)
+                log_launch(
+                        launch, LOG_ERR, MESSAGE_LAUNCH_UNDELIVERED,
+                        "the group cannot be asked what holds this instance, nor be told that it is ready: %s",
+                        launch_find_problem(launch->find));
+        launch->alarmed = is_deaf(launch);
+}
+
 static void on_found(LaunchFind *find, LaunchFinding finding, void *userdata) {
         Launch *launch = userdata;
 
+        sound_alarm(launch);
         switch (finding) {
         case LAUNCH_FOUND_FREE:
                 keep(launch); /* asked in this boot */
@@ -353,6 +371,8 @@ int launch_new(const LaunchContext *context, LaunchChanged changed, void *userda
         r = prepare(launch, error);
         if (r < 0)
                 return r;
+        launch->has_group =
+                context->identity->scaling_group || launch_find_is_named(context->config->launch_hook);
         if (is_wanted(context))
                 begin(launch);
         *ret = TAKE_PTR(launch);
@@ -375,10 +395,15 @@ Launch *launch_free(Launch *launch) {
 
 void launch_look_again(Launch *launch) {
         if (!is_wanted(&launch->context) || launch->completion || launch->upload ||
-            launch_is_open(launch->record.state))
+            launch_is_open(launch->record.state) || launch_find_is_asking(launch->find))
                 return;
         launch_find_stop(launch->find);
         launch_find_look(launch->find);
+}
+
+void launch_expect_group(Launch *launch) {
+        launch->has_group = true;
+        sound_alarm(launch);
 }
 
 static const char *reason_of(const LaunchApp *apps, size_t n, AppReadiness readiness) {
@@ -466,10 +491,13 @@ const char *launch_reason(const Launch *launch) {
 
 const char *launch_undelivered(const Launch *launch, uint64_t *ret_since, bool *ret_alarm) {
         const char *problem = launch->completion ? hook_completion_problem(launch->completion) : "";
+        bool deaf = is_deaf(launch);
 
-        *ret_since = launch->record.since;
+        *ret_since = deaf ? launch_find_failing_since(launch->find) : launch->record.since;
         if (ret_alarm)
-                *ret_alarm = launch->completion && hook_completion_is_alarming(launch->completion);
+                *ret_alarm = deaf || (launch->completion && hook_completion_is_alarming(launch->completion));
+        if (deaf)
+                return launch_find_problem(launch->find);
         if (!launch_must_complete(launch->record.state))
                 return NULL;
         return *problem ? problem : "it is on its way";

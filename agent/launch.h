@@ -48,6 +48,10 @@ void launch_update(Launch *launch, const LaunchApp *apps, size_t n);
 /* The group may have begun another transition of this instance without a reboot: out of a warm pool or out of standby. */
 void launch_look_again(Launch *launch);
 
+/* Others say that the instance is in a group: if that cannot be asked whether it holds the instance, it will not hear that the
+ * instance is ready either. */
+void launch_expect_group(Launch *launch);
+
 LaunchState launch_state(const Launch *launch);
 
 /* The Auto Scaling group that holds it, or NULL. */

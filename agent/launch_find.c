@@ -5,6 +5,7 @@
 #include "agent/base/strv.h"
 #include "agent/launch_find.h"
 #include "agent/lifecycle_settle.h"
+#include "agent/net/aws_error.h"
 
 struct LaunchFind {
         LaunchFindContext context;
@@ -14,7 +15,10 @@ struct LaunchFind {
         LifecycleHooks hooks;
         Error remark;
         char problem[ERROR_MESSAGE_MAX];
+        unsigned failures;      /* to ask, in a row */
+        uint64_t failing_since; /* microseconds since 1970 */
         unsigned unknown_looks;
+        bool asking; /* not waiting to ask again */
         uint64_t retry_delay;
         void (*again)(LaunchFind *find); /* what the timer runs */
         sd_event_source *timer;
@@ -30,20 +34,29 @@ static void tell(LaunchFind *find, LaunchFinding finding) {
 /* What lasts is logged once. */
 static void ask_again(LaunchFind *find, void (*again)(LaunchFind *), int priority, const char *problem) {
         const LogFields fields = { .event = "LAUNCH", .instance = find->context.instance };
-        bool is_new = !find->problem[0];
+        bool is_new = !aws_error_is_same(find->problem, problem);
 
+        find->asking = false;
         find->again = again;
         (void) sd_event_source_set_time_relative(find->timer, find->retry_delay);
         (void) sd_event_source_set_enabled(find->timer, SD_EVENT_ONESHOT);
         find->retry_delay = MIN(find->retry_delay * 2, LAUNCH_FIND_RETRY_MAX);
-        if (!is_new)
-                return;
         snprintf(find->problem, sizeof(find->problem), "%s", problem);
-        log_message(priority, NULL, &fields, "launch: %s; it is asked again", problem);
-        tell(find, LAUNCH_FOUND_PROBLEM);
+        if (is_new)
+                log_message(priority, NULL, &fields, "launch: %s; it is asked again", problem);
+        if (is_new || find->failures == LAUNCH_FIND_FAILURES_MAX)
+                tell(find, LAUNCH_FOUND_PROBLEM);
+}
+
+static void failed(LaunchFind *find, void (*again)(LaunchFind *), const char *problem) {
+        if (find->failures++ == 0)
+                find->failing_since = clock_realtime(&clock_system);
+        ask_again(find, again, LOG_WARNING, problem);
 }
 
 static void answered(LaunchFind *find) {
+        find->asking = false;
+        find->failures = 0;
         find->retry_delay = LAUNCH_FIND_RETRY_FIRST;
         find->problem[0] = '\0';
 }
@@ -62,7 +75,7 @@ static void on_hooks(AutoScalingRequest *request, int result, const Error *error
         int r;
 
         if (result < 0) {
-                ask_again(find, look_for_hooks, LOG_WARNING, error->message);
+                failed(find, look_for_hooks, error->message);
                 return;
         }
         answered(find);
@@ -82,10 +95,11 @@ static void on_hooks(AutoScalingRequest *request, int result, const Error *error
 static void look_for_hooks(LaunchFind *find) {
         Error error = {};
 
+        find->asking = true;
         find->request = autoscaling_request_free(find->request);
         if (autoscaling_describe_hooks_start(find->context.aws, find->group, on_hooks, find, &find->request,
                                              &error) < 0)
-                ask_again(find, look_for_hooks, LOG_WARNING, error.message);
+                failed(find, look_for_hooks, error.message);
 }
 
 int launch_find_look_for_hooks(LaunchFind *find, const char *group) {
@@ -104,6 +118,7 @@ bool launch_find_is_named(const char *hook) {
 static void on_unknown(LaunchFind *find) {
         static const char problem[] = "the Auto Scaling group does not know this instance yet";
 
+        find->failures = 0;
         if (launch_find_is_named(find->context.hook) || find->unknown_looks++ < LAUNCH_FIND_UNKNOWN_MAX)
                 ask_again(find, launch_find_look, LOG_INFO, problem);
         else
@@ -113,7 +128,7 @@ static void on_unknown(LaunchFind *find) {
 /* The hooks are asked for first, so that whoever is told may stop that again. */
 static void on_held(LaunchFind *find, const char *group) {
         if (launch_find_look_for_hooks(find, find->context.group ? find->context.group : group) < 0)
-                ask_again(find, launch_find_look, LOG_ERR, "out of memory");
+                failed(find, launch_find_look, "out of memory");
         else
                 tell(find, LAUNCH_FOUND_HELD);
 }
@@ -126,7 +141,7 @@ static void on_looked(AutoScalingRequest *request, int result, const Error *erro
         size_t n;
 
         if (result < 0) {
-                ask_again(find, launch_find_look, LOG_WARNING, error->message);
+                failed(find, launch_find_look, error->message);
                 return;
         }
         instances = autoscaling_request_instances(request, &n);
@@ -142,17 +157,18 @@ static void on_looked(AutoScalingRequest *request, int result, const Error *erro
         else if (group)
                 on_held(find, group);
         else
-                ask_again(find, launch_find_look, LOG_ERR, "out of memory");
+                failed(find, launch_find_look, "out of memory");
 }
 
 void launch_find_look(LaunchFind *find) {
         char *const ids[] = { (char *) find->context.instance, NULL };
         Error error = {};
 
+        find->asking = true;
         find->request = autoscaling_request_free(find->request);
         if (autoscaling_describe_instances_start(find->context.aws, ids, on_looked, find, &find->request,
                                                  &error) < 0)
-                ask_again(find, launch_find_look, LOG_WARNING, error.message);
+                failed(find, launch_find_look, error.message);
 }
 
 void launch_find_stop(LaunchFind *find) {
@@ -160,6 +176,10 @@ void launch_find_stop(LaunchFind *find) {
         find->unknown_looks = 0;
         find->request = autoscaling_request_free(find->request);
         (void) sd_event_source_set_enabled(find->timer, SD_EVENT_OFF);
+}
+
+bool launch_find_is_asking(const LaunchFind *find) {
+        return find->asking;
 }
 
 int launch_find_new(const LaunchFindContext *context, LaunchFound found, void *userdata, LaunchFind **ret,
@@ -212,4 +232,12 @@ const char *launch_find_remark(const LaunchFind *find) {
 
 const char *launch_find_problem(const LaunchFind *find) {
         return find->problem;
+}
+
+bool launch_find_is_alarming(const LaunchFind *find) {
+        return find->failures >= LAUNCH_FIND_FAILURES_MAX;
+}
+
+uint64_t launch_find_failing_since(const LaunchFind *find) {
+        return find->failing_since;
 }

@@ -9,6 +9,7 @@
 
 #define LAUNCH_FIND_RETRY_FIRST (1 * UINT64_C(1000000))
 #define LAUNCH_FIND_RETRY_MAX (120 * UINT64_C(1000000))
+#define LAUNCH_FIND_FAILURES_MAX 3U /* in a row: then it is an alarm, if the instance is in a group */
 #define LAUNCH_FIND_UNKNOWN_MAX 10U /* looks, some eight minutes: then the instance is in no group */
 
 typedef struct LaunchFind LaunchFind;
@@ -49,6 +50,9 @@ int launch_find_look_for_hooks(LaunchFind *find, const char *group);
 
 void launch_find_stop(LaunchFind *find);
 
+/* A question is under way. */
+bool launch_find_is_asking(const LaunchFind *find);
+
 const char *launch_find_group(const LaunchFind *find);
 
 /* Hands over the hooks that were found. */
@@ -58,3 +62,7 @@ const char *launch_find_remark(const LaunchFind *find);
 
 /* Why it is not known yet, "" while nothing is wrong. */
 const char *launch_find_problem(const LaunchFind *find);
+
+/* It could not be asked again and again; since when, in microseconds since 1970. */
+bool launch_find_is_alarming(const LaunchFind *find);
+uint64_t launch_find_failing_since(const LaunchFind *find);

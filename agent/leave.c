@@ -5,13 +5,16 @@
 #include "agent/base/strv.h"
 #include "agent/deployment_json.h"
 #include "agent/hook_completion.h"
+#include "agent/launch_find.h"
 #include "agent/leave.h"
 #include "agent/messages.h"
+#include "agent/net/aws_error.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
 #define RETRY_MAX (30 * USEC_PER_SEC)
 #define BEATS_PER_TIMEOUT 3U
 #define BEAT_MIN (1 * USEC_PER_SEC)
+#define BEAT_UNKNOWN (20 * USEC_PER_SEC) /* within the shortest time-out that there can be, 30 s */
 
 struct Leave {
         LeaveContext context;
@@ -19,11 +22,13 @@ struct Leave {
         void *userdata;
         LeaveState state;
         bool drained;
+        uint64_t drained_at; /* microseconds since 1970 */
         char *group;
         bool hooks_known;
         LifecycleHooks hooks;
         char **names; /* of the hooks */
         char problem[ERROR_MESSAGE_MAX];
+        unsigned failures; /* to ask for the hooks, in a row */
         uint64_t retry_delay;
         sd_event_source *retry; /* asks for the hooks again */
         sd_event_source *beat;
@@ -95,10 +100,11 @@ static void let_go(Leave *leave) {
 
 static void beat_after(Leave *leave) {
         uint64_t timeout = lifecycle_hooks_heartbeat_timeout(&leave->hooks);
+        uint64_t interval = timeout > 0 ? MAX(timeout / BEATS_PER_TIMEOUT, BEAT_MIN) : BEAT_UNKNOWN;
 
-        if (timeout == 0 || leave->drained)
+        if (leave->hooks.n == 0 || leave->drained)
                 return;
-        (void) sd_event_source_set_time_relative(leave->beat, MAX(timeout / BEATS_PER_TIMEOUT, BEAT_MIN));
+        (void) sd_event_source_set_time_relative(leave->beat, interval);
         (void) sd_event_source_set_enabled(leave->beat, SD_EVENT_ONESHOT);
 }
 
@@ -137,9 +143,15 @@ static int on_beat(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
 }
 
 static void try_again(Leave *leave, const char *problem) {
-        if (strcmp(leave->problem, problem) != 0)
+        bool is_new = !aws_error_is_same(leave->problem, problem);
+
+        if (is_new)
                 log_leave(leave, LOG_WARNING, NULL, problem);
         snprintf(leave->problem, sizeof(leave->problem), "%s", problem);
+        if (++leave->failures == HOOK_COMPLETION_FAILURES_MAX)
+                log_leave(leave, LOG_ERR, MESSAGE_LAUNCH_UNDELIVERED, problem);
+        if (is_new || leave->failures == HOOK_COMPLETION_FAILURES_MAX)
+                leave->changed(leave->userdata);
         (void) sd_event_source_set_time_relative(leave->retry, leave->retry_delay);
         (void) sd_event_source_set_enabled(leave->retry, SD_EVENT_ONESHOT);
         leave->retry_delay = MIN(leave->retry_delay * 2, RETRY_MAX);
@@ -157,16 +169,25 @@ static int take_hooks(Leave *leave, const AutoScalingRequest *request, Error *re
         return r;
 }
 
+/* One that is named is known without asking for the group's, which only tell its time-out. */
+static bool take_named(Leave *leave) {
+        const char *hook = leave->context.hook;
+
+        return launch_find_is_named(hook) && lifecycle_hooks_add(&leave->hooks, hook) >= 0 &&
+               strv_append(&leave->names, hook) >= 0;
+}
+
 static void on_hooks(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
         Leave *leave = userdata;
         Error remark = {};
 
-        if (result < 0) {
+        if (result < 0 && !take_named(leave)) {
                 try_again(leave, error->message);
                 return;
         }
         leave->problem[0] = '\0';
-        if (take_hooks(leave, request, &remark) < 0)
+        leave->failures = 0;
+        if (result >= 0 && take_hooks(leave, request, &remark) < 0)
                 log_leave(leave, LOG_ERR, NULL, remark.message);
         else if (!leave->names)
                 log_leave(leave, LOG_INFO, NULL, remark.message);
@@ -204,6 +225,7 @@ void leave_drained(Leave *leave) {
         if (leave->state == LEAVE_STAYS || leave->drained)
                 return;
         leave->drained = true;
+        leave->drained_at = clock_realtime(&clock_system);
         log_leave(leave, LOG_NOTICE, MESSAGE_INSTANCE_DRAINED, "this instance is drained");
         let_go(leave);
 }
@@ -219,6 +241,8 @@ void leave_end(Leave *leave) {
         free(leave->group);
         leave->group = NULL;
         leave->drained = leave->hooks_known = false;
+        leave->problem[0] = '\0';
+        leave->failures = 0;
         leave->retry_delay = RETRY_FIRST;
         (void) sd_event_source_set_enabled(leave->retry, SD_EVENT_OFF);
         (void) sd_event_source_set_enabled(leave->beat, SD_EVENT_OFF);
@@ -270,21 +294,40 @@ LeaveState leave_state(const Leave *leave) {
         return leave->state;
 }
 
+static bool is_alarming(const Leave *leave) {
+        if (leave->state == LEAVE_TELLING && leave->completion)
+                return hook_completion_is_alarming(leave->completion);
+        return leave->failures >= HOOK_COMPLETION_FAILURES_MAX;
+}
+
+static const char *problem_of(const Leave *leave) {
+        return leave->completion && leave->state == LEAVE_TELLING ? hook_completion_problem(leave->completion)
+                                                                  : leave->problem;
+}
+
+const char *leave_undelivered(const Leave *leave, uint64_t *ret_since, bool *ret_alarm) {
+        bool tells = leave->state == LEAVE_TELLING || (leave->state == LEAVE_DRAINING && leave->drained);
+
+        *ret_since = leave->drained_at;
+        *ret_alarm = is_alarming(leave);
+        if (!tells)
+                return NULL;
+        return *problem_of(leave) ? problem_of(leave) : "it is on its way";
+}
+
 int leave_status(const Leave *leave, json_t **ret) {
         static const char *const states[] = { [LEAVE_STAYS] = "stays",
                                               [LEAVE_DRAINING] = "draining",
                                               [LEAVE_TELLING] = "telling",
                                               [LEAVE_LET_GO] = "let-go",
                                               [LEAVE_TOO_LATE] = "too-late" };
-        const char *problem = leave->completion && leave->state == LEAVE_TELLING
-                                      ? hook_completion_problem(leave->completion)
-                                      : leave->problem;
         json_t *names;
         int r;
 
         r = strv_to_json(leave->names, &names);
         if (r < 0)
                 return r;
-        *ret = json_pack("{s:s, s:o, s:s}", "state", states[leave->state], "hooks", names, "reason", problem);
+        *ret = json_pack("{s:s, s:o, s:b, s:s}", "state", states[leave->state], "hooks", names, "alarm",
+                         is_alarming(leave), "reason", problem_of(leave));
         return *ret ? 0 : -ENOMEM;
 }

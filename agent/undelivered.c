@@ -11,12 +11,18 @@ static void add(json_t *array, const char *what, const char *app, const char *re
                                                       "since", text, "reason", reason));
 }
 
-json_t *undelivered_to_json(const Launch *launch, App *const *apps, size_t n_apps) {
+json_t *undelivered_to_json(const Launch *launch, const Leave *leave, App *const *apps, size_t n_apps) {
         json_t *array = json_array();
         uint64_t since = 0;
+        bool alarm;
 
         if (launch) {
                 const char *reason = launch_undelivered(launch, &since, NULL);
+
+                add(array, "lifecycle action", NULL, reason, since);
+        }
+        if (leave) {
+                const char *reason = leave_undelivered(leave, &since, &alarm);
 
                 add(array, "lifecycle action", NULL, reason, since);
         }

@@ -120,11 +120,11 @@ static void print_launch(const View *view, const json_t *launch) {
         const json_t *hooks = json_object_get(launch, "hooks"), *hook;
         size_t i;
 
-        if (!text_of(launch, "hook"))
+        if (!text_of(launch, "hook") && !alarm)
                 return;
         fputs("launch    hook ", view->stream);
         if (json_array_size(hooks) == 0)
-                fputs(text_of(launch, "hook"), view->stream);
+                fputs(text_of(launch, "hook") ?: "not known", view->stream);
         json_array_foreach((json_t *) hooks, i, hook)
                 fprintf(view->stream, "%s%s", i > 0 ? ", " : "", json_string_value(hook) ?: "-");
         fprintf(view->stream, ": %s%s%s%s%s%s\n", bad ? view->style->bad : "", state,
@@ -135,15 +135,18 @@ static void print_launch(const View *view, const json_t *launch) {
 /* In service, or of no group, an instance is what everybody expects. */
 static void print_life(const View *view, const json_t *life) {
         const char *state = text_of(life, "state"), *reason = text_of(life, "reason");
-        const char *problem = text_of(life, "problem"),
-                   *leave = text_of(json_object_get(life, "leave"), "state");
+        const json_t *leaves = json_object_get(life, "leave");
+        const char *problem = text_of(life, "problem"), *leave = text_of(leaves, "state");
+        bool alarm = json_is_true(json_object_get(leaves, "alarm"));
         bool usual = !state || strcmp(state, "in-service") == 0 || strcmp(state, "alone") == 0;
 
         if (usual && !problem)
                 return;
-        fprintf(view->stream, "life      %s%s%s%s%s%s%s\n", state ?: "-", reason ? ": " : "", reason ?: "",
-                leave && strcmp(leave, "stays") != 0 ? ", " : "",
-                leave && strcmp(leave, "stays") != 0 ? leave : "", problem ? ", " : "", problem ?: "");
+        fprintf(view->stream, "life      %s%s%s%s%s%s%s%s%s%s\n", state ?: "-", reason ? ": " : "",
+                reason ?: "", leave && strcmp(leave, "stays") != 0 ? ", " : "",
+                leave && strcmp(leave, "stays") != 0 ? leave : "", alarm ? view->style->bad : "",
+                alarm ? ", BUT THE GROUP COULD NOT BE TOLD" : "", alarm ? view->style->off : "",
+                problem ? ", " : "", problem ?: "");
 }
 
 static void print_head(const View *view, const json_t *status) {

@@ -120,7 +120,10 @@ def test_standby_unknown_and_detached(fleet, director):
     fleet.publish("2.0.0")
     member.wait("nothing to be begun", state="held", version="1.0.0", reason="nothing is begun: this instance is in standby")
     assert member.active() and member.stops() == 0
+    member.host.run("systemctl", "stop", "musterd")  # and when it is there again the group has brought the instance back
     director.exit_standby(member.id)
+    director.wait_event("state", member.id, count=2, state="Pending:Wait")
+    member.host.run("systemctl", "start", "musterd")
     director.wait_event("state", member.id, count=2, state="InService")
     member.wait("the new version", state="good", version="2.0.0")
     assert member.results("muster") == ["CONTINUE", "CONTINUE"]

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -152,6 +153,45 @@ static void test_restart(void **state) {
         assert_string_equal(f->group->asked, "");
 }
 
+/* It cannot even be asked whether the instance is held: an alarm where there is a group. */
+static void test_group_cannot_be_asked(void **state) {
+        Fixture *f = *state;
+        bool alarm = false;
+        uint64_t since;
+
+        f->group->state_failures = UINT_MAX;
+        begin(f);
+        app_is(f, APP_READY);
+        while (!strstr(f->group->asked, "describe\ndescribe\ndescribe\ndescribe\n"))
+                assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 10) >= 0);
+        assert_null(launch_undelivered(f->launch, &since, &alarm));
+        assert_false(alarm);
+        launch_expect_group(f->launch);
+        assert_non_null(strstr(launch_undelivered(f->launch, &since, &alarm), "You may not."));
+        assert_true(alarm && since > 0);
+        f->group->state_failures = 0;
+        launch_look_again(f->launch); /* the group brings it in, as somebody says */
+        wait_state(f, LAUNCH_CONTINUED);
+        assert_null(launch_undelivered(f->launch, &since, &alarm));
+        assert_false(alarm);
+}
+
+/* While musterd was down the instance went into standby and comes out of it again, in the same boot. */
+static void test_held_once_more(void **state) {
+        Fixture *f = *state;
+
+        begin(f);
+        app_is(f, APP_READY);
+        wait_state(f, LAUNCH_CONTINUED);
+        f->launch = launch_free(f->launch);
+        f->group->asked[0] = '\0';
+        begin(f);
+        launch_look_again(f->launch);
+        while (completions(f) == 0)
+                assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 10) >= 0);
+        wait_state(f, LAUNCH_CONTINUED);
+}
+
 static void test_abandoned_once(void **state) {
         Fixture *f = *state;
 
@@ -242,6 +282,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_ready_before, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_group_cannot_be_asked, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_held_once_more, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_abandoned_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_held, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_recovers_meanwhile, setup, teardown),

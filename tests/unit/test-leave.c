@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -125,6 +126,42 @@ static void test_hooks_are_asked_for_again(void **state) {
         assert_string_equal(setup->group->asked, "hooks\nhooks\ncomplete muster-leave CONTINUE\n");
 }
 
+/* Whoever may not ask for the hooks does not hear of the end either, which somebody must see. */
+static void test_hooks_cannot_be_asked_for(void **state) {
+        Setup *setup = *state;
+        json_auto_t *status = NULL;
+        bool alarm = false;
+        uint64_t since;
+
+        setup->group->hook_failures = UINT_MAX;
+        begin(setup, "auto");
+        leave_begin(setup->leave, "g");
+        wait_asked(setup, "hooks\n");
+        assert_null(leave_undelivered(setup->leave, &since, &alarm));
+        leave_drained(setup->leave);
+        wait_asked(setup, "hooks\nhooks\nhooks\nhooks\n");
+        assert_non_null(strstr(leave_undelivered(setup->leave, &since, &alarm), "You may not."));
+        assert_true(alarm && since > 0);
+        assert_int_equal(leave_status(setup->leave, &status), 0);
+        assert_true(json_is_true(json_object_get(status, "alarm")));
+        setup->group->hook_failures = 0;
+        wait_state(setup, LEAVE_LET_GO);
+        assert_null(leave_undelivered(setup->leave, &since, &alarm));
+        assert_false(alarm);
+}
+
+/* One that is named needs no asking. */
+static void test_named_hook_without_asking(void **state) {
+        Setup *setup = *state;
+
+        setup->group->hook_failures = UINT_MAX;
+        begin(setup, "theirs");
+        leave_begin(setup->leave, "g");
+        leave_drained(setup->leave);
+        wait_state(setup, LEAVE_LET_GO);
+        assert_string_equal(setup->group->asked, "hooks\ncomplete theirs CONTINUE\n");
+}
+
 /* A completion that was heard before musterd ended, and one that comes too late. */
 static void test_repeat_is_settled(void **state) {
         Setup *setup = *state;
@@ -156,6 +193,8 @@ static void test_stays_after_all(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_hooks_cannot_be_asked_for, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_named_hook_without_asking, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_drained_and_let_go, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_heartbeats, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_hook_of_ours, set_up, tear_down),

@@ -55,6 +55,7 @@ typedef struct Config {
         char *state_dir;
         char *trust_root;
         char *instance_id; /* NULL: asked of the instance metadata, else the machine id */
+        char *role_id;     /* the unique id of the instance's role; NULL: STS is asked who the caller is */
         char *unit_dir;
         uint64_t poll_interval; /* microseconds, as all durations */
         uint64_t report_interval;

@@ -44,6 +44,8 @@ static const ConfigKey keys[] = {
               "the trust root: whose signatures count"),
         AGENT(instance_id, CONFIG_NAME, NULL, "a name of letters, digits, '.', '_' and '-'",
               "the instance's name; from the instance metadata, else the machine id, where it is not given"),
+        AGENT(role_id, CONFIG_NAME, NULL, "the unique id of a role, such as AROA123456789EXAMPLE",
+              "the role of the instances, where STS is out of their reach: their reports are named by it"),
         AGENT(unit_dir, CONFIG_FILE, "/etc/systemd/system", A_PATH,
               "where unit files of releases are installed"),
         AGENT(poll_interval, CONFIG_DURATION, "30s", A_DURATION,

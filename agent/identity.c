@@ -262,6 +262,17 @@ static int on_patience(_unused_ sd_event_source *source, _unused_ uint64_t usec,
         return 0;
 }
 
+/* As EC2 names the session of an instance's role. */
+static int name_session(Identify *identify, const char *role, Error *error) {
+        Identity *identity = &identify->identity;
+
+        if (asprintf(&identity->report_id, "%s:%s", role, identity->instance) < 0) {
+                identity->report_id = NULL;
+                return error_oom(error);
+        }
+        return ANSWERED;
+}
+
 /* No deployment waits for STS, which a subnet may not even have a way to. */
 static int ask_report_id(Identify *identify, Error *error) {
         int r;
@@ -270,6 +281,8 @@ static int ask_report_id(Identify *identify, Error *error) {
                 r = string_set(&identify->identity.report_id, identify->identity.instance);
                 return r < 0 ? error_oom(error) : ANSWERED;
         }
+        if (identify->config->role_id)
+                return name_session(identify, identify->config->role_id, error);
         r = sd_event_add_time_relative(identify->event, &identify->patience, CLOCK_BOOTTIME, IDENTITY_STS_MAX,
                                        TIMER_ACCURACY_EXACT, on_patience, identify);
         if (r < 0)

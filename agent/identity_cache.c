@@ -14,8 +14,9 @@
 
 /* What was asked for: with other answers to these, other ones would have been found. */
 static json_t *questions_of(const Config *config) {
-        return json_pack("{s:s?, s:s?, s:s?, s:s?}", "instance_id", config->instance_id, "group",
-                         config->group, "auto_scaling_group", config->launch_group, "depot", config->depot);
+        return json_pack("{s:s?, s:s?, s:s?, s:s?, s:s?}", "instance_id", config->instance_id, "role_id",
+                         config->role_id, "group", config->group, "auto_scaling_group", config->launch_group,
+                         "depot", config->depot);
 }
 
 static int unpack(json_t *json, const Config *config, Identity *identity) {

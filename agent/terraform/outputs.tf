@@ -21,5 +21,8 @@ output "operator_policy" {
 
 output "configuration" {
   description = "/etc/muster/muster.conf of the instances."
-  value       = templatefile("${path.module}/muster.conf", merge(local.names, { topic = aws_sns_topic.changes.arn }))
+  value = templatefile("${path.module}/muster.conf", merge(local.names, {
+    topic = aws_sns_topic.changes.arn
+    role  = aws_iam_role.instance.unique_id
+  }))
 }

@@ -61,7 +61,8 @@ def test_policies_are_those_of_readme():
 
 
 def test_configuration_is_good(built, tmp_path):
-    (tmp_path / "muster.conf").write_text(render("muster.conf", topic="arn:aws:sns:eu-central-1:123456789012:api-prod"))
+    (tmp_path / "muster.conf").write_text(render("muster.conf", role="AROA123456789EXAMPLE",
+                                                  topic="arn:aws:sns:eu-central-1:123456789012:api-prod"))
     checked = subprocess.run([Path(__file__).parents[2] / "build/gcc/musterd", "--check-config", "--config",
                               tmp_path / "muster.conf"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

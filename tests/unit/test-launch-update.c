@@ -163,7 +163,7 @@ static void test_group_cannot_be_asked(void **state) {
         begin(f);
         app_is(f, APP_READY);
         while (!strstr(f->group->asked, "describe\ndescribe\ndescribe\ndescribe\n"))
-                assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 10) >= 0);
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 10) >= 0);
         assert_null(launch_undelivered(f->launch, &since, &alarm));
         assert_false(alarm);
         launch_expect_group(f->launch);
@@ -188,7 +188,7 @@ static void test_held_once_more(void **state) {
         begin(f);
         launch_look_again(f->launch);
         while (completions(f) == 0)
-                assert_true(sd_event_run(f->group->event, USEC_PER_SEC / 10) >= 0);
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 10) >= 0);
         wait_state(f, LAUNCH_CONTINUED);
 }
 

@@ -262,7 +262,7 @@ static void test_group_is_asked_instead(void **state) {
         setup->in_group = "Terminating:Wait";
         while (life_watch_view(setup->watch)->life == LIFE_IN_SERVICE) {
                 setup->now += USEC_PER_SEC; /* not as if it had slept */
-                assert_true(sd_event_run(setup->event, 10 * USEC_PER_SEC) >= 0);
+                assert_true(sd_event_run(setup->client.event, 10 * USEC_PER_SEC) >= 0);
         }
         assert_int_equal(life_watch_view(setup->watch)->cause, LEAVE_TERMINATION);
 }
@@ -364,10 +364,10 @@ static void test_flood_of_messages(void **state) {
         described = setup->described;
         life_watch_look(setup->watch);
         while (setup->described == described)
-                assert_true(sd_event_run(setup->event, 10 * USEC_PER_SEC) >= 0);
+                assert_true(sd_event_run(setup->client.event, 10 * USEC_PER_SEC) >= 0);
         for (unsigned i = 0; i < 50; i++) {
                 life_watch_look(setup->watch);
-                assert_true(sd_event_run(setup->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(sd_event_run(setup->client.event, 10 * USEC_PER_MSEC) >= 0);
         }
         assert_int_equal(setup->described, described + 1);
 }

@@ -9,7 +9,7 @@
 #include "agent/record_open.h"
 #include "artifacts/layout.h"
 
-#define OPEN_RETRY (30 * USEC_PER_SEC)
+#define OPEN_RETRY (5 * USEC_PER_SEC)
 
 static void on_cleaned(_unused_ AppClean *clean, void *userdata) {
         App *app = userdata;

@@ -61,9 +61,7 @@ class Story:
         folder = self.cloud.folder / "apps"
         self.agent.publish(goapp.build(folder, GOOD), GOOD)
         self.agent.publish(goapp.build(folder, BETTER), BETTER)
-        impatient = goapp.build(folder, BAD, FAIL_HEALTH="1",
-                                appspec=lambda text: text.replace("deadline: 30s", "deadline: 5s"))
-        self.agent.publish(impatient, BAD)
+        self.agent.publish(goapp.build(folder, BAD, appspec=goapp.impatient, FAIL_HEALTH="1"), BAD)
         self.agent.set_target("prod", GOOD)
 
     def _two_instances_enter_service(self):

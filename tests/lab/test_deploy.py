@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from rig import goapp
 from rig.host import wait_for
 from rig.site import Site
 
@@ -39,7 +40,7 @@ def test_waits_for_its_configuration(site):
 def test_reload_goes_to_the_new_code_and_back(site):
     site.publish("1.0.0")
     site.publish("2.0.0")
-    site.publish("3.0.0", FAIL_HEALTH="1")
+    site.publish("3.0.0", appspec=goapp.impatient, FAIL_HEALTH="1")
     site.set_target("1.0.0")
     site.configure()
     site.wait_app(state="good", version="1.0.0")
@@ -67,7 +68,7 @@ def test_reload_goes_to_the_new_code_and_back(site):
 
 
 def test_first_release_that_is_bad_leaves_nothing(site):
-    site.publish("1.0.0", FAIL_HEALTH="1")
+    site.publish("1.0.0", appspec=goapp.impatient, FAIL_HEALTH="1")
     site.set_target("1.0.0")
     site.configure()
     app = site.wait_app(state="failed")
@@ -86,7 +87,6 @@ def test_hook_that_fails(site):
     site.set_target("1.0.0")
     site.configure()
     site.wait_app(state="good", version="1.0.0")
-    from rig import goapp
     folder = goapp.build(site.folder, "2.0.0", broken)
     (folder / "hooks/broken").write_text("#!/bin/sh\necho migrating\necho 'table users is missing' >&2\nexit 3\n")
     (folder / "hooks/broken").chmod(0o755)
@@ -138,7 +138,8 @@ def test_power_cut_in_the_middle(new_instance, tmp_path):
     instance.boot()
     site = Site(instance, tmp_path)
     site.publish("1.0.0")
-    site.publish("2.0.0", appspec=lambda text: text.replace("healthy: 2", "healthy: 20"))
+    site.publish("2.0.0", appspec=lambda text: text.replace(
+        "env:", "  - type: command\n    command: [/usr/bin/test, -e, /run/healthy]\n    interval: 200ms\nenv:"))
     site.set_target("1.0.0")
     site.configure()
     site.wait_app(state="good", version="1.0.0")
@@ -150,6 +151,7 @@ def test_power_cut_in_the_middle(new_instance, tmp_path):
     instance.wait_running()
     wait_for(lambda: "1.0.0" in site.serves(), 20, "release 1.0.0")
     assert site.current().startswith("releases/1.0.0-")
+    instance.run("touch", "/run/healthy")
     site.configure()
     site.wait_app(state="good", version="2.0.0", timeout=90)
 
@@ -157,7 +159,6 @@ def test_power_cut_in_the_middle(new_instance, tmp_path):
 def test_deploy_local(site):
     site.configure()
     site.wait_app(state="none")
-    from rig import goapp
     site.copy(goapp.build(site.folder, "0.9.0"), "/srv/local")
     site.muster("deploy", "--local", "/srv/local", "--app", "api", "--version", "0.9.0")
     app = site.wait_app(version="0.9.0")

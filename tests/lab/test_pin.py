@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from rig import goapp
 from rig.desk import CONFLICT, DENIED, FAILED, INPUT, NOT_FOUND
 from rig.host import wait_for
 from rig.site import GROUP, Site
@@ -33,7 +34,7 @@ def refused(site, code, pattern, *words):
 
 
 def publish_broken(site, version):
-    site.publish(version, lambda text: text.replace("deadline: 30s", "deadline: 3s"), FAIL_HEALTH="1")
+    site.publish(version, goapp.impatient, FAIL_HEALTH="1")
 
 
 def record(site):

@@ -155,7 +155,7 @@ def test_way_back_fails(serving):
     site.publish_folder(folder, "2.0.0")
     site.set_target("2.0.0")
     site.wait_app(state="good", version="2.0.0")
-    folder = goapp.build(site.folder, "3.0.0", FAIL_HEALTH="1")
+    folder = goapp.build(site.folder, "3.0.0", appspec=goapp.impatient, FAIL_HEALTH="1")
     (folder / "hooks/after-install").write_text("#!/bin/sh\ntouch /run/broken\n")
     site.publish_folder(folder, "3.0.0")
     site.set_target("3.0.0")
@@ -178,7 +178,7 @@ def test_way_back_fails(serving):
 def test_replay(serving):
     """Whatever happened to the deployments of this instance, this muster would decide the same again."""
     site = serving
-    site.publish("2.0.0", FAIL_HEALTH="1")
+    site.publish("2.0.0", appspec=goapp.impatient, FAIL_HEALTH="1")
     site.publish("3.0.0", appspec=slow)
     site.set_target("2.0.0")
     site.wait_app(state="held", version="1.0.0")

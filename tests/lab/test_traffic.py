@@ -53,7 +53,9 @@ class Fleet:
         return self.director.instances[self.id(group)]
 
     def publish(self, version, **switches):
-        self.muster.publish(goapp.build(self._folder, version, out_of_traffic, **switches), version)
+        def appspec(text):
+            return goapp.impatient(out_of_traffic(text)) if "FAIL_HEALTH" in switches else out_of_traffic(text)
+        self.muster.publish(goapp.build(self._folder, version, appspec, **switches), version)
 
     def app(self, group=PROD):
         """None while musterd does not run."""

@@ -16,6 +16,7 @@ LIB_SRC += \
         agent/app_local.c \
         agent/app_open.c \
         agent/app_place.c \
+        agent/app_rollout.c \
         agent/app_status.c \
         agent/app_traffic.c \
         agent/boot_id.c \
@@ -181,7 +182,10 @@ LIB_SRC += \
         agent/rollout_marks.c \
         agent/rollout_pace.c \
         agent/rollout_plan.c \
-        agent/rollout_role.c
+        agent/rollout_record.c \
+        agent/rollout_role.c \
+        agent/rollout_view.c \
+        agent/rollout_watch.c
 UNIT_TESTS += \
         test-register \
         test-register_play \
@@ -191,6 +195,7 @@ UNIT_TESTS += \
         test-rollout_marks \
         test-rollout_pace \
         test-rollout_plan \
+        test-rollout_record \
         test-rollout_role
 test-register_store_LDFLAGS := -Wl,--wrap=depot_put_start
 TEST_SUPPORT_SRC += tests/unit/register_scene.c

@@ -15,9 +15,6 @@ LogFields app_fields(const App *app) {
         return (LogFields){ .app = app->config->name, .instance = app->context.identity->instance };
 }
 
-static void begin_look(void *userdata);
-static bool is_superseded(void *userdata);
-
 bool app_is_open(const App *app) {
         return app->logs;
 }
@@ -43,17 +40,8 @@ EngineContext app_engine_context(App *app) {
                 .boot_id = app->context.boot_id,
                 .audit = app->audit,
                 .traffic = app_engine_traffic(app),
-                .look = { app->watch ? begin_look : NULL, is_superseded, app_leaves, app },
+                .look = { app->watch ? app_begin_look : NULL, app_objects, app_leaves, app },
         };
-}
-
-static const Target *target_of(const App *app) {
-        return app->watch ? target_watch_target(app->watch) : NULL;
-}
-
-static const char *why_no_target(const App *app) {
-        return app->watch ? target_watch_problem(app->watch)
-                          : "there is no depot to follow, only what root deploys with muster deploy --local";
 }
 
 void app_report(App *app) {
@@ -64,6 +52,7 @@ void app_report(App *app) {
                             0 &&
                     json_object_set_new(status, "group", json_string(app->group)) == 0 &&
                     json_object_set_new(status, "agent_version", json_string(MUSTER_VERSION)) == 0 &&
+                    app_rollout_to_json(app, true, status) == 0 &&
                     json_object_update(status, app->report_members) == 0)
                         report_set(app->report, status);
                 else
@@ -106,12 +95,9 @@ static EngineOrder order_for(App *app, const Target *target) {
                 order.release = *decision_runs(&app->record);
                 return order;
         }
-        if (app->decision.local_pin || !target) {
-                order.release = app->record.pin.release;
+        order.release = *app->decision.release;
+        if (app->decision.local_pin || !target)
                 return order;
-        }
-        order.release.version = target->stable.version;
-        memcpy(order.release.sha256, target->stable.sha256, sizeof(order.release.sha256));
         order.serial = target->serial;
         order.rollout = target->pinned ? NULL : target->rollout.id;
         order.release_floor = target->release_floor;
@@ -148,6 +134,8 @@ static void deploy(App *app, const Target *target, const DecisionFacts *facts) {
         app_make_way(app);
         if (engine_start(&context, &order, app_on_deployed, app_on_progress, app, &app->engine, &error) < 0)
                 log_error("%s: cannot begin a deployment: %s", app->config->name, error.message);
+        else if (order.kind == KIND_DEPLOY)
+                app_rollout_deploys(app);
 }
 
 static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
@@ -168,45 +156,6 @@ void app_retry_at(App *app, uint64_t at) {
 
         (void) sd_event_source_set_time_relative(app->retry, at > now ? at - now : 0);
         (void) sd_event_source_set_enabled(app->retry, SD_EVENT_ONESHOT);
-}
-
-static DecisionFacts facts_of(const App *app) {
-        const Target *target = target_of(app);
-        DecisionFacts facts = {
-                .record = &app->record,
-                .instance = app->context.identity->instance,
-                .posture = instance_life_posture(app->life.life),
-                .life = app->life.reason,
-                .target_known = target,
-                .env_sha256 = app->env_sha256,
-                .no_target = why_no_target(app),
-                .boot_id = app->context.boot_id,
-                .checks = &app->checks,
-                .now = clock_realtime(app->context.clock),
-        };
-
-        if (target) {
-                facts.target_serial = target->serial;
-                facts.target_sha256 = target->sha256;
-                facts.pinned = target->pinned;
-                facts.rollout = target->pinned ? NULL : target->rollout.id;
-                facts.stable.version = target->stable.version;
-                memcpy(facts.stable.sha256, target->stable.sha256, sizeof(facts.stable.sha256));
-        }
-        return facts;
-}
-
-static void begin_look(void *userdata) {
-        App *app = userdata;
-
-        (void) target_watch_poll(app->watch);
-}
-
-static bool is_superseded(void *userdata) {
-        const App *app = userdata;
-        const DecisionFacts facts = facts_of(app);
-
-        return decision_supersedes(&facts, &app->record.deployment);
 }
 
 static void note_failed_check(App *app, const Error *error) {
@@ -266,29 +215,27 @@ static void act(App *app, const Target *target, const DecisionFacts *facts) {
         case DECISION_ROLL_BACK:
                 roll_back(app);
                 break;
-        case DECISION_RETRY:
-                app_retry_at(app, app->decision.retry_at);
-                break;
         default:
                 break;
         }
+        if (app->decision.retry_at > 0 && !app->engine)
+                app_retry_at(app, app->decision.retry_at);
 }
 
 void app_evaluate(App *app) {
-        const Target *target = target_of(app);
+        const Target *target = app_target(app);
         char was[DECISION_REASON_MAX];
         DecisionFacts facts;
 
-        if (app_is_misplaced(app) || app->engine || app->stopping)
+        if (app_is_misplaced(app) || app->stopping)
+                return;
+        app_rollout_settle(app);
+        if (app->engine)
                 return;
         app_keep_current(app);
         app_traffic_settle(app);
-        if (target && environment_of_target(target, &app->environment, app->env_sha256) < 0) {
-                log_error("%s: out of memory", app->config->name);
-                return;
-        }
         memcpy(was, app->decision.reason, sizeof(was));
-        facts = facts_of(app);
+        facts = app_decision_facts(app);
         decide(&facts, &app->decision);
         if ((target || app->decision.local_pin) && strcmp(was, app->decision.reason) != 0) {
                 const LogFields fields = app_fields(app);
@@ -298,25 +245,9 @@ void app_evaluate(App *app) {
         if (!app->recheck || app->decision.action == DECISION_DEPLOY ||
             app->decision.action == DECISION_DRAIN)
                 act(app, target, &facts);
+        app->decision.release = NULL; /* it was of the facts */
         app_health_settle(app);
         app_tell(app);
-}
-
-void app_go_for_another(App *app, const char *why) {
-        if (app->engine && !app->record.deployment.local && is_superseded(app))
-                (void) engine_cancel(app->engine, why);
-}
-
-/* One that has looks at the target before it goes on to something that could not be undone. */
-void app_on_target(TargetWatch *watch, void *userdata) {
-        App *app = userdata;
-
-        app_go_for_another(app, ENGINE_SUPERSEDED);
-        if (app->engine && watch && !target_watch_is_looking(watch))
-                engine_looked(app->engine);
-        app_evaluate(app);
-        if (app->engine) /* which app_evaluate() leaves alone */
-                app->changed(app, app->userdata);
 }
 
 int app_new(const AppContext *context, const AppConfig *config, AppChanged changed, void *userdata, App **ret,
@@ -412,7 +343,7 @@ int app_status(const App *app, json_t **ret) {
                 .required = app->config->required,
                 .record = &app->record,
                 .decision = &app->decision,
-                .target = target_of(app),
+                .target = app_target(app),
                 .target_problem = app->watch ? target_watch_problem(app->watch) : NULL,
                 .deploying = app->engine,
                 .problem = app->engine ? engine_problem(app->engine) : "",
@@ -429,6 +360,8 @@ int app_status(const App *app, json_t **ret) {
                 r = app_traffic_to_json(app, status);
         if (r >= 0)
                 r = app_health_to_json(app, status);
+        if (r >= 0)
+                r = app_rollout_to_json(app, false, status);
         if (r >= 0)
                 *ret = TAKE_PTR(status);
         return r;

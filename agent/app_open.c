@@ -131,7 +131,24 @@ static int start_watch(App *app, Error *error) {
                 .interval = context->config->poll_interval,
         };
 
-        return context->depot ? target_watch_new(&watch, app_on_target, app, &app->watch, error) : 0;
+        const RolloutWatchContext rollout = {
+                .event = context->event,
+                .clock = context->clock,
+                .depot = context->depot,
+                .record = &app->record,
+                .app_fd = app->store->app_fd,
+                .app = app->config->name,
+                .group = app->group,
+                .instance = context->identity->report_id,
+                .report_interval = context->config->report_interval,
+                .look_max = context->config->poll_interval,
+        };
+        int r;
+
+        if (!context->depot)
+                return 0;
+        r = target_watch_new(&watch, app_on_target, app, &app->watch, error);
+        return r < 0 ? r : rollout_watch_new(&rollout, app_on_rollout, app, &app->rollout, error);
 }
 
 static int resume(App *app, Error *error) {
@@ -155,6 +172,7 @@ void app_close(App *app) {
         app->stopping = unpack_stop_free(app->stopping);
         app->clean = app_clean_free(app->clean);
         app->audit = app_audit_free(app->audit);
+        app->rollout = rollout_watch_free(app->rollout);
         app->watch = target_watch_free(app->watch);
         app->report = report_free(app->report);
         app->logs = hook_logs_free(app->logs);

@@ -2,7 +2,7 @@
 
 /* Private to the app: app.c decides and has the engine act, app_open.c opens and closes what an app is made of, app_local.c
  * does what root orders by hand, app_traffic.c sees to the load balancer between deployments,
- * app_health.c to the health of what serves,
+ * app_health.c to the health of what serves, app_rollout.c to what target and rollout ask for,
  * app_place.c looks whether its folders are as it left them. */
 
 #include "agent/app.h"
@@ -16,6 +16,7 @@
 #include "agent/recheck.h"
 #include "agent/rejoin.h"
 #include "agent/report.h"
+#include "agent/rollout_watch.h"
 #include "agent/target_watch.h"
 #include "agent/unpack_stop.h"
 
@@ -28,7 +29,8 @@ struct App {
         ReleaseStore *store;
         Record record;
         TargetWatch *watch;
-        char **environment; /* the group's values, of the target in force */
+        RolloutWatch *rollout; /* NULL: there is no depot */
+        char **environment;    /* the group's values, of the target in force */
         char env_sha256[DIGEST_HEX_SIZE];
         Engine *engine;
         AppClean *clean;
@@ -84,10 +86,26 @@ void app_keep_history(App *app);
 /* Before a deployment: whatever else goes on in the store ends. */
 void app_make_way(App *app);
 
-/* A deployment that has not changed anything yet, or is but checked, is given up for another release. */
+/* The target in force, or NULL; and all that decisions go by. */
+const Target *app_target(const App *app);
+DecisionFacts app_decision_facts(const App *app);
+
+/* A deployment that has not changed anything yet, or is but checked, is given up for another release. WHY, or what speaks
+ * against it. */
 void app_go_for_another(App *app, const char *why);
 
+/* Why the deployment that runs is not to go on, or NULL; and looks at the depot for that, which ends in engine_looked(). */
+const char *app_objects(void *userdata);
+void app_begin_look(void *userdata);
+
 void app_on_target(TargetWatch *watch, void *userdata);
+void app_on_rollout(RolloutWatch *watch, void *userdata);
+
+/* Does what the rollout of the group asks of this instance, up to what it is to run. */
+void app_rollout_settle(App *app);
+void app_rollout_deploys(App *app);
+int app_rollout_to_json(const App *app, bool report, json_t *status);
+
 void app_on_deployed(Engine *engine, void *userdata);
 void app_on_progress(Engine *engine, void *userdata);
 

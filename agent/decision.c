@@ -59,8 +59,15 @@ static bool is_quarantined(const Failure *failure) {
         return failure->fault != FAULT_HOST || failure->disturbing >= DECISION_DISTURBING_MAX;
 }
 
-static void decide_after_failure(const DecisionFacts *facts, const Failure *failure, Decision *ret) {
+uint64_t decision_retry_at(const Failure *failure) {
         unsigned count = failure->count - (failure->interrupted && failure->count > 0 ? 1 : 0);
+
+        if (is_quarantined(failure))
+                return USEC_INFINITY;
+        return usec_add(failure->at, count > 0 ? delay_after(count) : 0);
+}
+
+static void decide_after_failure(const DecisionFacts *facts, const Failure *failure, Decision *ret) {
         const char *version = failure->release.version;
 
         if (is_quarantined(failure)) {
@@ -69,7 +76,7 @@ static void decide_after_failure(const DecisionFacts *facts, const Failure *fail
                         step_to_string(failure->step), failure->reason);
                 return;
         }
-        ret->retry_at = usec_add(failure->at, count > 0 ? delay_after(count) : 0);
+        ret->retry_at = decision_retry_at(failure);
         if (is_due(facts->now, failure->at, ret->retry_at))
                 decided(ret, DECISION_DEPLOY, "release %s is tried again after: %s", version,
                         failure->reason);
@@ -86,6 +93,7 @@ static void decide_pinned(const DecisionFacts *facts, Decision *ret) {
         const Failure *failure = record_find_failure(record, pin->release.sha256, 0, NULL);
 
         ret->local_pin = true;
+        ret->release = &pin->release;
         if (release_ref_equal(&record->good, &pin->release) && record_good_is_up(record))
                 decided(ret, DECISION_FINISHED, "this instance is pinned to release %s: %s",
                         pin->release.version, pin->reason);
@@ -135,10 +143,39 @@ static void decide_check(const DecisionFacts *facts, Decision *ret) {
                 "release %s is checked again: %s", version, checks->reason);
 }
 
+static bool is_in_store(const Record *record, const ReleaseRef *release) {
+        return release_ref_equal(&record->good, release) || release_ref_equal(&record->prefetched, release) ||
+               release_ref_equal(&record->previous, release);
+}
+
+/* While nothing else is to be done: what comes next is fetched, so that it needs no download in its turn. */
+static void decide_ahead(const DecisionFacts *facts, Decision *ret) {
+        const ReleaseRef *ahead = &facts->ahead;
+        const Failure *failure;
+        uint64_t at;
+
+        if (!ahead->version || is_in_store(facts->record, ahead))
+                return;
+        failure = record_find_failure(facts->record, ahead->sha256, facts->target_serial, facts->rollout);
+        at = failure ? decision_retry_at(failure) : 0;
+        if (failure && !is_due(facts->now, failure->at, at)) {
+                ret->retry_at = at < USEC_INFINITY ? at : 0;
+                return;
+        }
+        ret->release = ahead;
+        decided(ret, DECISION_PREFETCH, "release %s is fetched ahead of its turn", ahead->version);
+}
+
+static const char *what_is_asked(const DecisionFacts *facts) {
+        if (facts->candidate)
+                return "moves the group to";
+        return facts->pinned ? "pins the group to" : "asks for";
+}
+
 /* There is a target, and no failed rollback that it cannot lead out of. */
 static void decide_on_target(const DecisionFacts *facts, Decision *ret) {
         const Record *record = facts->record;
-        bool same = release_ref_equal(&record->good, &facts->stable);
+        bool same = release_ref_equal(&record->good, &facts->wanted);
         const Failure *failure;
 
         if (record->good_is_local && facts->target_serial <= record->good_serial &&
@@ -151,16 +188,22 @@ static void decide_on_target(const DecisionFacts *facts, Decision *ret) {
         ret->env_changed = same && strcmp(record->good_env_sha256, facts->env_sha256) != 0;
         if (same && !ret->env_changed && record_good_is_up(record)) {
                 decided(ret, DECISION_FINISHED, "release %s is what target %" PRIu64 " %s",
-                        facts->stable.version, facts->target_serial,
-                        facts->pinned ? "pins the group to" : "asks for");
+                        facts->wanted.version, facts->target_serial, what_is_asked(facts));
+                decide_ahead(facts, ret);
                 return;
         }
-        failure = record_find_failure(record, facts->stable.sha256, facts->target_serial, facts->rollout);
+        if (facts->held) {
+                decided(ret, DECISION_WAIT, "%s", facts->held);
+                decide_ahead(facts, ret);
+                return;
+        }
+        ret->release = &facts->wanted;
+        failure = record_find_failure(record, facts->wanted.sha256, facts->target_serial, facts->rollout);
         if (failure)
                 decide_after_failure(facts, failure, ret);
         else
                 decided(ret, DECISION_DEPLOY, "target %" PRIu64 " %s release %s%s", facts->target_serial,
-                        facts->pinned ? "pins the group to" : "asks for", facts->stable.version,
+                        what_is_asked(facts), facts->wanted.version,
                         ret->env_changed ? " with other environment values" : "");
 }
 
@@ -218,12 +261,13 @@ static void decide_leave(const DecisionFacts *facts, Decision *ret) {
 static void decide_prepare(const DecisionFacts *facts, Decision *ret) {
         const Record *record = facts->record;
         bool pinned = record->pin.release.version;
-        const ReleaseRef *wanted = pinned ? &record->pin.release : &facts->stable;
+        const ReleaseRef *wanted = pinned ? &record->pin.release : &facts->wanted;
         const Failure *failure;
 
         if (decide_drain(facts, ret))
                 return;
         ret->local_pin = pinned;
+        ret->release = wanted;
         if (!pinned && !facts->target_known) {
                 decided(ret, DECISION_WAIT, "%s",
                         facts->no_target ? facts->no_target : "no target was read yet");
@@ -248,7 +292,8 @@ static void decide_prepare(const DecisionFacts *facts, Decision *ret) {
 /* What root orders is done, and what serves may be looked at. */
 static void decide_hold(const DecisionFacts *facts, Decision *ret) {
         decide_serve(facts, ret);
-        if ((ret->action == DECISION_DEPLOY && !ret->local_pin) || ret->action == DECISION_ROLL_BACK)
+        if ((ret->action == DECISION_DEPLOY && !ret->local_pin) || ret->action == DECISION_PREFETCH ||
+            ret->action == DECISION_ROLL_BACK)
                 decided(ret, DECISION_WAIT, "nothing is begun: %s", facts->life);
 }
 
@@ -269,7 +314,9 @@ bool decision_supersedes(const DecisionFacts *facts, const Deployment *deploymen
 
         if (pin->release.version)
                 return !release_ref_equal(&pin->release, &deployment->to);
-        return facts->target_known && !release_ref_equal(&facts->stable, &deployment->to);
+        if (deployment->kind == KIND_PREFETCH && release_ref_equal(&facts->ahead, &deployment->to))
+                return false;
+        return facts->target_known && !release_ref_equal(&facts->wanted, &deployment->to);
 }
 
 bool decision_is_serving(const Record *record, const char *boot_id) {

@@ -35,8 +35,12 @@ typedef struct DecisionFacts {
         bool target_known; /* a target that was verified and may be acted on */
         uint64_t target_serial;
         const char *target_sha256;
-        ReleaseRef stable;      /* borrowed */
-        bool pinned;            /* the target pins the group to it */
+        ReleaseRef
+                wanted; /* what this instance is to run: the target's stable release, or its candidate; borrowed */
+        bool candidate;         /* it is the candidate */
+        const char *held;       /* why it may not go there now: rollout_record.h; NULL: it may */
+        ReleaseRef ahead;       /* what is to be in the store for later; borrowed; no version: nothing is */
+        bool pinned;            /* the target pins the group to `wanted` */
         const char *env_sha256; /* of the target's environment values */
         const char *rollout;    /* the target's; NULL: it has none, or is a pin */
         const char *no_target;  /* why there is none, when there is none */
@@ -64,15 +68,19 @@ typedef enum DecisionAction {
 
 typedef struct Decision {
         DecisionAction action;
-        bool local_pin; /* the release is the one that this instance is pinned to, else the target's stable one */
-        bool env_changed;  /* DEPLOY: the release is the same, its environment is not */
-        uint64_t retry_at; /* RETRY: microseconds since 1970 */
+        const ReleaseRef *release; /* DEPLOY, PREFETCH: borrowed, of the facts */
+        bool local_pin;            /* it is the one that this instance is pinned to */
+        bool env_changed;          /* DEPLOY: the release is the same, its environment is not */
+        uint64_t retry_at; /* RETRY, and where something else is tried again then: microseconds since 1970 */
         char reason[DECISION_REASON_MAX];
 } Decision;
 
 void decide(const DecisionFacts *facts, Decision *ret);
 
 const char *decision_action_to_string(DecisionAction action);
+
+/* When a release that failed is tried again; USEC_INFINITY: not for this target or rollout. */
+uint64_t decision_retry_at(const Failure *failure);
 
 /* Whether this instance's pin, or else the target, asks for something else than what DEPLOYMENT, which is not a local one,
  * is about to bring: asked before it changes anything, before it switches and before it commits. */

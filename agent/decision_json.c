@@ -3,13 +3,15 @@
 #include "agent/decision_json.h"
 #include "agent/deployment_json.h"
 
-static json_t *target_to_json(const DecisionFacts *facts) {
+static json_t *what_was_asked(const DecisionFacts *facts) {
         if (!facts->target_known)
                 return json_null();
-        return json_pack("{s:I, s:s, s:o, s:b, s:s*}", "serial", (json_int_t) facts->target_serial, "sha256",
-                         facts->target_sha256 ? facts->target_sha256 : "", "stable",
-                         release_ref_to_json(&facts->stable), "pinned", facts->pinned, "rollout",
-                         facts->rollout);
+        return json_pack("{s:I, s:s, s:o, s:b, s:s*, s:o, s:b, s:s*}", "serial",
+                         (json_int_t) facts->target_serial, "sha256",
+                         facts->target_sha256 ? facts->target_sha256 : "", "wanted",
+                         release_ref_to_json(&facts->wanted), "candidate", facts->candidate, "held",
+                         facts->held, "ahead", release_ref_to_json(&facts->ahead), "pinned", facts->pinned,
+                         "rollout", facts->rollout);
 }
 
 static json_t *checks_to_json(const FailedChecks *checks) {
@@ -52,7 +54,7 @@ int decision_to_text(const DecisionFacts *facts, const Decision *decision, char 
         if (r < 0)
                 return r;
         json = json_pack("{s:o, s:o, s:s*, s:s, s:s*, s:s, s:s*, s:s*, s:o, s:o, s:o}", "record", record,
-                         "target", target_to_json(facts), "instance", facts->instance, "posture",
+                         "target", what_was_asked(facts), "instance", facts->instance, "posture",
                          life_posture_to_string(facts->posture), "life", facts->life, "env_sha256",
                          facts->env_sha256, "no_target", facts->no_target, "boot_id", facts->boot_id,
                          "checks", checks_to_json(facts->checks), "now", time_to_json(facts->now), "decision",
@@ -63,7 +65,8 @@ int decision_to_text(const DecisionFacts *facts, const Decision *decision, char 
 
 void decision_case_deinit(DecisionCase *decision_case) {
         record_deinit(&decision_case->record);
-        release_ref_deinit(&decision_case->facts.stable);
+        release_ref_deinit(&decision_case->facts.wanted);
+        release_ref_deinit(&decision_case->facts.ahead);
         json_decref(decision_case->json);
         *decision_case = (DecisionCase){};
 }
@@ -79,15 +82,20 @@ static int action_from_string(const char *text, DecisionAction *ret) {
 
 static int read_target(json_t *json, DecisionFacts *facts) {
         json_int_t serial;
-        json_t *stable;
-        int pinned;
+        json_t *wanted = NULL, *ahead = NULL;
+        int pinned, candidate = 0;
 
         if (json_is_null(json))
                 return 0;
-        if (json_unpack(json, "{s:I, s:s, s:o, s:b, s?s}", "serial", &serial, "sha256", &facts->target_sha256,
-                        "stable", &stable, "pinned", &pinned, "rollout", &facts->rollout) < 0 ||
-            release_ref_from_json(stable, &facts->stable) < 0)
+        if (json_unpack(json, "{s:I, s:s, s?o, s?o, s?b, s?s, s?o, s:b, s?s}", "serial", &serial, "sha256",
+                        &facts->target_sha256, "stable",
+                        &wanted, /* as it was called before there were rollouts */
+                        "wanted", &wanted, "candidate", &candidate, "held", &facts->held, "ahead", &ahead,
+                        "pinned", &pinned, "rollout", &facts->rollout) < 0 ||
+            !wanted || release_ref_from_json(wanted, &facts->wanted) < 0 ||
+            (ahead && release_ref_from_json(ahead, &facts->ahead) < 0))
                 return -EINVAL;
+        facts->candidate = candidate;
         facts->target_known = true;
         facts->target_serial = (uint64_t) serial;
         facts->pinned = pinned;

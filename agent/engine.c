@@ -321,7 +321,7 @@ static void end_early(Engine *engine, DeploymentEventKind how, const char *reaso
 
 void engine_looked(Engine *engine) {
         const EngineLook *context = &engine->context.look;
-        const char *leaves = NULL;
+        const char *leaves = NULL, *objection;
 
         if (!engine->looking)
                 return;
@@ -330,10 +330,11 @@ void engine_looked(Engine *engine) {
         engine->looked = true;
         if (engine_deployment(engine)->step <= STEP_SWITCH && context->leaves)
                 leaves = context->leaves(context->userdata);
+        objection = context->objects(context->userdata);
         if (leaves)
                 end_early(engine, DEPLOYMENT_CUT, leaves);
-        else if (context->is_superseded(context->userdata))
-                end_early(engine, DEPLOYMENT_CANCELLED, ENGINE_SUPERSEDED);
+        else if (objection)
+                end_early(engine, DEPLOYMENT_CANCELLED, objection);
         else
                 schedule(engine);
 }

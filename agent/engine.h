@@ -18,15 +18,16 @@
 
 typedef struct Engine Engine;
 
-/* The target is read once more before anything is changed, before SWITCH and before COMMIT, for at most ENGINE_LOOK_MAX: a
- * depot that does not answer holds no deployment up. If it asks for another release by then, the deployment ends, or
- * goes back: what is committed is never anything but what the target in force asks for. */
+/* The target, and the register of a rollout, are read once more before anything is changed, before SWITCH and before
+ * COMMIT, for at most ENGINE_LOOK_MAX: a depot that does not answer holds no deployment up. If it asks for another release by
+ * then, or the rollout has no place for this instance any more, the deployment ends, or goes back: what is committed is never
+ * anything but what the target in force asks for. */
 #define ENGINE_LOOK_MAX (3 * UINT64_C(1000000))
 #define ENGINE_SUPERSEDED "the target asks for another release now"
 typedef struct EngineLook {
-        void (*begin)(void *userdata);         /* engine_looked() is called once it is done */
-        bool (*is_superseded)(void *userdata); /* as far as is known now */
-        const char *(*leaves)(void *userdata); /* NULL, or why this instance is to change nothing more */
+        void (*begin)(void *userdata);          /* engine_looked() is called once it is done */
+        const char *(*objects)(void *userdata); /* NULL, or why it is not to go on, as far as is known now */
+        const char *(*leaves)(void *userdata);  /* NULL, or why this instance is to change nothing more */
         void *userdata;
 } EngineLook;
 

@@ -118,13 +118,13 @@ int record_to_json(const Record *record, bool with_deployment, json_t **ret) {
                 r = deployment_to_json(&record->deployment, &deployment);
         if (r < 0)
                 return r;
-        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:o, s:O, s:O, s:O?}", "schema",
+        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:o, s:o, s:O, s:O, s:O?}", "schema",
                          (json_int_t) RECORD_SCHEMA, "app", record->app, "instance", record->instance,
                          "machine", record->machine, "serial", (json_int_t) record->serial, "target_sha256",
                          record->target_sha256, "previous", release_ref_to_json(&record->previous),
                          "prefetched", release_ref_to_json(&record->prefetched), "pin",
-                         local_pin_to_json(&record->pin), "deregistered", deregistered, "failures", failures,
-                         "deployment", deployment);
+                         local_pin_to_json(&record->pin), "rollout", rollout_record_to_json(&record->rollout),
+                         "deregistered", deregistered, "failures", failures, "deployment", deployment);
         if (!json || json_object_update(json, good) < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(json);
@@ -166,21 +166,22 @@ static int read_good(json_t *json, Record *record) {
 }
 
 static int read_record(json_t *json, Record *record, Error *error) {
-        json_t *target, *previous, *prefetched = NULL, *pin = NULL, *deregistered = NULL, *failures,
-                                   *deployment;
+        json_t *target, *previous, *prefetched = NULL, *pin = NULL, *rollout = NULL, *deregistered = NULL,
+                                   *failures, *deployment;
         const char *app = NULL, *instance = NULL, *machine = NULL;
         json_int_t serial;
         int r;
 
-        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s?o, s:o, s:o}", "app", &app,
+        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s?o, s?o, s:o, s:o}", "app", &app,
                         "instance", &instance, "machine", &machine, "serial", &serial, "target_sha256",
-                        &target, "previous", &previous, "prefetched", &prefetched, "pin", &pin,
-                        "deregistered", &deregistered, "failures", &failures, "deployment",
+                        &target, "previous", &previous, "prefetched", &prefetched, "pin", &pin, "rollout",
+                        &rollout, "deregistered", &deregistered, "failures", &failures, "deployment",
                         &deployment) < 0 ||
             serial < 0 || digest_from_json(target, record->target_sha256) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
             release_ref_from_json(prefetched, &record->prefetched) < 0 ||
             local_pin_from_json(pin, &record->pin) < 0 ||
+            rollout_record_from_json(rollout, &record->rollout) < 0 ||
             target_registrations_from_json(deregistered, &record->deregistered) < 0 ||
             failures_from_json(failures, record) < 0)
                 return error_set(error, -EINVAL, "the deploy record is malformed");
@@ -274,32 +275,68 @@ static void drop_failure(Record *record, size_t i) {
         memmove(&record->failures[i], &record->failures[i + 1], (record->n_failures - i) * sizeof(Failure));
 }
 
-static int add_failure(Record *record, const Deployment *deployment) {
+/* FAILURE's texts become the record's; its count is that of those before and one more. */
+static void take_failure(Record *record, Failure *failure) {
         const Failure *known =
-                record_find_failure(record, deployment->to.sha256, deployment->serial, deployment->rollout);
-        bool disturbing = deployment->failed_step >= STEP_APPLICATION_STOP && !deployment->unchanged;
-        Failure failure = {
-                .serial = deployment->serial,
-                .step = deployment->failed_step,
-                .fault = deployment->fault,
-                .count = known ? known->count + 1 : 1,
-                .disturbing = (known ? known->disturbing : 0) + (disturbing ? 1 : 0),
-                .interrupted = deployment->interrupted,
-                .at = deployment->finished,
-        };
+                record_find_failure(record, failure->release.sha256, failure->serial, failure->rollout);
 
-        if (release_ref_copy(&failure.release, &deployment->to) < 0 ||
-            string_set(&failure.rollout, deployment->rollout) < 0 ||
-            string_set(&failure.reason, deployment->reason ? deployment->reason : "unknown") < 0) {
-                failure_deinit(&failure);
-                return -ENOMEM;
-        }
+        failure->count = known ? known->count + 1 : 1;
+        failure->disturbing += known ? known->disturbing : 0;
         if (known)
                 drop_failure(record, (size_t) (known - record->failures));
         else if (record->n_failures == RECORD_FAILURES_MAX)
                 drop_failure(record, 0);
-        record->failures[record->n_failures++] = failure;
+        record->failures[record->n_failures++] = *failure;
+}
+
+static int add_failure(Record *record, const Failure *what) {
+        Failure failure = *what;
+
+        failure.release = (ReleaseRef){};
+        failure.rollout = failure.reason = NULL;
+        if (release_ref_copy(&failure.release, &what->release) < 0 ||
+            string_set(&failure.rollout, what->rollout) < 0 ||
+            string_set(&failure.reason, what->reason) < 0) {
+                failure_deinit(&failure);
+                return -ENOMEM;
+        }
+        take_failure(record, &failure);
         return 0;
+}
+
+static int add_failed_deployment(Record *record) {
+        const Deployment *deployment = &record->deployment;
+        bool disturbing = deployment->failed_step >= STEP_APPLICATION_STOP && !deployment->unchanged;
+        static char unknown[] = "unknown";
+        const Failure failure = {
+                .release = deployment->to,
+                .serial = deployment->serial,
+                .rollout = deployment->rollout,
+                .step = deployment->failed_step,
+                .fault = deployment->fault,
+                .disturbing = disturbing ? 1 : 0,
+                .interrupted = deployment->interrupted,
+                .at = deployment->finished,
+                .reason = deployment->reason ? deployment->reason : unknown,
+        };
+
+        return add_failure(record, &failure);
+}
+
+int record_note_failure(Record *record, const ReleaseRef *release, Step step, uint64_t serial,
+                        const char *rollout, const char *reason, uint64_t at) {
+        const Failure failure = {
+                .release = *release,
+                .serial = serial,
+                .rollout = (char *) rollout,
+                .step = step,
+                .fault = FAULT_RELEASE,
+                .disturbing = 1,
+                .at = at,
+                .reason = (char *) reason,
+        };
+
+        return add_failure(record, &failure);
 }
 
 void record_forget_failure(Record *record, const char *sha256, uint64_t serial, const char *rollout) {
@@ -347,7 +384,7 @@ static int end_prefetch(Record *record) {
 
         if (deployment->outcome == OUTCOME_SUCCEEDED)
                 return release_ref_copy(&record->prefetched, &deployment->to);
-        return deployment->cancelled ? 0 : add_failure(record, deployment);
+        return deployment->cancelled ? 0 : add_failed_deployment(record);
 }
 
 int record_end(Record *record, const char *boot_id) {
@@ -364,7 +401,7 @@ int record_end(Record *record, const char *boot_id) {
         if (deployment->outcome == OUTCOME_SUCCEEDED)
                 r = commit(record);
         else if (!deployment->cancelled && deployment->rollbacks == 0)
-                r = add_failure(record, deployment);
+                r = add_failed_deployment(record);
         if (serves && r >= 0)
                 r = string_set(&record->good_boot_id, boot_id);
         if (serves || deployment->outcome == OUTCOME_ROLLBACK_FAILED)

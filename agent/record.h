@@ -10,9 +10,10 @@
 #include "agent/base/buffer.h"
 #include "agent/deployment.h"
 #include "agent/local_pin.h"
+#include "agent/rollout_record.h"
 #include "agent/target_registration.h"
 
-#define RECORD_SCHEMA 3U /* 1 and 2 are read, too */
+#define RECORD_SCHEMA 4U /* 1 to 3 are read, too */
 #define RECORD_SIZE_MAX (1024U * 1024U)
 #define RECORD_FAILURES_MAX 16U
 
@@ -31,7 +32,7 @@ typedef struct Failure {
         char *reason;
 } Failure;
 
-typedef struct Record {
+struct Record {
         char *app;
         char *instance; /* the instance that wrote it; another one's record is not acted on */
         char *machine;  /* likewise, its fingerprint (machine.h) */
@@ -54,13 +55,15 @@ typedef struct Record {
         /* What the instance was taken out of for a deployment and is not known to be back in: written before it is taken out. */
         TargetRegistrations deregistered;
 
+        RolloutRecord rollout; /* of the group's rollout */
+
         LocalPin pin; /* root holds this instance at a release; its failures have the serial 0 */
 
         Failure failures[RECORD_FAILURES_MAX]; /* oldest first */
         size_t n_failures;
 
         Deployment deployment; /* the one that runs, or the last one */
-} Record;
+};
 
 void record_deinit(Record *record);
 
@@ -83,6 +86,10 @@ int record_save(int app_fd, const Record *record, Error *error);
 
 const Failure *record_find_failure(const Record *record, const char *sha256, uint64_t serial,
                                    const char *rollout);
+
+/* Notes that RELEASE failed in STEP by its own fault, outside a deployment. -ENOMEM. */
+int record_note_failure(Record *record, const ReleaseRef *release, Step step, uint64_t serial,
+                        const char *rollout, const char *reason, uint64_t at);
 
 /* Whatever failed before may be tried again. */
 void record_forget_failure(Record *record, const char *sha256, uint64_t serial, const char *rollout);

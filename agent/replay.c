@@ -21,7 +21,7 @@ static int differs(Replay *replay, const char *format, ...) {
 static int compare_decision(const DecisionCase *c, const Decision *now, const Deployment *recorded,
                             Replay *replay) {
         const Decision *then = &c->decision;
-        const ReleaseRef *wanted = now->local_pin ? &c->record.pin.release : &c->facts.stable;
+        const ReleaseRef *wanted = now->release;
 
         if (now->action != then->action)
                 return differs(replay, "it was decided to %s (%s), now it would be %s (%s)",
@@ -31,7 +31,7 @@ static int compare_decision(const DecisionCase *c, const Decision *now, const De
             now->local_pin != then->local_pin)
                 return differs(replay, "it was decided because \"%s\", now it would be because \"%s\"",
                                then->reason, now->reason);
-        if (now->action != DECISION_DRAIN && !release_ref_equal(wanted, &recorded->to))
+        if (now->action != DECISION_DRAIN && wanted && !release_ref_equal(wanted, &recorded->to))
                 return differs(replay, "release %s was wanted, and %s was deployed", wanted->version,
                                recorded->to.version);
         return REPLAY_SAME;

@@ -7,6 +7,19 @@
 static const char *const names[] = { "up", "good", "failed", "void", "out", "sick", "down", "back" };
 _Static_assert(ELEMENTSOF(names) == MARK_KINDS, "each kind has a name");
 
+const char *mark_to_string(MarkKind kind) {
+        return kind < MARK_KINDS ? names[kind] : "none";
+}
+
+int mark_from_string(const char *text, MarkKind *ret) {
+        for (MarkKind kind = 0; kind <= MARK_KINDS; kind++)
+                if (strcmp(mark_to_string(kind), text) == 0) {
+                        *ret = kind;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
 #define BIT(kind) (1U << (kind))
 
 void mark_folder(MarkKind kind, unsigned attempt, char ret[static MARK_FOLDER_MAX]) {

@@ -26,6 +26,10 @@ typedef enum MarkKind {
         MARK_KINDS,
 } MarkKind;
 
+/* "up"; "none" for MARK_KINDS. */
+const char *mark_to_string(MarkKind kind);
+int mark_from_string(const char *text, MarkKind *ret);
+
 #define MARK_FOLDER_MAX 16
 
 /* "up-1": the folder of a mark, as layout_mark() wants its kind. ATTEMPT is 1 to MARK_ATTEMPTS_MAX. */

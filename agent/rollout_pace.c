@@ -38,7 +38,7 @@ bool rollout_pace_writes(uint64_t crowd, uint64_t fleet, uint64_t look, uint64_t
                  weight;
 
         crowd = halved < 64 ? crowd >> halved : 0;
-        if (!__builtin_mul_overflow(crowd, takes, &weight) && weight <= look)
-                return true;
-        return share(crowd, chance) < look / takes;
+        if (__builtin_mul_overflow(crowd, takes, &weight))
+                return share(crowd, chance) < look / takes;
+        return share(weight, chance) < look;
 }

@@ -60,11 +60,21 @@ static RoleStep next_step(const RoleFacts *facts) {
                 return aborted ? ROLE_ASK_DOWN : facts->place ? ROLE_WAIT : ROLE_SETTLE;
         case STANDING_MEMBER:
                 return aborted ? ROLE_ASK_DOWN : ROLE_WAIT;
+        case STANDING_UNWANTED:
+                return ROLE_ASK_DOWN;
         case STANDING_ASKED_DOWN:
-                return may(facts, REGISTER_DOWN, false) ? ROLE_GO_DOWN : ROLE_WAIT;
+                return !rollout_plan_is_limited(facts->plan) || may(facts, REGISTER_DOWN, false)
+                               ? ROLE_GO_DOWN
+                               : ROLE_WAIT;
         default:
                 return ROLE_WAIT;
         }
+}
+
+/* That it has ended, in whatever way. */
+static bool has_news(const RoleFacts *facts) {
+        return facts->said > facts->reg->written && facts->standing != STANDING_ASKED &&
+               facts->standing != STANDING_CHANGING && facts->standing != STANDING_ASKED_DOWN;
 }
 
 /* What it has said is heard in a write: that it asks, where it would be given a place, and that it is done. */
@@ -102,6 +112,12 @@ void rollout_role(const RoleFacts *facts, Role *ret) {
                 role.writes = true;
                 role.crowd = facts->reg->live;
                 role.age = facts->now - due;
+        }
+        if (!role.writes && has_news(facts)) {
+                role.writes = true;
+                role.crowd = facts->reg->live;
+                role.age = facts->now - MIN(facts->now, facts->said);
+                role.part = ROLLOUT_HAS_SAID;
         }
         if (facts->standing == STANDING_BEFORE && asks > facts->now)
                 role.look_by = asks;

@@ -12,6 +12,7 @@ typedef enum RolloutStanding {
         STANDING_CHANGING,  /* deploys the new release */
         STANDING_COMMITTED, /* has made its mark "good", and still has its place */
         STANDING_MEMBER,
+        STANDING_UNWANTED, /* runs what it is to leave: the new release, by which it is sick, or another one */
         STANDING_ASKED_DOWN, /* has made its mark "down" */
         STANDING_RETURNING,  /* on its way back, with a place */
         STANDING_OUT,        /* takes no part any more */
@@ -36,7 +37,7 @@ typedef enum RoleStep {
         ROLE_BACK_OUT, /* end the attempt, back to the stable release if it has left it: mark "void" */
         ROLE_SETTLE,   /* its place has been taken back: it is a member */
         ROLE_ASK_DOWN, /* make the mark "down" */
-        ROLE_GO_DOWN,  /* go back: it has a place */
+        ROLE_GO_DOWN,  /* go back: it has a place, or needs none */
         ROLE_STEPS,
 } RoleStep;
 

@@ -47,7 +47,7 @@ FAMILIES = {"agent/engine_step.h": ("agent/step_",), "tests/analyzer.h": ("tests
             "agent/cli/doctor_checks.h": ("agent/cli/doctor_aws.c", "agent/cli/doctor_depot.c", "agent/cli/doctor_host.c",
                                           "agent/cli/doctor_services.c", "agent/cli/doctor_command.c"),
             "agent/app_parts.h": ("agent/app_open.c", "agent/app_local.c", "agent/app_failure.c",
-                                  "agent/app_traffic.c", "agent/app_place.c", "agent/app_health.c")}
+                                  "agent/app_traffic.c", "agent/app_place.c", "agent/app_health.c", "agent/app_rollout.c")}
 
 # What each program is linked with, at most.
 LIBC = {"libc.so.6"}

@@ -23,7 +23,7 @@ static DecisionFacts facts_of(const Record *record, LifePosture posture) {
                 .target_known = true,
                 .target_serial = 5,
                 .target_sha256 = SHA_A,
-                .stable = { v2, SHA_B },
+                .wanted = { v2, SHA_B },
                 .env_sha256 = ENV,
                 .boot_id = "boot-1",
                 .now = 1000 * USEC_PER_SEC,

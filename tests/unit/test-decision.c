@@ -23,7 +23,7 @@ static DecisionFacts facts_of(const Record *record) {
                 .target_known = true,
                 .target_serial = 5,
                 .target_sha256 = SHA_A,
-                .stable = { v2, SHA_B },
+                .wanted = { v2, SHA_B },
                 .env_sha256 = ENV,
                 .boot_id = "boot-1",
                 .now = 1000 * USEC_PER_SEC,
@@ -116,6 +116,70 @@ static void test_host_faults_are_tried_again_more_and_more_slowly(_unused_ void 
                 assert_int_equal(d.action, DECISION_DEPLOY);
                 facts.now = 1;
         }
+}
+
+/* What the rollout of the group holds back is not begun; what comes next is fetched meanwhile, once. */
+static void test_rollout(_unused_ void **state) {
+        Record record = { .good = { v1, SHA_A }, .good_boot_id = boot_1 };
+        DecisionFacts facts = facts_of(&record);
+        Deployment fetch = { .id = d_1, .kind = KIND_PREFETCH, .to = { v2, SHA_B } };
+        Decision d;
+
+        memcpy(record.good_env_sha256, ENV, sizeof(ENV));
+        facts.held = "rollout serial-5: waits for a place to change";
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_WAIT);
+        assert_string_equal(d.reason, facts.held);
+        facts.held = NULL;
+        facts.candidate = true;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_DEPLOY);
+        assert_string_equal(d.reason, "target 5 moves the group to release 2.0");
+        facts.candidate = false;
+        facts.wanted = (ReleaseRef){ v1, SHA_A };
+        facts.ahead = (ReleaseRef){ v2, SHA_B };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_PREFETCH);
+        assert_ptr_equal(d.release, &facts.ahead);
+        assert_false(decision_supersedes(&facts, &fetch));
+        facts.posture = POSTURE_HOLD;
+        facts.life = "it is in standby";
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_WAIT);
+        facts.posture = POSTURE_SERVE;
+        record.prefetched = (ReleaseRef){ v2, SHA_B };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FINISHED);
+        facts.ahead = (ReleaseRef){};
+        assert_true(decision_supersedes(&facts, &fetch));
+}
+
+/* What cannot be fetched ahead is tried again later, and does not change what the app is. */
+static void test_fetch_ahead_fails(_unused_ void **state) {
+        Record record = { .good = { v1, SHA_A }, .good_boot_id = boot_1, .n_failures = 1 };
+        DecisionFacts facts = facts_of(&record);
+        Decision d;
+
+        memcpy(record.good_env_sha256, ENV, sizeof(ENV));
+        facts.wanted = (ReleaseRef){ v1, SHA_A };
+        facts.ahead = (ReleaseRef){ v2, SHA_B };
+        record.failures[0] = (Failure){ .release = { v2, SHA_B },
+                                        .serial = 5,
+                                        .step = STEP_FETCH,
+                                        .fault = FAULT_HOST,
+                                        .count = 1,
+                                        .at = facts.now,
+                                        .reason = broke };
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FINISHED);
+        assert_int_equal(d.retry_at, facts.now + DECISION_RETRY_FIRST);
+        facts.now = d.retry_at;
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_PREFETCH);
+        record.failures[0].fault = FAULT_RELEASE;
+        assert_int_equal(decision_retry_at(&record.failures[0]), USEC_INFINITY);
+        decide(&facts, &d);
+        assert_int_equal(d.action, DECISION_FINISHED);
 }
 
 static void test_local(_unused_ void **state) {
@@ -349,7 +413,7 @@ static void test_failed_rollback(_unused_ void **state) {
         /* A newer target leads out, also one for the very release that is down. */
         facts.target_known = true;
         facts.target_serial = 6;
-        facts.stable = (ReleaseRef){ v1, SHA_A };
+        facts.wanted = (ReleaseRef){ v1, SHA_A };
         decide(&facts, &d);
         assert_int_equal(d.action, DECISION_DEPLOY);
 
@@ -483,6 +547,8 @@ int main(void) {
                 cmocka_unit_test(test_first_deploy_and_finished),
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_host_faults_are_tried_again_more_and_more_slowly),
+                cmocka_unit_test(test_rollout),
+                cmocka_unit_test(test_fetch_ahead_fails),
                 cmocka_unit_test(test_local),
                 cmocka_unit_test(test_local_pin),
                 cmocka_unit_test(test_pinned_target),

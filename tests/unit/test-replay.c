@@ -24,7 +24,7 @@ static void begin(Deployment *d) {
                 .target_known = true,
                 .target_serial = 6,
                 .target_sha256 = SHA_A,
-                .stable = { v2, SHA_B },
+                .wanted = { v2, SHA_B },
                 .env_sha256 = "",
                 .boot_id = "boot-1",
                 .checks = &checks,
@@ -35,7 +35,7 @@ static void begin(Deployment *d) {
         decide(&facts, &decision);
         assert_int_equal(decision.action, DECISION_DEPLOY);
         *d = (Deployment){ .id = strdup("d-1"), .serial = 6, .accepted = 6, .started = NOW };
-        assert_int_equal(release_ref_copy(&d->to, &facts.stable), 0);
+        assert_int_equal(release_ref_copy(&d->to, &facts.wanted), 0);
         assert_int_equal(release_ref_copy(&d->from, &record.good), 0);
         assert_int_equal(decision_to_text(&facts, &decision, &d->facts), 0);
 }

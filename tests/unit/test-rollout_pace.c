@@ -35,11 +35,13 @@ static void test_due(void **state) {
         assert_int_equal(rollout_pace_due(USEC_INFINITY, 10, UINT64_MAX), USEC_INFINITY);
 }
 
+static uint64_t looks_every = 10 * USEC_PER_SEC;
+
 static unsigned count(uint64_t crowd, uint64_t fleet, uint64_t age) {
         unsigned n = 0;
 
         for (unsigned i = 0; i < CHANCES; i++)
-                n += rollout_pace_writes(crowd, fleet, 10 * USEC_PER_SEC, age, CHANCE(i));
+                n += rollout_pace_writes(crowd, fleet, looks_every, age, CHANCE(i));
         return n;
 }
 
@@ -49,11 +51,14 @@ static void test_writes(void **state) {
         (void) state;
         assert_int_equal(count(0, 10, 0), CHANCES);
         assert_int_equal(count(9, 10, 0), CHANCES);
-        assert_in_range(count(100, 100, 0), CHANCES * 9 / 100 - 2, CHANCES * 9 / 100 + 2);
-        assert_in_range(count(1000, 1000, 0), CHANCES * 6 / 1000 - 2, CHANCES * 6 / 1000 + 2);
-        assert_in_range(count(100, 10000, 0), CHANCES / 100 - 2, CHANCES / 100 + 2);
-        assert_in_range(count(1000, 1000, ROLLOUT_CROWD_HALVED), CHANCES * 12 / 1000 - 2,
-                        CHANCES * 12 / 1000 + 2);
+        assert_in_range(count(100, 100, 0), CHANCES * 95 / 1000 - 4, CHANCES * 95 / 1000 + 4);
+        assert_in_range(count(1000, 1000, 0), CHANCES * 67 / 10000 - 2, CHANCES * 67 / 10000 + 2);
+        assert_in_range(count(100, 10000, 0), CHANCES * 167 / 10000 - 2, CHANCES * 167 / 10000 + 2);
+        assert_in_range(count(1000, 1000, ROLLOUT_CROWD_HALVED), CHANCES * 133 / 10000 - 2,
+                        CHANCES * 133 / 10000 + 2);
+        looks_every = USEC_PER_SEC; /* which a write takes longer than */
+        assert_in_range(count(6, 6, 0), CHANCES / 6 - 20, CHANCES / 6 + 20);
+        looks_every = 10 * USEC_PER_SEC;
         assert_int_equal(count(10000, 10000, 14 * ROLLOUT_CROWD_HALVED), CHANCES);
         assert_int_equal(count(UINT64_MAX, UINT64_MAX, 64 * ROLLOUT_CROWD_HALVED), CHANCES);
         assert_in_range(count(UINT64_MAX, 10, 0), 0, 1);

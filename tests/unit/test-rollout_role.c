@@ -57,6 +57,14 @@ static void test_steps(void **state) {
                                          [REGISTER_COMPLETE] = { ROLE_SETTLE } },
                 [STANDING_MEMBER] = { [REGISTER_ABORTED] = { ROLE_ASK_DOWN, ROLE_ASK_DOWN, ROLE_ASK_DOWN,
                                                              ROLE_ASK_DOWN } },
+                [STANDING_UNWANTED] = { [REGISTER_ACTIVE] = { ROLE_ASK_DOWN, ROLE_ASK_DOWN, ROLE_ASK_DOWN,
+                                                              ROLE_ASK_DOWN },
+                                        [REGISTER_PAUSED] = { ROLE_ASK_DOWN, ROLE_ASK_DOWN, ROLE_ASK_DOWN,
+                                                              ROLE_ASK_DOWN },
+                                        [REGISTER_ABORTED] = { ROLE_ASK_DOWN, ROLE_ASK_DOWN, ROLE_ASK_DOWN,
+                                                               ROLE_ASK_DOWN },
+                                        [REGISTER_COMPLETE] = { ROLE_ASK_DOWN, ROLE_ASK_DOWN, ROLE_ASK_DOWN,
+                                                                ROLE_ASK_DOWN } },
                 [STANDING_ASKED_DOWN] = { [REGISTER_ACTIVE] = { [DOWN] = ROLE_GO_DOWN },
                                           [REGISTER_PAUSED] = { [DOWN] = ROLE_GO_DOWN },
                                           [REGISTER_ABORTED] = { [DOWN] = ROLE_GO_DOWN },
@@ -128,6 +136,34 @@ static void test_who_writes(void **state) {
         assert_int_equal(role.age, MINUTE);
 }
 
+/* Who has said that it failed, is back, or leaves wants that to be heard: others wait for it. */
+static void test_news_are_written(void **state) {
+        static const RolloutStanding with_news[] = { STANDING_BEFORE, STANDING_MEMBER, STANDING_UNWANTED,
+                                                     STANDING_OUT };
+        Scene *s = *state;
+
+        s->reg->live = 10;
+        for (size_t i = 0; i < ELEMENTSOF(with_news); i++) {
+                s->reg->written = s->now - 1;
+                assert_true(role_of(s, with_news[i]).writes);
+                assert_int_equal(role_of(s, with_news[i]).crowd, 10);
+                s->reg->written = s->now;
+                assert_false(role_of(s, with_news[i]).writes);
+        }
+}
+
+/* Where all may change at once the way back needs no place. */
+static void test_unlimited_way_back(void **state) {
+        Scene *s = *state;
+
+        assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_WAIT);
+        s->target.urgent = true;
+        assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_GO_DOWN);
+        s->target.urgent = false;
+        s->target.max_parallel = (TargetShare){};
+        assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_GO_DOWN);
+}
+
 /* A late place holds up nobody. */
 static void test_room_beside_who_is_late(void **state) {
         Scene *s = *state;
@@ -148,6 +184,8 @@ int main(void) {
                 TEST(test_steps),
                 TEST(test_asks_in_turn),
                 TEST(test_who_writes),
+                TEST(test_news_are_written),
+                TEST(test_unlimited_way_back),
                 TEST(test_room_beside_who_is_late),
         };
 

@@ -56,6 +56,11 @@ class Muster:
     def set_target(self, group, version, app="api"):
         self._run("target", "set", "--app", app, "--group", group, "--version", version, "--key", "target.key")
 
+    def rollout(self, verb, group, *options, check=True):
+        """A verb of `muster rollout`; start and finish are signed."""
+        key = ["--key", "target.key"] if verb in ("start", "finish") else []
+        return self._run("rollout", verb, "api", group, *key, *options, check=check)
+
     def failures(self, group, instance=None):
         """What instances that failed have left in the depot, the newest first."""
         options = ["--instance", instance] if instance else []

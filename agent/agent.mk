@@ -35,6 +35,17 @@ LIB_SRC += \
         agent/failure.c \
         agent/failure_upload.c \
         agent/hook_completion.c \
+        agent/files.c \
+        agent/files_apply.c \
+        agent/files_copy.c \
+        agent/files_folders.c \
+        agent/files_journal.c \
+        agent/files_list.c \
+        agent/files_place.c \
+        agent/files_plan.c \
+        agent/files_rights.c \
+        agent/files_stage.c \
+        agent/files_text.c \
         agent/health_verdict.c \
         agent/health_watch.c \
         agent/hook_logs.c \
@@ -108,7 +119,9 @@ LIB_SRC += \
         agent/unpack_watch.c \
         agent/wakeup.c
 
-TEST_SUPPORT_SRC += tests/unit/scaling-group.c tests/unit/stored-release.c
+TEST_SUPPORT_SRC += tests/unit/files_scene.c tests/unit/scaling-group.c tests/unit/stored-release.c
+test-files_LDFLAGS := -Wl,--wrap=renameat,--wrap=renameat2,--wrap=linkat,--wrap=unlinkat,--wrap=mkdirat \
+        -Wl,--wrap=symlinkat,--wrap=fchmod,--wrap=syncfs,--wrap=fsync
 # Stand between the step and the disk, and take its end in place of the engine.
 test-step_admit_LDFLAGS := -Wl,--wrap=store_admit,--wrap=engine_step_done
 
@@ -126,6 +139,7 @@ UNIT_TESTS += \
         test-deployment_id \
         test-environment \
         test-failure \
+        test-files \
         test-failure_upload \
         test-health_verdict \
         test-hook_completion \

@@ -3,6 +3,8 @@
 #include "agent/app_clean.h"
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/task.h"
+#include "agent/files.h"
 #include "agent/unpack_unit.h"
 #include "hooks/hook_leftovers.h"
 
@@ -12,6 +14,7 @@ struct AppClean {
         void *userdata;
         StoreClean *clean;
         HookLeftovers *leftovers;
+        Task *files;
         sd_event_source *again;
 };
 
@@ -64,9 +67,15 @@ AppClean *app_clean_free(AppClean *clean) {
                 return NULL;
         store_clean_free(clean->clean);
         hook_leftovers_free(clean->leftovers);
+        task_free(clean->files);
         sd_event_source_unref(clean->again);
         free(clean);
         return NULL;
+}
+
+static void try_again(AppClean *clean) {
+        (void) sd_event_source_set_time_relative(clean->again, APP_CLEAN_AGAIN);
+        (void) sd_event_source_set_enabled(clean->again, SD_EVENT_ONESHOT);
 }
 
 static void end(AppClean *clean, int result, const Error *error) {
@@ -75,10 +84,8 @@ static void end(AppClean *clean, int result, const Error *error) {
         if (result < 0)
                 log_warning("%s: old releases: %s", clean->context.app, error->message);
         clean->clean = store_clean_free(clean->clean);
-        if (again) {
-                (void) sd_event_source_set_time_relative(clean->again, APP_CLEAN_AGAIN);
-                (void) sd_event_source_set_enabled(clean->again, SD_EVENT_ONESHOT);
-        }
+        if (again)
+                try_again(clean);
         clean->done(clean, clean->userdata);
 }
 
@@ -106,6 +113,32 @@ static void collect_units(AppClean *clean) {
                 log_warning("%s: units of hooks: %s", context->app, error.message);
 }
 
+static int settle_files(void *userdata, Error *error) {
+        const AppClean *clean = userdata;
+
+        return files_settle(clean->context.store, clean->context.record, error);
+}
+
+static void on_files_settled(_unused_ Task *task, int result, const Error *error, void *userdata) {
+        AppClean *clean = userdata;
+
+        if (result < 0) {
+                log_warning("%s: installed files: %s", clean->context.app, error->message);
+                try_again(clean);
+        }
+        clean->files = task_free(clean->files);
+}
+
+static void start_files(AppClean *clean) {
+        const AppCleanContext *context = &clean->context;
+        Error error = {};
+
+        if (files_are_unsettled(context->store) &&
+            task_start(context->event, "settle installed files", settle_files, clean, on_files_settled, clean,
+                       &clean->files, &error) < 0)
+                log_warning("%s: installed files: %s", context->app, error.message);
+}
+
 void app_clean_start(AppClean *clean) {
         const AppCleanContext *context = &clean->context;
         const StoreRetention retention = {
@@ -117,6 +150,7 @@ void app_clean_start(AppClean *clean) {
 
         app_clean_stop(clean);
         collect_units(clean);
+        start_files(clean);
         r = store_clean_start(context->store, context->event, NULL, &retention, is_needed, on_cleaned, clean,
                               &clean->clean, &error);
         if (r < 0)
@@ -126,5 +160,6 @@ void app_clean_start(AppClean *clean) {
 void app_clean_stop(AppClean *clean) {
         clean->clean = store_clean_free(clean->clean);
         clean->leftovers = hook_leftovers_free(clean->leftovers);
+        clean->files = task_free(clean->files);
         (void) sd_event_source_set_enabled(clean->again, SD_EVENT_OFF);
 }

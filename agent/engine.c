@@ -82,6 +82,7 @@ static void clear_work(StepWork *work) {
         unit_removal_free(work->removal);
         manager_call_free(work->reload);
         unit_job_free(work->job);
+        task_free(work->files);
         health_free(work->health);
         unit_enable_free(work->enable);
         registration_find_free(work->find);

@@ -2,6 +2,7 @@
 
 /* What the engine's step functions share. Only engine.c and the step_*.c files include this. */
 
+#include "agent/base/task.h"
 #include "agent/engine.h"
 #include "agent/installed_check.h"
 #include "agent/receive.h"
@@ -65,6 +66,7 @@ typedef struct StepWork {
         size_t unit;      /* index of the unit whose job runs */
         bool env_differs; /* units are restarted, not reloaded, to see their environment */
         bool job_forced;  /* a rollback's reload failed, and the unit is restarted */
+        Task *files;      /* in a process of its own: what the release installs */
         Health *health;
         UnitEnable *enable;
         RegistrationFind *find;

@@ -10,6 +10,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/engine_step.h"
+#include "agent/files.h"
 #include "agent/placement.h"
 #include "agent/record_open.h"
 #include "agent/recover.h"
@@ -76,6 +77,18 @@ static int take_back(Placement *placement, const Record *record, Error *error) {
         return r < 0 ? r : remove_surplus(placement, release, error);
 }
 
+/* musterd removes what had arrived: not every file system need be there yet. */
+static int take_files_back(RecoverContext *context, const ReleaseStore *store, const Record *record,
+                           Error *error) {
+        int r;
+
+        if (!files_are_unsettled(store))
+                return 0;
+        r = files_take_back(store, record, true, error);
+        context->reload |= r == FILES_UNITS_CHANGED;
+        return r;
+}
+
 static void say(const char *app, const Record *record, bool foreign) {
         const LogFields fields = { .app = app };
 
@@ -115,6 +128,8 @@ static int recover_app(RecoverContext *context, const char *app, Error *error) {
         placement.store = store;
         r = foreign ? take_down(&placement, error) : take_back(&placement, &record, error);
         context->reload |= placement.units_changed;
+        if (r >= 0)
+                r = take_files_back(context, store, &record, error);
         if (r >= 0)
                 say(app, &record, foreign);
         return r;

@@ -35,9 +35,9 @@ static const SchemaType os_type = {
 static const SchemaMember members[] = {
         { "version", &version_type, offsetof(Appsource, version), true },
         { "os", &os_type, offsetof(Appsource, os), true },
-        { "files", &release_unsupported_type, 0, false },
-        { "permissions", &release_unsupported_type, 0, false },
-        { "file_exists_behavior", &release_unsupported_type, 0, false },
+        { "files", &release_files_type, offsetof(Appsource, spec.files), false },
+        { "permissions", &release_permissions_type, offsetof(Appsource, spec.permissions), false },
+        { "file_exists_behavior", &release_file_exists_type, offsetof(Appsource, spec.file_exists), false },
         { "hooks", &release_hooks_type, offsetof(Appsource, spec.hooks), false },
         { "units", &release_units_type, offsetof(Appsource, spec.units), false },
         { "health", &release_healths_type, offsetof(Appsource, spec.health), false },
@@ -53,6 +53,8 @@ const SchemaType appspec_type = {
 };
 
 static void clear_sections(Appspec *appspec) {
+        schema_clear(&release_files_type, &appspec->files);
+        schema_clear(&release_permissions_type, &appspec->permissions);
         schema_clear(&release_hooks_type, appspec->hooks);
         schema_clear(&release_units_type, &appspec->units);
         schema_clear(&release_healths_type, &appspec->health);
@@ -115,6 +117,9 @@ static int expand_version(char **text, const char *version) {
 }
 
 static void move_sections(Appspec *from, Release *to) {
+        to->files = from->files;
+        to->permissions = from->permissions;
+        to->file_exists = from->file_exists;
         memcpy(to->hooks, from->hooks, sizeof(to->hooks));
         to->units = from->units;
         to->health = from->health;

@@ -5,6 +5,13 @@
  *
  *   version: 0.0
  *   os: linux
+ *   files:
+ *     - source: web
+ *       destination: /var/www/html
+ *   permissions:
+ *     - object: /var/www/html
+ *       owner: www-data
+ *   file_exists_behavior: OVERWRITE   # or RETAIN, or DISALLOW, the default
  *   hooks:                            # CodeDeploy's events; default time-out 3600 seconds
  *     AfterInstall:
  *       - location: hooks/migrate
@@ -35,6 +42,9 @@
 #define APPSPEC_OTHER_NAME "appspec.yaml" /* where there is no appspec.yml */
 
 typedef struct Appspec {
+        ReleaseFiles files;
+        ReleasePermissions permissions;
+        unsigned file_exists; /* ReleaseFileExists */
         ReleaseHooks hooks[LIFECYCLE_EVENT_COUNT];
         ReleaseUnits units;
         ReleaseHealths health;

@@ -1,14 +1,18 @@
 # Signed documents and what they are made of.
 LIB_SRC += \
+        artifacts/acl_entry.c \
         artifacts/appspec.c \
         artifacts/document.c \
         artifacts/dsse.c \
         artifacts/freshness.c \
         artifacts/json.c \
+        artifacts/file_map.c \
         artifacts/key.c \
         artifacts/release.c \
+        artifacts/release_files.c \
         artifacts/release_health.c \
         artifacts/release_hook.c \
+        artifacts/release_permission.c \
         artifacts/release_unit.c \
         artifacts/schema.c \
         artifacts/schema_value.c \

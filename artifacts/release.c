@@ -14,26 +14,6 @@ static const char *const archive_formats[] = {
         [ARCHIVE_TAR_ZST] = "tar.zst", [ARCHIVE_ZIP] = "zip",       NULL,
 };
 
-/* Sections of a later version: an empty one says nothing, any other must not be passed over. */
-
-static int read_unsupported(_unused_ const SchemaType *type, const JsonField *field, _unused_ void *value,
-                            Error *error) {
-        if (json_is_null(field->value) ||
-            (json_is_array(field->value) && json_array_size(field->value) == 0) ||
-            (json_is_object(field->value) && json_object_size(field->value) == 0))
-                return 0;
-        return json_field_fail(field, error, "not supported by muster " MUSTER_VERSION);
-}
-
-static int write_nothing(_unused_ const SchemaType *type, _unused_ const void *value, _unused_ json_t **ret) {
-        return 0;
-}
-
-static const SchemaKind unsupported_kind = { .read = read_unsupported, .write = write_nothing };
-const SchemaType release_unsupported_type = {
-        .kind = &unsupported_kind,
-};
-
 static const char *const traffics[] = {
         [RELEASE_TRAFFIC_NONE] = "none", [RELEASE_TRAFFIC_TARGET_GROUP] = "target-group", NULL
 };
@@ -143,8 +123,9 @@ static const SchemaMember release_members[] = {
         { "min_agent", &document_agent_version_type, offsetof(Release, min_agent), false },
         { "artifacts", &artifacts_type, offsetof(Release, artifacts), true },
         { "hooks", &release_hooks_type, offsetof(Release, hooks), false },
-        { "files", &release_unsupported_type, 0, false },
-        { "permissions", &release_unsupported_type, 0, false },
+        { "files", &release_files_type, offsetof(Release, files), false },
+        { "permissions", &release_permissions_type, offsetof(Release, permissions), false },
+        { "file_exists_behavior", &release_file_exists_type, offsetof(Release, file_exists), false },
         { "traffic", &release_traffic_type, offsetof(Release, traffic), false },
         { "units", &release_units_type, offsetof(Release, units), false },
         { "health", &release_healths_type, offsetof(Release, health), false },

@@ -9,8 +9,10 @@
 
 #include "artifacts/archive_format.h"
 #include "artifacts/document.h"
+#include "artifacts/release_files.h"
 #include "artifacts/release_health.h"
 #include "artifacts/release_hook.h"
+#include "artifacts/release_permission.h"
 #include "artifacts/release_unit.h"
 #include "artifacts/trust_root.h"
 
@@ -57,6 +59,9 @@ typedef struct Release {
         uint64_t created;
         char *min_agent;
         SCHEMA_LIST(ReleaseArtifact) artifacts; /* sorted by platform, which is the key */
+        ReleaseFiles files;
+        ReleasePermissions permissions;
+        unsigned file_exists; /* ReleaseFileExists */
         ReleaseHooks hooks[LIFECYCLE_EVENT_COUNT];
         ReleaseUnits units;
         ReleaseHealths health;
@@ -96,6 +101,3 @@ bool release_health_asserts_version(const Release *release, const ReleaseHealth 
 
 /* "none" or "target-group". */
 extern const SchemaType release_traffic_type;
-
-/* A section that this version does not act on: refused unless empty. */
-extern const SchemaType release_unsupported_type;

@@ -1,0 +1,40 @@
+#pragma once
+
+/* What an app's releases install outside of their folders: brought with SWITCH, taken back with ROLLBACK or after a crash,
+ * finished after COMMIT. Its state lies in the folder files/ of the app:
+ *
+ *     installed            what the good release has installed (files_list.h)
+ *     prepare, journal     a change that is under way (files_journal.h)
+ *
+ * All of this reads, writes and syncs, and belongs into a process of its own (agent/base/task.h), or into muster-recover. */
+
+#include "agent/record.h"
+#include "artifacts/release.h"
+#include "artifacts/store.h"
+
+#define FILES_FOLDER "files"
+#define FILES_INSTALLED FILES_FOLDER "/installed"
+#define FILES_PREPARE FILES_FOLDER "/prepare"
+#define FILES_JOURNAL FILES_FOLDER "/journal"
+
+/* Whether anything is to be done for RELEASE (NULL: none): it installs files, or some are installed, or a change is under
+ * way. Cheap. */
+bool files_concern(const ReleaseStore *store, const Release *release);
+
+/* Whether a change is under way. Cheap. */
+bool files_are_unsettled(const ReleaseStore *store);
+
+/* Installs what RELEASE, which is in the store, says, for the running deployment of RECORD. What a deployment before left is
+ * settled first, and what this one has done before a crash is taken back first. 0, or FILES_UNITS_CHANGED if any of it lies
+ * where systemd reads units; on failure files_take_back() is due. */
+#define FILES_UNITS_CHANGED 1
+int files_install(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
+                  const Release *release, Error *error);
+
+/* Has everything as the good release installed it, as far as a change of RECORD's running deployment is in the way. With
+ * KEEP_JOURNAL only places change, and nothing is removed for good: at boot, when not all file systems may be there yet.
+ * As files_install(). */
+int files_take_back(const ReleaseStore *store, const Record *record, bool keep_journal, Error *error);
+
+/* Finishes or takes back what the last deployment left, unless one runs that is not through with it. */
+int files_settle(const ReleaseStore *store, const Record *record, Error *error);

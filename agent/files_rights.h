@@ -1,0 +1,10 @@
+#pragma once
+
+/* Owners and modes as `permissions` names them, as numbers of this machine. */
+
+#include "agent/files_journal.h"
+#include "artifacts/release_permission.h"
+
+/* Changes what PERMISSION (NULL: nothing) says of RIGHTS. -ENOENT, the release's fault, for a user or group that is not
+ * there. */
+int files_rights_apply(const ReleasePermission *permission, FilesRights *rights, Error *error);

@@ -1,0 +1,297 @@
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "tests/unit/files_scene.h"
+
+#include "agent/base/file.h"
+#include "agent/base/strv.h"
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, files_scene_setup, files_scene_teardown)
+#define PATHS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+/* In a child, every call that changes a disk is counted, and the CALL_AT-th fails with CALL_ERROR, or ends the process. */
+static unsigned call_at, calls;
+static int call_error;
+
+static bool call_fails(void) {
+        if (call_at == 0 || ++calls != call_at)
+                return false;
+        if (call_error == 0)
+                _exit(9);
+        errno = call_error;
+        return true;
+}
+
+#define WRAPPED(function, parameters, ...)                                                                   \
+        int __real_##function parameters;                                                                    \
+        int __wrap_##function parameters;                                                                    \
+        int __wrap_##function parameters {                                                                   \
+                return call_fails() ? -1 : __real_##function(__VA_ARGS__);                                   \
+        }
+WRAPPED(renameat, (int a, const char *b, int c, const char *d), a, b, c, d)
+WRAPPED(renameat2, (int a, const char *b, int c, const char *d, unsigned e), a, b, c, d, e)
+WRAPPED(linkat, (int a, const char *b, int c, const char *d, int e), a, b, c, d, e)
+WRAPPED(unlinkat, (int a, const char *b, int c), a, b, c)
+WRAPPED(mkdirat, (int a, const char *b, mode_t c), a, b, c)
+WRAPPED(symlinkat, (const char *a, int b, const char *c), a, b, c)
+WRAPPED(fchmod, (int a, mode_t b), a, b)
+
+/* No test pulls the power: what is synced is not waited for. */
+#define UNHURRIED(function)                                                                                  \
+        int __wrap_##function(int fd);                                                                       \
+        int __wrap_##function(_unused_ int fd) {                                                             \
+                return call_fails() ? -1 : 0;                                                                \
+        }
+UNHURRIED(syncfs)
+UNHURRIED(fsync)
+
+static void check_look(const FilesScene *scene, const char *expected) {
+        _cleanup_free_ char *found = files_scene_look(scene);
+
+        assert_string_equal(found, expected);
+}
+
+static void settle(FilesScene *scene) {
+        Error error = {};
+
+        if (files_settle(scene->store, &scene->record, &error) < 0)
+                fail_msg("%s", error.message);
+        assert_false(files_are_unsettled(scene->store));
+}
+
+static void check_refused(FilesScene *scene, const Release *release, ErrorFault fault, const char *words) {
+        _cleanup_free_ char *before = files_scene_look(scene), *after = NULL;
+        Error error = {};
+
+        files_scene_begin(scene, release, "d-refused");
+        assert_true(files_scene_install(scene, release, &error) < 0);
+        if (!strstr(error.message, words))
+                fail_msg("\"%s\" is not in: %s", words, error.message);
+        assert_int_equal(error.fault, fault);
+        assert_int_equal(files_take_back(scene->store, &scene->record, false, &error), 0);
+        files_scene_fail(scene);
+        settle(scene);
+        after = files_scene_look(scene);
+        assert_string_equal(after, before);
+}
+
+#define WEB "\"files\":[{\"source\":\"web\",\"destination\":\"@/html\"}],"
+
+static void test_first(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *release =
+                files_scene_release(scene, "1.0", WEB, PATHS("web/index.html", "web/img/a.png", "other"));
+
+        files_scene_deploy(scene, release, "d-1");
+        check_look(scene, "html/ 0755\nhtml/img/ 0755\nhtml/img/a.png 0644 1.0 web/img/a.png\n"
+                          "html/index.html 0644 1.0 web/index.html\n");
+}
+
+static void test_update(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *v1 =
+                files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/gone/b", "web/gone/mine"));
+        _cleanup_release_ Release *v2 = files_scene_release(scene, "2.0", WEB, PATHS("web/a", "web/new/c"));
+        _cleanup_release_ Release *v3 = files_scene_release(scene, "3.0", "", PATHS("web/a"));
+
+        files_scene_deploy(scene, v1, "d-1");
+        files_scene_write(scene->place, "html/gone/theirs", "theirs");
+        files_scene_deploy(scene, v2, "d-2");
+        check_look(scene, "html/ 0755\nhtml/a 0644 2.0 web/a\nhtml/gone/ 0755\nhtml/gone/theirs 0644 theirs\n"
+                          "html/new/ 0755\nhtml/new/c 0644 2.0 web/new/c\n");
+        files_scene_deploy(scene, v3, "d-3");
+        check_look(scene, "html/ 0755\nhtml/gone/ 0755\nhtml/gone/theirs 0644 theirs\n");
+}
+
+/* What is there and was not installed by muster. */
+static void test_exists(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *disallow = files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/b"));
+        _cleanup_release_ Release *retain = files_scene_release(
+                scene, "2.0", WEB "\"file_exists_behavior\":\"RETAIN\",", PATHS("web/a", "web/b"));
+        _cleanup_release_ Release *overwrite = files_scene_release(
+                scene, "3.0", WEB "\"file_exists_behavior\":\"OVERWRITE\",", PATHS("web/a", "web/b"));
+
+        files_scene_write(scene->place, "html/a", "theirs");
+        check_refused(scene, disallow, FAULT_RELEASE, "html/a is there already");
+        files_scene_deploy(scene, retain, "d-2");
+        check_look(scene, "html/ 0755\nhtml/a 0644 theirs\nhtml/b 0644 2.0 web/b\n");
+        files_scene_begin(scene, overwrite, "d-3");
+        assert_int_equal(files_scene_install(scene, overwrite, NULL), 0);
+        assert_int_equal(files_take_back(scene->store, &scene->record, false, NULL), 0);
+        check_look(scene, "html/ 0755\nhtml/a 0644 theirs\nhtml/b 0644 2.0 web/b\n");
+        files_scene_deploy(scene, overwrite, "d-4");
+        check_look(scene, "html/ 0755\nhtml/a 0644 3.0 web/a\nhtml/b 0644 3.0 web/b\n");
+        files_scene_deploy(scene, disallow, "d-5");
+        check_look(scene, "html/ 0755\nhtml/a 0644 1.0 web/a\nhtml/b 0644 1.0 web/b\n");
+}
+
+/* A folder becomes a link into the current release, and a folder again; a file becomes a folder, and back. */
+static void test_kinds_change(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *plain = files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/x"));
+        _cleanup_release_ Release *linked = files_scene_release(
+                scene, "2.0",
+                "\"files\":[{\"source\":\"web\",\"destination\":\"@/html\",\"mode\":\"link\"}],",
+                PATHS("web/a"));
+        _cleanup_release_ Release *deep = files_scene_release(scene, "3.0", WEB, PATHS("web/a", "web/x/y"));
+        _cleanup_free_ char *link = NULL;
+
+        assert_true(asprintf(&link, "html -> %s/current/web\n", scene->store->path) > 0);
+        files_scene_deploy(scene, plain, "d-1");
+        files_scene_deploy(scene, linked, "d-2");
+        check_look(scene, link);
+        files_scene_deploy(scene, deep, "d-3");
+        check_look(scene, "html/ 0755\nhtml/a 0644 3.0 web/a\nhtml/x/ 0755\nhtml/x/y 0644 3.0 web/x/y\n");
+        files_scene_deploy(scene, plain, "d-4");
+        check_look(scene, "html/ 0755\nhtml/a 0644 1.0 web/a\nhtml/x 0644 1.0 web/x\n");
+        files_scene_write(scene->place, "html/theirs", "theirs");
+        check_refused(scene, linked, FAULT_RELEASE, "something else in it than muster installed: theirs");
+}
+
+/* Every way in which a change is interrupted. */
+
+typedef struct Story {
+        FilesScene *scene;
+        Release *before, *after;
+        char *old, *new; /* what the place looks like */
+} Story;
+
+/* Runs FUNCTION in a child in which the N-th call fails. Its status. */
+static int run_child(int (*function)(Story *story), Story *story, unsigned n, int error_number) {
+        int status;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                call_at = n;
+                call_error = error_number;
+                _exit(function(story) < 0 ? 1 : 0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static int do_install(Story *story) {
+        return files_scene_install(story->scene, story->after, NULL);
+}
+
+static int do_take_back(Story *story) {
+        return files_take_back(story->scene->store, &story->scene->record, false, NULL);
+}
+
+static int do_settle(Story *story) {
+        return files_settle(story->scene->store, &story->scene->record, NULL);
+}
+
+static void take_back(Story *story) {
+        assert_int_equal(do_take_back(story), 0);
+        check_look(story->scene, story->old);
+        assert_false(files_are_unsettled(story->scene->store));
+}
+
+/* As muster-recover does it, then musterd. */
+static void recover(Story *story) {
+        assert_int_equal(files_take_back(story->scene->store, &story->scene->record, true, NULL), 0);
+        take_back(story);
+}
+
+/* Each of these interrupts one thing at its N-th call; true once it makes no more calls than that. */
+
+static bool interrupt_install(Story *story, unsigned n, int error_number) {
+        int status = run_child(do_install, story, n, error_number);
+
+        recover(story);
+        return status == 0;
+}
+
+static bool interrupt_take_back(Story *story, unsigned n, int error_number) {
+        int status;
+
+        assert_int_equal(do_install(story), 0);
+        status = run_child(do_take_back, story, n, error_number);
+        take_back(story);
+        return status == 0;
+}
+
+/* Once it is committed it is not taken back any more. */
+static bool interrupt_settle(Story *story, unsigned n, int error_number) {
+        int status;
+
+        assert_int_equal(do_install(story), 0);
+        files_scene_commit(story->scene);
+        status = run_child(do_settle, story, n, error_number);
+        settle(story->scene);
+        check_look(story->scene, story->new);
+        files_scene_deploy(story->scene, story->before, "d-again");
+        check_look(story->scene, story->old);
+        return status == 0;
+}
+
+/* The agent was killed and does the same step again. */
+static bool interrupt_and_resume(Story *story, unsigned n, int error_number) {
+        int status = run_child(do_install, story, n, error_number);
+
+        assert_int_equal(do_install(story), 0);
+        take_back(story);
+        return status == 0;
+}
+
+static void interrupt(Story *story, bool (*how)(Story *story, unsigned n, int error_number)) {
+        static const int errors[] = { 0, EIO, ENOSPC };
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                for (unsigned n = 1;; n++) {
+                        files_scene_begin(story->scene, story->after, "d-2");
+                        if (how(story, n, errors[i]))
+                                break;
+                        assert_true(n < 1000);
+                }
+}
+
+static void test_interrupted(void **state) {
+        FilesScene *scene = *state;
+        Story story = { .scene = scene };
+
+        story.before = files_scene_release(scene, "1.0", WEB "\"file_exists_behavior\":\"OVERWRITE\",",
+                                           PATHS("web/a", "web/b", "web/gone/c", "web/gone/d", "web/kind"));
+        story.after = files_scene_release(
+                scene, "2.0",
+                "\"files\":[{\"source\":\"web\",\"destination\":\"@/html\"},"
+                "{\"source\":\"conf/one.conf\",\"destination\":\"@/etc/api\"}],"
+                "\"permissions\":[{\"object\":\"@\",\"pattern\":\"html\",\"mode\":\"0750\"}],"
+                "\"file_exists_behavior\":\"OVERWRITE\",",
+                PATHS("web/a", "web/b", "web/new/e", "web/new/f/g", "web/kind/h", "conf/one.conf"));
+        files_scene_write(scene->place, "html/theirs", "theirs");
+        files_scene_write(scene->place, "html/gone/theirs", "theirs");
+        files_scene_deploy(scene, story.before, "d-1");
+        story.old = files_scene_look(scene);
+        files_scene_begin(scene, story.after, "d-2");
+        assert_int_equal(do_install(&story), 0);
+        files_scene_commit(scene);
+        settle(scene);
+        story.new = files_scene_look(scene);
+        files_scene_deploy(scene, story.before, "d-3");
+        check_look(scene, story.old);
+
+        interrupt(&story, interrupt_install);
+        interrupt(&story, interrupt_and_resume);
+        interrupt(&story, interrupt_take_back);
+        interrupt(&story, interrupt_settle);
+        free(story.old);
+        free(story.new);
+        release_free(story.before);
+        release_free(story.after);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_first),        TEST(test_update),      TEST(test_exists),
+                TEST(test_kinds_change), TEST(test_interrupted),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

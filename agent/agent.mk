@@ -21,6 +21,8 @@ LIB_SRC += \
         agent/app_traffic.c \
         agent/boot_id.c \
         agent/bus.c \
+        agent/codedeploy_config.c \
+        agent/codedeploy_state.c \
         agent/config.c \
         agent/config_aws.c \
         agent/config_keys.c \
@@ -125,12 +127,14 @@ test-files_LDFLAGS := -Wl,--wrap=renameat,--wrap=renameat2,--wrap=linkat,--wrap=
 # Stand between the step and the disk, and take its end in place of the engine.
 test-step_admit_LDFLAGS := -Wl,--wrap=store_admit,--wrap=engine_step_done
 
-MAN_PAGES += agent/musterd.8 agent/muster.conf.5
+MAN_PAGES += agent/musterd.8 agent/muster.conf.5 agent/muster-codedeploy.7
 
 UNIT_TESTS += \
         test-app_audit \
         test-app_clean \
         test-boot_id \
+        test-codedeploy_config \
+        test-codedeploy_state \
         test-config \
         test-decision \
         test-deployment \

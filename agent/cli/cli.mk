@@ -30,6 +30,10 @@ LIB_SRC += \
         agent/cli/instance_command.c \
         agent/cli/key_command.c \
         agent/cli/key_source.c \
+        agent/cli/migrate_command.c \
+        agent/cli/migrate_facts.c \
+        agent/cli/migrate_plan.c \
+        agent/cli/migrate_view.c \
         agent/cli/new_file.c \
         agent/cli/option.c \
         agent/cli/output.c \
@@ -80,6 +84,7 @@ UNIT_TESTS += \
         test-fleet_view \
         test-freeze_edit \
         test-key_source \
+        test-migrate_plan \
         test-option \
         test-progress \
         test-rollout_request \

@@ -5,6 +5,7 @@
 #include "agent/cli/freeze_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
+#include "agent/cli/migrate_command.h"
 #include "agent/cli/pin_command.h"
 #include "agent/cli/publish_command.h"
 #include "agent/cli/queue_command.h"
@@ -23,12 +24,16 @@ const Command command_root = {
                 "of them, publish an app, set a target.",
         .verbs =
                 (const Command *const[]){
-                        &command_key,     &command_root_of_trust, &command_publish,
-                        &command_target,  &command_rollout,       &command_freeze,
-                        &command_show,    &command_verify,        &command_queue,
-                        &command_fleet,   &command_wait,          &command_pin,
-                        &command_unpin,   &command_rollback,      &command_status,
-                        &command_history, &command_replay,        &command_deploy,
-                        &command_poll,    &command_doctor,        NULL,
+                        &command_key,     &command_root_of_trust,
+                        &command_publish, &command_target,
+                        &command_rollout, &command_freeze,
+                        &command_show,    &command_verify,
+                        &command_queue,   &command_fleet,
+                        &command_wait,    &command_pin,
+                        &command_unpin,   &command_rollback,
+                        &command_status,  &command_history,
+                        &command_replay,  &command_deploy,
+                        &command_poll,    &command_doctor,
+                        &command_migrate, NULL,
                 },
 };

@@ -106,13 +106,14 @@ class Attempt:
             return not scenario.fails
         if scenario.fails and deployment["fault"] == "release":
             return deployment["outcome"] == "rolled-back"
-        if deployment["serial"] != stand.serial or self.retries == 2 or self._goes_its_own_way(deployment):
+        tried_all = self.retries + 1 == len(scenario.targets)
+        if deployment["serial"] != stand.serial or tried_all or self._goes_its_own_way(deployment):
             return False
         if deployment["fault"] != "host":
             self.problems.append(f"the {deployment['fault']} is blamed: {deployment['reason']}")
         self.retries += 1
         self._check("after the failure", self._look_between())
-        stand.use_target(scenario.again if stand.target == scenario.target else scenario.target)
+        stand.use_target(scenario.targets[self.retries])
         return False
 
     def _goes_its_own_way(self, deployment):

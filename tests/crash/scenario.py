@@ -16,6 +16,11 @@ class Scenario:
     launching: bool = False  # the instance is held by its group until it is deployed
 
     @property
+    def targets(self):
+        """One for each try, in the order of their serials: the first and what is signed after a fault of the instance."""
+        return self.target, self.again, f"{self.again}-2"
+
+    @property
     def versions(self):
         """What `current` may name at any moment."""
         return {self.start, self.end, self.fails or self.end}
@@ -29,8 +34,7 @@ SCENARIOS = {s.name: s for s in (
 )}
 
 # In the order of their serials.
-TARGETS = [("first", "1.0.0"), ("first-again", "1.0.0"), ("update", "2.0.0"), ("update-again", "2.0.0"),
-           ("failed", "3.0.0"), ("failed-again", "3.0.0"), ("back", "1.0.0"), ("back-again", "1.0.0")]
+TARGETS = [(name, s.fails or s.end) for s in SCENARIOS.values() for name in s.targets]
 
 
 def prepare(stand):

@@ -333,11 +333,11 @@ int config_check(const Config *config, Error *error) {
         return 0;
 }
 
-static int parse_file(Config *config, int dirfd, const char *name, const char *path, Error *error) {
+static int parse_file(Config *config, const char *path, Error *error) {
         _cleanup_buffer_ Buffer text = {};
         int r;
 
-        r = file_read_at(dirfd, name, CONFIG_FILE_SIZE_MAX, &text);
+        r = file_read_at(AT_FDCWD, path, CONFIG_FILE_SIZE_MAX, &text);
         if (r < 0)
                 return error_set_errno(error, r, "cannot read %s", path);
         if (memchr(buffer_string(&text), '\0', text.size))
@@ -350,7 +350,9 @@ static int is_drop_in(const struct dirent *entry) {
         return entry->d_name[0] != '.' && string_ends_with(entry->d_name, ".conf");
 }
 
-static int parse_drop_ins(Config *config, const char *folder, Error *error) {
+typedef int (*ReadFile)(Config *config, const char *path, Error *error);
+
+static int read_drop_ins(Config *config, const char *folder, ReadFile read_file, Error *error) {
         struct dirent **entries = NULL;
         int n, r = 0;
 
@@ -368,7 +370,7 @@ static int parse_drop_ins(Config *config, const char *folder, Error *error) {
                         r = error_oom(error);
                 }
                 if (r == 0)
-                        r = parse_file(config, AT_FDCWD, path, path, error);
+                        r = read_file(config, path, error);
                 free(entries[i]);
         }
         free(entries);
@@ -384,10 +386,10 @@ int config_load(const char *path, Config **ret, Error *error) {
                 folder = NULL;
                 return error_oom(error);
         }
-        r = access(path, F_OK) < 0 && errno == ENOENT ? 0 : parse_file(config, AT_FDCWD, path, path, error);
+        r = access(path, F_OK) < 0 && errno == ENOENT ? 0 : parse_file(config, path, error);
         if (r < 0)
                 return r;
-        r = parse_drop_ins(config, folder, error);
+        r = read_drop_ins(config, folder, parse_file, error);
         if (r < 0)
                 return r;
         r = config_check(config, error);
@@ -395,6 +397,61 @@ int config_load(const char *path, Config **ret, Error *error) {
                 error_prefix(error, "%s", path);
                 return r;
         }
+        *ret = TAKE_PTR(config);
+        return 0;
+}
+
+/* As inih asks for them; what is too long for it is left out. */
+static char *read_any_line(char *ret, int size, void *stream) {
+        const char **next = stream;
+
+        while (**next) {
+                size_t n = strcspn(*next, "\n"), indent = strspn(*next, " \t");
+                const char *line = *next;
+
+                *next += n + (line[n] == '\n');
+                if (n - indent >= (size_t) size)
+                        continue;
+                memcpy(ret, line + indent, n - indent);
+                ret[n - indent] = '\0';
+                return ret;
+        }
+        return NULL;
+}
+
+static int on_place(void *userdata, const char *section, const char *name, const char *value) {
+        bool is_place = string_equal(name, "state_dir") || string_equal(name, "unit_dir");
+
+        if (is_place && value && *value && strcmp(section, "agent") == 0)
+                (void) config_key_set(config_key_find(section, name), userdata, value);
+        return 1;
+}
+
+static int read_places(Config *config, const char *path, _unused_ Error *error) {
+        _cleanup_buffer_ Buffer text = {};
+        const char *next;
+
+        if (file_read_at(AT_FDCWD, path, CONFIG_FILE_SIZE_MAX, &text) < 0)
+                return 0;
+        next = buffer_string(&text);
+        if (string_starts_with(next, BYTE_ORDER_MARK))
+                next += strlen(BYTE_ORDER_MARK);
+        (void) ini_parse_stream(read_any_line, &next, on_place, config);
+        return 0;
+}
+
+int config_load_places(const char *path, Config **ret) {
+        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_free_ char *folder = NULL;
+
+        if (config_new(&config) < 0)
+                return -ENOMEM;
+        if (asprintf(&folder, "%s.d", path) < 0) {
+                folder = NULL;
+                return -ENOMEM;
+        }
+        (void) read_places(config, path, NULL);
+        (void) read_drop_ins(config, folder, read_places, NULL);
         *ret = TAKE_PTR(config);
         return 0;
 }

@@ -58,7 +58,7 @@ static int run_recover(const char *path) {
 
         if (config_load(path, &config, &error) < 0) {
                 log_error("%s", error.message);
-                if (config_new(&config) < 0)
+                if (config_load_places(path, &config) < 0)
                         return EXIT_FAILURE;
         }
         r = boot_id_get(BOOT_ID_FOLDER, boot_id, &error);

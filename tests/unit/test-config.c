@@ -255,12 +255,46 @@ static void test_load(_unused_ void **state) {
         assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
 }
 
+/* Whatever is wrong with the rest, and wherever it is. */
+static void test_places_of_what_is_broken(_unused_ void **state) {
+        char folder[] = "/tmp/test-config-XXXXXX", path[64], drop_ins[80], long_line[1024];
+        _cleanup_(config_freep) Config *config = NULL;
+
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/muster.conf", folder);
+        snprintf(drop_ins, sizeof(drop_ins), "%s.d", path);
+        assert_int_equal(config_load_places(path, &config), 0);
+        assert_string_equal(config->state_dir, "/var/lib/muster");
+        config = config_free(config);
+
+        assert_int_equal(mkdir(drop_ins, 0755), 0);
+        snprintf(long_line, sizeof(long_line), "%0900d\n  [agent]\nunit_dir = /run/units\nunit_dir = units\n",
+                 1);
+        write_text(
+                folder, "muster.conf",
+                "\xef\xbb\xbf[app\nnonsense\n[agnet]\nstate_dir = /no\n[agent]\ndepot\nstate_dir = /srv/state\n"
+                "state_dir =\n[app api]\nstate_dir = /no\ngruop = x\n");
+        write_text(drop_ins, "10.conf", long_line);
+        assert_int_equal(mkdir(strcat(drop_ins, "/05.conf"), 0755), 0);
+        assert_int_equal(config_load_places(path, &config), 0);
+        assert_string_equal(config->state_dir, "/srv/state");
+        assert_string_equal(config->unit_dir, "/run/units");
+        assert_null(config->depot);
+        assert_int_equal(config->n_apps, 0);
+        assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_defaults),  cmocka_unit_test(test_whole),
-                cmocka_unit_test(test_bad_input), cmocka_unit_test(test_long_line),
-                cmocka_unit_test(test_amounts),   cmocka_unit_test(test_handwriting),
-                cmocka_unit_test(test_apps),      cmocka_unit_test(test_check),
+                cmocka_unit_test(test_places_of_what_is_broken),
+                cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_whole),
+                cmocka_unit_test(test_bad_input),
+                cmocka_unit_test(test_long_line),
+                cmocka_unit_test(test_amounts),
+                cmocka_unit_test(test_handwriting),
+                cmocka_unit_test(test_apps),
+                cmocka_unit_test(test_check),
                 cmocka_unit_test(test_load),
         };
 

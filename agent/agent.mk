@@ -105,6 +105,7 @@ LIB_SRC += \
         agent/step_fetch.c \
         agent/step_health.c \
         agent/step_hooks.c \
+        agent/step_restore.c \
         agent/step_stop_units.c \
         agent/step_stored.c \
         agent/step_switch.c \

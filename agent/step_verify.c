@@ -167,7 +167,7 @@ static int read_local(Engine *engine, Error *error) {
         return 0;
 }
 
-int step_verify(Engine *engine, Error *error) {
+int step_verify_to(Engine *engine, Error *error) {
         const Deployment *deployment = engine_deployment(engine);
         _cleanup_buffer_ Buffer document = {};
         char name[STORE_NAME_SIZE];
@@ -186,4 +186,8 @@ int step_verify(Engine *engine, Error *error) {
         if (r >= 0)
                 r = check_release(engine, error);
         return r;
+}
+
+int step_verify(Engine *engine, Error *error) {
+        return step_restore_document(engine) ? STEP_STARTED : step_verify_to(engine, error);
 }

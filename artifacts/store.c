@@ -231,6 +231,16 @@ int store_read_envelope(const ReleaseStore *store, const char *name, Buffer *buf
         return r < 0 ? error_set_errno(error, r, "%s/" RELEASES "/%s", store->path, envelope) : 0;
 }
 
+int store_write_envelope(const ReleaseStore *store, const char *name, const void *data, size_t size,
+                         Error *error) {
+        char envelope[STORE_ENVELOPE_NAME_SIZE];
+        int r;
+
+        store_envelope_name(name, envelope);
+        r = file_replace_at(store->releases_fd, envelope, data, size, STORE_ENVELOPE_MODE);
+        return r < 0 ? error_set_errno(error, r, "%s/" RELEASES "/%s", store->path, envelope) : 0;
+}
+
 static int compare_entries(const void *a, const void *b) {
         const StoreEntry *x = a, *y = b;
 

@@ -25,6 +25,7 @@
 
 /* A release has up to 4,096 chunk digests; base64 adds a third. */
 #define STORE_ENVELOPE_MAX (4U << 20)
+#define STORE_ENVELOPE_MODE 0600
 
 typedef struct ReleaseStore {
         char *path; /* absolute: <state_dir>/apps/<app> */
@@ -77,6 +78,10 @@ int store_open_release(const ReleaseStore *store, const char *name, Error *error
 
 /* Adds the envelope's bytes to BUFFER. -ENOENT, -E2BIG. */
 int store_read_envelope(const ReleaseStore *store, const char *name, Buffer *buffer, Error *error);
+
+/* Puts a release's envelope beside its tree, durably, in the place of another. */
+int store_write_envelope(const ReleaseStore *store, const char *name, const void *data, size_t size,
+                         Error *error);
 
 typedef struct StoreEntry {
         char name[STORE_NAME_SIZE];

@@ -12,7 +12,6 @@
 
 #define STAGING_RANDOM_BYTES 8
 #define STAGING_MODE 0700
-#define ENVELOPE_MODE 0600
 
 static int random_name(char **ret) {
         uint8_t bytes[STAGING_RANDOM_BYTES];
@@ -81,7 +80,7 @@ static int write_new(const ReleaseStore *store, const char *envelope, const Stor
                 r = -errno;
         if (r >= 0)
                 r = fd = file_open_at(store->releases_fd, envelope, O_WRONLY | O_CREAT | O_EXCL,
-                                      ENVELOPE_MODE);
+                                      STORE_ENVELOPE_MODE);
         if (r >= 0)
                 r = file_write_fd(fd, release->envelope, release->envelope_size);
         return r;
@@ -93,10 +92,10 @@ static int write_envelope(const ReleaseStore *store, const char *name, const Sto
         char envelope[STORE_ENVELOPE_NAME_SIZE];
         int r;
 
+        if (replace)
+                return store_write_envelope(store, name, release->envelope, release->envelope_size, error);
         store_envelope_name(name, envelope);
-        r = replace ? file_replace_at(store->releases_fd, envelope, release->envelope, release->envelope_size,
-                                      ENVELOPE_MODE)
-                    : write_new(store, envelope, release);
+        r = write_new(store, envelope, release);
         return r < 0 ? error_set_errno(error, r, "%s/releases/%s", store->path, envelope) : 0;
 }
 

@@ -42,6 +42,19 @@ def still_serves(site, version="1.0.0"):
     assert version in site.serves()
     assert site.current().startswith(f"releases/{version}-")
 
+
+def test_document_is_lost(serving):
+    """That of the release that serves: it is got again before anything is changed, and the way back is open."""
+    serving.publish("2.0.0", appspec=goapp.impatient, FAIL_HEALTH="1")
+    serving.instance.sh("rm /var/lib/muster/apps/api/releases/1.0.0-*.json")
+    serving.set_target("2.0.0")
+    app = serving.wait_app(state="held", version="1.0.0")
+    assert (app["last_failure"]["version"], app["last_failure"]["step"]) == ("2.0.0", "HEALTH")
+    assert serving.history()[0]["outcome"] == "rolled-back"
+    still_serves(serving)
+    assert serving.instance.sh("ls /var/lib/muster/apps/api/releases/1.0.0-*.json").text
+
+
 def test_hook_that_hangs(serving):
     """Its time-out ends every process that it started."""
     def change(folder):

@@ -41,15 +41,33 @@ int environment_of_app(const Release *release, char *const *group_environment, c
         return 0;
 }
 
+/* BUNDLE_...: where the archive lay that was published, as CodeDeploy tells of a revision in S3. */
+static int append_origin(const ReleaseOrigin *origin, char ***environment) {
+        const struct {
+                const char *name, *value;
+        } rows[] = {
+                { "BUNDLE_BUCKET", origin->bucket },
+                { "BUNDLE_KEY", origin->key },
+                { "BUNDLE_VERSION", origin->version_id },
+                { "BUNDLE_ETAG", origin->etag },
+        };
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows) && r >= 0; i++)
+                if (rows[i].value)
+                        r = strv_appendf(environment, "%s=%s", rows[i].name, rows[i].value);
+        return r;
+}
+
 /* BUNDLE_BUCKET and BUNDLE_KEY: where the artifact lies, for a depot in S3. */
-static int append_bundle(const EngineContext *context, const Release *release, char ***environment) {
-        const ReleaseArtifact *artifact = release ? release_find_artifact(release, release_platform()) : NULL;
+static int append_artifact(const EngineContext *context, const ReleaseArtifact *artifact,
+                           char ***environment) {
         const char *uri = context->depot ? depot_uri(context->depot) : "";
         const char *prefix;
         char key[LAYOUT_KEY_MAX];
         int r;
 
-        if (!artifact || !string_starts_with(uri, "s3://") ||
+        if (!string_starts_with(uri, "s3://") ||
             layout_artifact(context->app, artifact->sha256, artifact->format, key, NULL) < 0)
                 return 0;
         uri += strlen("s3://");
@@ -60,6 +78,18 @@ static int append_bundle(const EngineContext *context, const Release *release, c
                 return r;
         return strv_appendf(environment, "BUNDLE_KEY=%s%s%s", prefix ? prefix + 1 : "", prefix ? "/" : "",
                             key);
+}
+
+static int append_bundle(const EngineContext *context, const Release *release, char ***environment) {
+        const ReleaseArtifact *artifact = release ? release_find_artifact(release, release_platform()) : NULL;
+        int r = 0;
+
+        if (artifact)
+                r = artifact->origin.bucket ? append_origin(&artifact->origin, environment)
+                                            : append_artifact(context, artifact, environment);
+        if (r >= 0 && release && release->commit)
+                r = strv_appendf(environment, "BUNDLE_COMMIT=%s", release->commit);
+        return r;
 }
 
 static int append_agent(const EngineContext *context, const ReleaseRef *subject, char ***environment) {

@@ -12,6 +12,7 @@ LIB_SRC += \
         artifacts/release_files.c \
         artifacts/release_health.c \
         artifacts/release_hook.c \
+        artifacts/release_origin.c \
         artifacts/release_permission.c \
         artifacts/release_unit.c \
         artifacts/schema.c \

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "artifacts/release.h"
 #include "artifacts/unpack_protocol.h"
@@ -93,6 +94,7 @@ static const SchemaMember artifact_members[] = {
         { "unpacked_size", &unpacked_size_type, offsetof(ReleaseArtifact, unpacked_size), true },
         { "entries", &entries_type, offsetof(ReleaseArtifact, entries), true },
         { "tree_sha256", &document_hex_type, offsetof(ReleaseArtifact, tree_sha256), false },
+        { "origin", &release_origin_type, offsetof(ReleaseArtifact, origin), false },
         { "wrapping_folder", &flag_type, offsetof(ReleaseArtifact, wrapping_folder), false },
         { "chunk_size", &chunk_size_type, offsetof(ReleaseArtifact, chunk_size), true },
         { "chunks", &chunks_type, offsetof(ReleaseArtifact, chunks), true },
@@ -116,11 +118,19 @@ static const SchemaType artifacts_type = {
 
 /* The release */
 
+static const SchemaType commit_type = {
+        .kind = &schema_text,
+        .is_valid = version_is_valid,
+        .expected = "the id of a commit",
+        .max = 64,
+};
+
 static const SchemaMember release_members[] = {
         { "app", &document_name_type, offsetof(Release, app), true },
         { "version", &document_version_type, offsetof(Release, version), true },
         { "created", &document_time_type, offsetof(Release, created), true },
         { "min_agent", &document_agent_version_type, offsetof(Release, min_agent), false },
+        { "commit", &commit_type, offsetof(Release, commit), false },
         { "artifacts", &artifacts_type, offsetof(Release, artifacts), true },
         { "hooks", &release_hooks_type, offsetof(Release, hooks), false },
         { "files", &release_files_type, offsetof(Release, files), false },
@@ -206,8 +216,9 @@ int release_to_json(const Release *release, char **ret, size_t *ret_size, Error 
 static int copy_artifact(const ReleaseArtifact *from, ReleaseArtifact *to) {
         char *platform = strdup(from->platform);
         ReleaseChunk *chunks = calloc(from->chunks.n + 1, sizeof(*chunks));
+        ReleaseOrigin origin = {};
 
-        if (!platform || !chunks) {
+        if (!platform || !chunks || release_origin_copy(&from->origin, &origin) < 0) {
                 free(platform);
                 free(chunks);
                 return -ENOMEM;
@@ -216,6 +227,7 @@ static int copy_artifact(const ReleaseArtifact *from, ReleaseArtifact *to) {
                 memcpy(chunks, from->chunks.items, from->chunks.n * sizeof(*chunks));
         *to = *from;
         to->platform = platform;
+        to->origin = origin;
         to->chunks.items = chunks;
         return 0;
 }

@@ -12,6 +12,7 @@
 #include "artifacts/release_files.h"
 #include "artifacts/release_health.h"
 #include "artifacts/release_hook.h"
+#include "artifacts/release_origin.h"
 #include "artifacts/release_permission.h"
 #include "artifacts/release_unit.h"
 #include "artifacts/trust_root.h"
@@ -44,6 +45,7 @@ typedef struct ReleaseArtifact {
                 [DIGEST_HEX_SIZE]; /* of the unpacked tree's manifest (tree_manifest.h); "": it was published without */
         bool wrapping_folder; /* all of the archive lies in one folder, which is taken off, as CodeDeploy does it */
         uint64_t chunk_size;
+        ReleaseOrigin origin;
         SCHEMA_LIST(ReleaseChunk) chunks; /* the last one may be of a shorter piece */
 } ReleaseArtifact;
 
@@ -58,6 +60,7 @@ typedef struct Release {
         char *version;
         uint64_t created;
         char *min_agent;
+        char *commit;                           /* of the source that it was built from; NULL: not known */
         SCHEMA_LIST(ReleaseArtifact) artifacts; /* sorted by platform, which is the key */
         ReleaseFiles files;
         ReleasePermissions permissions;

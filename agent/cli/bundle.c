@@ -8,10 +8,9 @@
 #include "agent/base/strv.h"
 #include "agent/cli/bundle.h"
 #include "agent/cli/progress.h"
+#include "agent/cli/temporary.h"
 #include "artifacts/appspec.h"
 #include "artifacts/pack.h"
-
-#define TEMPORARY_FOLDER "/var/tmp" /* what is packed may be larger than memory */
 
 void bundle_deinit(Bundle *bundle) {
         bundle->folder = close_fd(bundle->folder);
@@ -19,6 +18,7 @@ void bundle_deinit(Bundle *bundle) {
         buffer_deinit(&bundle->appspec);
         free(bundle->appspec_elsewhere);
         artifact_digest_deinit(&bundle->digest);
+        release_origin_deinit(&bundle->origin);
 }
 
 /* Opening */
@@ -75,11 +75,24 @@ static int open_path(Bundle *bundle, const char *const *names, Error *error) {
         return open_archive(bundle, names, error);
 }
 
-int bundle_open(const char *platform, const char *path, const char *const *names, Bundle *ret, Error *error) {
+static int open_s3(Bundle *bundle, const BundleContext *context, Error *error) {
+        int r;
+
+        if (!context->aws)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "%s: expected a folder or an archive on this machine", bundle->path);
+        r = s3_archive_get(bundle->path, context->aws, context->cli, &bundle->archive, &bundle->origin,
+                           error);
+        return r < 0 ? r : open_archive(bundle, context->appspec_names, error);
+}
+
+int bundle_open(const char *platform, const char *path, const BundleContext *context, Bundle *ret,
+                Error *error) {
         Bundle bundle = { .path = path, .platform = platform, .folder = -1, .archive = -1 };
         int r;
 
-        r = open_path(&bundle, names, error);
+        r = s3_archive_is_meant(path) ? open_s3(&bundle, context, error)
+                                      : open_path(&bundle, context->appspec_names, error);
         if (r < 0) {
                 bundle_deinit(&bundle);
                 return r;
@@ -89,20 +102,6 @@ int bundle_open(const char *platform, const char *path, const char *const *names
 }
 
 /* Packing */
-
-static const char *temporary_folder(void) {
-        const char *folder = getenv("TMPDIR");
-
-        return folder && *folder ? folder : TEMPORARY_FOLDER;
-}
-
-static int open_temporary(Error *error) {
-        const char *folder = temporary_folder();
-        int fd;
-
-        fd = file_open_at(AT_FDCWD, folder, O_TMPFILE | O_RDWR, 0600);
-        return fd < 0 ? error_set_errno(error, fd, "cannot make a temporary file in %s", folder) : fd;
-}
 
 /* https://reproducible-builds.org/specs/source-date-epoch/ */
 static int source_date(int64_t *ret, Error *error) {
@@ -140,7 +139,7 @@ static int pack(Bundle *bundle, const Cli *cli, Error *error) {
         Progress progress;
         int r;
 
-        bundle->archive = open_temporary(error);
+        bundle->archive = temporary_open(error);
         if (bundle->archive < 0)
                 return bundle->archive;
         r = source_date(&options.mtime, error);
@@ -179,6 +178,7 @@ int bundle_add_to_release(const Bundle *bundle, Release *release, Error *error) 
                                      .unpacked_size = bundle->facts.unpacked_size,
                                      .entries = bundle->facts.entries,
                                      .wrapping_folder = bundle->facts.wrapped,
+                                     .origin = bundle->origin, /* copied, as the chunks are */
                                      .chunk_size = bundle->digest.chunk_size };
 
         static_assert(sizeof(ReleaseChunk) == DIGEST_SIZE, "chunks are runs of digests");

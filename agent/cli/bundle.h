@@ -4,7 +4,7 @@
  * the appspec.yml that came in it. A folder is packed reproducibly; an archive is taken byte for byte. */
 
 #include "agent/base/buffer.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/s3_archive.h"
 #include "artifacts/archive_inspect.h"
 #include "artifacts/artifact_digest.h"
 #include "artifacts/release.h"
@@ -19,13 +19,23 @@ typedef struct Bundle {
         Buffer appspec;
         ArchiveFacts facts; /* of a folder from when it has been packed */
         ArtifactDigest digest;
+        ReleaseOrigin origin; /* of what was taken from S3 */
 } Bundle;
+
+/* What is the same for all bundles of a release. */
+typedef struct BundleContext {
+        const char *const *appspec_names; /* a strv: the first that a bundle has at its root is its appspec */
+        const DepotValues *aws;           /* how S3 is spoken to; NULL: nothing is taken from there */
+        const Cli *cli;
+} BundleContext;
 
 void bundle_deinit(Bundle *bundle);
 
-/* Opens and reads the appspec: the first of NAMES, a strv, that it has at its root; that it has none is no error. PLATFORM,
- * PATH and NAMES must stay. -ENOENT, and -EBADMSG for an archive that could not be installed. */
-int bundle_open(const char *platform, const char *path, const char *const *names, Bundle *ret, Error *error);
+/* Opens and reads the appspec; that it has none is no error. PATH is a folder, an archive, or that of one in S3
+ * (s3_archive.h), which is downloaded. PLATFORM, PATH and the names of the appspec must stay. -ENOENT, and -EBADMSG for an
+ * archive that could not be installed. */
+int bundle_open(const char *platform, const char *path, const BundleContext *context, Bundle *ret,
+                Error *error);
 
 /* Packs a folder and works out the digests. */
 int bundle_seal(Bundle *bundle, const Cli *cli, Error *error);

@@ -56,6 +56,7 @@ LIB_SRC += \
         agent/cli/root_make_command.c \
         agent/cli/root_show_command.c \
         agent/cli/root_sign_command.c \
+        agent/cli/s3_archive.c \
         agent/cli/screen.c \
         agent/cli/show_command.c \
         agent/cli/suggest.c \
@@ -65,6 +66,7 @@ LIB_SRC += \
         agent/cli/target_edit.c \
         agent/cli/target_register.c \
         agent/cli/target_rollout.c \
+        agent/cli/temporary.c \
         agent/cli/verbs.c \
         agent/cli/verify_command.c \
         agent/cli/verify_installed.c \
@@ -88,6 +90,7 @@ UNIT_TESTS += \
         test-option \
         test-progress \
         test-rollout_request \
+        test-s3_archive \
         test-screen \
         test-suggest \
         test-target_edit \

@@ -58,15 +58,45 @@ static int set_all_aws(Config *config, char *const *assignments, Error *error) {
         return r;
 }
 
+static int load_config(const DepotValues *values, Config **ret, Error *error) {
+        _cleanup_(config_freep) Config *config = NULL;
+        int r;
+
+        r = config_load(values->config, &config, error);
+        if (r >= 0)
+                r = set_all_aws(config, values->aws, error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(config);
+        return 0;
+}
+
+int depot_access_aws(const DepotValues *values, sd_event **ret_event, AwsContext **ret, Error *error) {
+        _cleanup_(config_freep) Config *config = NULL;
+        sd_event *event = NULL;
+        int r;
+
+        r = load_config(values, &config, error);
+        if (r < 0)
+                return r;
+        r = sd_event_new(&event);
+        if (r < 0)
+                return error_set_errno(error, r, "cannot make an event loop");
+        r = config_aws_context(config, event, ret, error);
+        if (r < 0)
+                sd_event_unref(event);
+        else
+                *ret_event = event;
+        return r;
+}
+
 int depot_access_open(const DepotValues *values, DepotAccess *ret, Error *error) {
         _cleanup_depot_access_ DepotAccess access = {};
         _cleanup_(config_freep) Config *config = NULL;
         const char *uri;
         int r;
 
-        r = config_load(values->config, &config, error);
-        if (r >= 0)
-                r = set_all_aws(config, values->aws, error);
+        r = load_config(values, &config, error);
         if (r < 0)
                 return r;
         uri = values->uri ?: config->depot;

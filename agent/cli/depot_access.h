@@ -26,6 +26,9 @@ void depot_access_deinit(DepotAccess *access);
 /* -EDESTADDRREQ if no depot is named anywhere. */
 int depot_access_open(const DepotValues *values, DepotAccess *ret, Error *error);
 
+/* How AWS is spoken to, whatever the depot is. */
+int depot_access_aws(const DepotValues *values, sd_event **ret_event, AwsContext **ret, Error *error);
+
 /* Reads a value of at most LIMIT bytes; that it is not there is an outcome. */
 int depot_access_get(const DepotAccess *access, const char *key, size_t limit, DepotReply *ret, Error *error);
 

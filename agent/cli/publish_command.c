@@ -18,6 +18,7 @@ typedef struct PublishValues {
         const char *version;
         char **platforms;
         const char *appspec;
+        const char *commit;
         const char *key;
         const char *root;
         bool dry_run;
@@ -293,6 +294,11 @@ static const Option options[] = {
           OPTION_INTO(PublishValues, appspec),
           .value = "FILE",
           .help = "the app's description, in place of appspec.yml: a file of the bundle, or else one here" },
+        { .name = "commit",
+          .type = OPTION_VERSION,
+          OPTION_INTO(PublishValues, commit),
+          .value = "ID",
+          .help = "the commit that it was built from: BUNDLE_COMMIT for its hooks" },
         { .name = "dry-run",
           .letter = 'n',
           .type = OPTION_FLAG,
@@ -321,6 +327,8 @@ static int prepare(Publication *publication, const char *path, Error *error) {
         const ReleaseRequest request = { .app = values->app,
                                          .version = values->version,
                                          .path = path,
+                                         .aws = &values->depot,
+                                         .commit = values->commit,
                                          .platforms = values->platforms,
                                          .appspec = values->appspec };
         int r = 0;
@@ -360,7 +368,7 @@ const Command command_publish = {
                 "folder reproducibly (an archive is taken byte for byte: tar, tar.gz, tar.xz, tar.zst or zip, with or "
                 "without one folder around everything), uploads it and publishes the signed release. A version is never overwritten; publishing the same again is no "
                 "error. What was broken off is finished by running it again.",
-        .arguments = "[DIR|ARCHIVE]",
+        .arguments = "[DIR|ARCHIVE|S3-URI]",
         .arguments_max = 1,
         .argument_kind = ARGUMENT_FILE,
         .options = options,
@@ -372,6 +380,8 @@ const Command command_publish = {
                         { "From a build server, the key in the environment; a CodeDeploy bundle as it is.",
                           "MUSTER_RELEASE_KEY=\"$SECRET\" MUSTER_DEPOT=s3://deploys/prod \\\n"
                           "muster publish bundle.zip --app api --version 1.4.2" },
+                        { "What the build has put into S3 for CodeDeploy.",
+                          "muster publish s3://builds/api/42.zip --app api --version 1.4.2 --key release.key" },
                         { "One folder for each platform.",
                           "muster publish --platform linux/amd64=out/amd64 --platform linux/arm64=out/arm64 \\\n"
                           "--app api --version 1.4.2 --key release.key" },

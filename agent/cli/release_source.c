@@ -15,8 +15,8 @@ void release_source_deinit(ReleaseSource *source) {
         source->release = release_free(source->release);
 }
 
-static int add_bundle(ReleaseSource *source, const char *platform, size_t length, const char *path,
-                      Error *error) {
+static int add_bundle(ReleaseSource *source, const BundleContext *context, const char *platform,
+                      size_t length, const char *path, Error *error) {
         char **name;
         int r;
 
@@ -27,7 +27,7 @@ static int add_bundle(ReleaseSource *source, const char *platform, size_t length
         *name = strndup(platform, length);
         if (!*name)
                 return error_oom(error);
-        r = bundle_open(*name, path, source->appspec_names, &source->bundles[source->n], error);
+        r = bundle_open(*name, path, context, &source->bundles[source->n], error);
         if (r < 0)
                 free(*name);
         else
@@ -35,14 +35,15 @@ static int add_bundle(ReleaseSource *source, const char *platform, size_t length
         return r;
 }
 
-static int add_platforms(ReleaseSource *source, const ReleaseRequest *request, const char **for_path,
-                         Error *error) {
+static int add_platforms(ReleaseSource *source, const ReleaseRequest *request, const BundleContext *context,
+                         const char **for_path, Error *error) {
         STRV_FOREACH(platform, request->platforms) {
                 const char *equals = strchr(*platform, '=');
                 int r;
 
                 if (equals)
-                        r = add_bundle(source, *platform, (size_t) (equals - *platform), equals + 1, error);
+                        r = add_bundle(source, context, *platform, (size_t) (equals - *platform), equals + 1,
+                                       error);
                 else if (request->path && strv_length(request->platforms) == 1) {
                         *for_path = *platform;
                         r = 0;
@@ -57,13 +58,16 @@ static int add_platforms(ReleaseSource *source, const ReleaseRequest *request, c
         return 0;
 }
 
-static int open_bundles(ReleaseSource *source, const ReleaseRequest *request, Error *error) {
+static int open_bundles(ReleaseSource *source, const ReleaseRequest *request, const Cli *cli, Error *error) {
+        const BundleContext context = { .appspec_names = source->appspec_names,
+                                        .aws = request->aws,
+                                        .cli = cli };
         const char *platform = PLATFORM_ANY;
         int r;
 
-        r = add_platforms(source, request, &platform, error);
+        r = add_platforms(source, request, &context, &platform, error);
         if (r >= 0 && request->path)
-                r = add_bundle(source, platform, strlen(platform), request->path, error);
+                r = add_bundle(source, &context, platform, strlen(platform), request->path, error);
         if (r >= 0 && source->n == 0)
                 return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
                                        "of what? Give a folder, an archive, or --platform linux/amd64=DIR");
@@ -127,8 +131,11 @@ static int compile(ReleaseSource *source, const ReleaseRequest *request, const c
         int r;
 
         r = appspec_parse(name, text->data, text->size, &appspec, error);
-        return r < 0 ? r
-                     : appspec_compile(appspec, request->app, request->version, now, &source->release, error);
+        if (r >= 0)
+                r = appspec_compile(appspec, request->app, request->version, now, &source->release, error);
+        if (r >= 0 && string_set(&source->release->commit, request->commit) < 0)
+                r = error_oom(error);
+        return r;
 }
 
 static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, uint64_t now, Error *error) {
@@ -156,7 +163,7 @@ int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSo
 
         *ret = (ReleaseSource){};
         choose_names(ret, request->appspec);
-        r = open_bundles(ret, request, error);
+        r = open_bundles(ret, request, cli, error);
         if (r >= 0)
                 r = read_appspec(ret, request, clock_realtime(cli->clock), error);
         for (size_t i = 0; i < ret->n && r >= 0; i++)

@@ -1,7 +1,7 @@
 #pragma once
 
 /* From what an app's author has (folders or archives with an appspec.yml) to a release whose artifacts are ready to be
- * handed on: read, checked, packed, digested. Contacts nobody. */
+ * handed on: read, checked, packed, digested. Contacts nobody but S3, for archives that lie there. */
 
 #include "agent/cli/bundle.h"
 
@@ -10,7 +10,9 @@
 typedef struct ReleaseRequest {
         const char *app;
         const char *version;
-        const char *path; /* a folder or an archive, or NULL */
+        const char *path;       /* a folder or an archive, or NULL */
+        const DepotValues *aws; /* for archives in S3; NULL: none are taken */
+        const char *commit;     /* of the source that it was built from; NULL: not known */
         char **platforms; /* "linux/amd64=PATH" each; or one platform without a path, which is that of PATH */
         const char *
                 appspec; /* the appspec's name in them, or a file that stands for all of theirs; NULL: the usual */

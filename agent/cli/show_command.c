@@ -114,6 +114,19 @@ static void print_health(FILE *stream, const Release *release) {
         }
 }
 
+static void print_origins(FILE *stream, const Release *release) {
+        for (size_t i = 0; i < release->artifacts.n; i++) {
+                const ReleaseOrigin *origin = &release->artifacts.items[i].origin;
+
+                if (origin->bucket)
+                        fprintf(stream, "%s was s3://%s/%s%s%s\n", release->artifacts.items[i].platform,
+                                origin->bucket, origin->key, origin->version_id ? ", version " : "",
+                                origin->version_id ?: "");
+        }
+        if (release->commit)
+                fprintf(stream, "built from commit %s\n", release->commit);
+}
+
 static int print_release(const Cli *cli, const Release *release, Error *error) {
         char created[TIME_TEXT_MAX];
 
@@ -122,6 +135,7 @@ static int print_release(const Cli *cli, const Release *release, Error *error) {
                 release->version, cli->out_style.off, created, release->sha256);
         if (print_artifacts(cli, release) < 0)
                 return error_oom(error);
+        print_origins(cli->out, release);
         print_hooks(cli->out, release);
         print_units(cli->out, release);
         print_health(cli->out, release);

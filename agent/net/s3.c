@@ -101,6 +101,7 @@ S3Reply s3_request_reply(const S3Request *request) {
         if (!call)
                 return reply;
         reply.etag = aws_call_header(call, "ETag");
+        reply.version_id = aws_call_header(call, "x-amz-version-id");
         reply.size = object_size(request);
         reply.body = buffer_string(aws_call_body(call));
         reply.body_size = aws_call_body(call)->size;
@@ -270,6 +271,7 @@ int s3_get_start(AwsContext *aws, const char *bucket, const char *key, const S3G
         static const S3GetOptions plain = {};
         _cleanup_(s3_request_freep) S3Request *request = NULL;
         _cleanup_strv_ char **headers = NULL;
+        _cleanup_buffer_ Buffer query = {};
         AwsRequest aws_request = { .operation = "GetObject", .method = "GET" };
         int r;
 
@@ -277,8 +279,10 @@ int s3_get_start(AwsContext *aws, const char *bucket, const char *key, const S3G
         if (r < 0)
                 return r;
         options = options ? options : &plain;
-        if (get_headers(options, &headers) < 0)
+        if (get_headers(options, &headers) < 0 ||
+            (options->version_id && url_query_add(&query, "versionId", options->version_id) < 0))
                 return error_oom(error);
+        aws_request.query = options->version_id ? buffer_string(&query) : NULL;
         request->has_range = options->range_size > 0;
         request->range_offset = options->range_offset;
         request->sink = options->sink;

@@ -34,9 +34,10 @@ typedef void (*S3Done)(S3Request *request, int result, const Error *error, void 
 
 /* What came back; strings and body belong to the request. */
 typedef struct S3Reply {
-        const char *etag; /* with its quotes, to be sent back as it is; NULL: none */
-        uint64_t size;    /* of the whole object, also for a range; of what was sent for a put */
-        const void *body; /* followed by a zero byte; of a get without a sink */
+        const char *etag;       /* with its quotes, to be sent back as it is; NULL: none */
+        const char *version_id; /* NULL: the bucket keeps no versions */
+        uint64_t size;          /* of the whole object, also for a range; of what was sent for a put */
+        const void *body;       /* followed by a zero byte; of a get without a sink */
         size_t body_size;
         uint64_t server_time;  /* Date, microseconds since 1970; 0: none */
         unsigned attempts;     /* how often the request was sent, in the end */
@@ -49,6 +50,7 @@ S3Request *s3_request_free(S3Request *request);
 DEFINE_CLEANUP(S3Request *, s3_request_free)
 
 typedef struct S3GetOptions {
+        const char *version_id;    /* NULL: the newest one */
         const char *if_none_match; /* an ETag */
         const char *if_match;      /* an ETag */
         uint64_t range_offset;

@@ -51,12 +51,16 @@ static void test_quoting(_unused_ void **state) {
         assert_string_equal(text, "A=\"plain\"\nB=\"a \\\"b\\\" \\$c \\`d\\` \\\\e\"\nC=\"\"\nD=\"x=y\"\n");
 }
 
+static EngineContext context_of(Record *record, ReleaseStore *store) {
+        return (EngineContext){
+                .store = store, .record = record, .app = "api", .group = "prod", .instance = "i-1"
+        };
+}
+
 static void test_hooks(_unused_ void **state) {
         ReleaseStore store = { .path = (char *) "/var/lib/muster/apps/api" };
         Record record = { .deployment = { .id = (char *) "d-1", .step = STEP_ROLLBACK_STOP, .attempt = 2 } };
-        EngineContext context = {
-                .store = &store, .record = &record, .app = "api", .group = "prod", .instance = "i-1"
-        };
+        EngineContext context = context_of(&record, &store);
         ReleaseRef subject = {
                 .version = (char *) "1.0",
                 .sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -77,12 +81,39 @@ static void test_hooks(_unused_ void **state) {
                             "/var/lib/muster/apps/api/releases/1.0-0123456789ab");
 }
 
+/* Of what was taken from S3, hooks are told what CodeDeploy would have told them. */
+static void test_origin(_unused_ void **state) {
+        ReleaseStore store = { .path = (char *) "/var/lib/muster/apps/api" };
+        Record record = { .deployment = { .id = (char *) "d-1" } };
+        EngineContext context = context_of(&record, &store);
+        ReleaseArtifact artifact = { .platform = (char *) "any",
+                                     .origin = { .bucket = (char *) "builds",
+                                                 .key = (char *) "api/42.zip",
+                                                 .version_id = (char *) "v7",
+                                                 .etag = (char *) "0123" } };
+        Release release = { .artifacts = { &artifact, 1 }, .commit = (char *) "417bf4e" };
+        ReleaseRef subject = { .version = (char *) "1.0" };
+        _cleanup_strv_ char **environment = NULL, **plain = NULL;
+
+        assert_int_equal(environment_of_hooks(&context, &subject, &release, NULL, &environment), 0);
+        assert_string_equal(value_of(environment, "BUNDLE_BUCKET"), "builds");
+        assert_string_equal(value_of(environment, "BUNDLE_KEY"), "api/42.zip");
+        assert_string_equal(value_of(environment, "BUNDLE_VERSION"), "v7");
+        assert_string_equal(value_of(environment, "BUNDLE_ETAG"), "0123");
+        assert_string_equal(value_of(environment, "BUNDLE_COMMIT"), "417bf4e");
+        artifact.origin = (ReleaseOrigin){};
+        release.commit = NULL;
+        assert_int_equal(environment_of_hooks(&context, &subject, &release, NULL, &plain), 0);
+        assert_null(value_of(plain, "BUNDLE_BUCKET"));
+        assert_null(value_of(plain, "BUNDLE_VERSION"));
+        assert_null(value_of(plain, "BUNDLE_COMMIT"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_group_wins),
-                cmocka_unit_test(test_nothing),
-                cmocka_unit_test(test_quoting),
-                cmocka_unit_test(test_hooks),
+                cmocka_unit_test(test_group_wins), cmocka_unit_test(test_nothing),
+                cmocka_unit_test(test_quoting),    cmocka_unit_test(test_hooks),
+                cmocka_unit_test(test_origin),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,7 @@ static const struct {
         { "/gone", 404, "x-amz-delete-marker: true\r\nx-amz-version-id: v1\r\n",
           ERROR_XML("NoSuchKey", "The specified key does not exist.") },
         { "/badkey", 403, "", ERROR_XML("InvalidAccessKeyId", "No such key id") },
+        { "/versioned?versionId=a%2Bb%2Fc", 200, "x-amz-version-id: a+b/c\r\n", "old" },
         { "/range", 206, "Content-Range: bytes 10-13/100\r\nETag: \"e1\"\r\n", "abcd" },
         { "/hidden-error", 200, "", ERROR_XML("InternalError", "We encountered an internal error.") },
         { "/slow-down", 503, "", ERROR_XML("SlowDown", "Please reduce your request rate.") },
@@ -138,6 +139,19 @@ static void test_get(void **state) {
         assert_string_equal(reply.body, "hello");
         assert_true(reply.size == 5 && reply.body_size == 5);
         assert_true(reply.server_time == UINT64_C(1795251600) * USEC_PER_SEC);
+}
+
+static void test_get_version(void **state) {
+        Setup *setup = *state;
+        _cleanup_(s3_request_freep) S3Request *request = NULL, *plain = NULL;
+        TestOutcome outcome = {}, other = {};
+
+        request = get(setup, "versioned", &(S3GetOptions){ .version_id = "a+b/c" }, &outcome);
+        assert_int_equal(outcome.result, S3_OK);
+        assert_string_equal(setup->target, "/bucket/versioned?versionId=a%2Bb%2Fc");
+        assert_string_equal(s3_request_reply(request).version_id, "a+b/c");
+        plain = get(setup, "good", NULL, &other);
+        assert_null(s3_request_reply(plain).version_id);
 }
 
 static void test_outcomes(void **state) {
@@ -421,19 +435,13 @@ static void test_list_ends(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_get),
-                TEST(test_outcomes),
-                TEST(test_get_headers),
-                TEST(test_wrong_range),
-                TEST(test_sink),
-                TEST(test_put),
-                TEST(test_bucket_terms),
-                TEST(test_put_file),
-                TEST(test_refused_at_once),
-                TEST(test_error_in_200),
-                TEST(test_head_and_delete),
-                TEST(test_list),
-                TEST(test_list_ends),
+                TEST(test_get),          TEST(test_get_version),
+                TEST(test_outcomes),     TEST(test_get_headers),
+                TEST(test_wrong_range),  TEST(test_sink),
+                TEST(test_put),          TEST(test_bucket_terms),
+                TEST(test_put_file),     TEST(test_refused_at_once),
+                TEST(test_error_in_200), TEST(test_head_and_delete),
+                TEST(test_list),         TEST(test_list_ends),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

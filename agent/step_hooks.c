@@ -35,17 +35,33 @@ static Subject subject_of(const Engine *engine) {
         }
 }
 
-static int keep_result(_unused_ HookList *list, const Hook *hook, _unused_ unsigned index,
-                       _unused_ int result, _unused_ const Error *error, void *userdata) {
+/* The end of what a step's scripts printed, each under its name if there are several. */
+static int keep_output(StepWork *work, const char *location, const char *warning, const char *tail) {
+        bool ends = string_ends_with(tail, "\n") || !*tail;
+        int r = 0;
+
+        if (!*tail && !warning)
+                return 0;
+        if (work->n_scripts > 1)
+                r = buffer_printf(&work->tail, "%s:\n", location);
+        if (r >= 0 && warning)
+                r = buffer_printf(&work->tail, "[%s]\n", warning);
+        if (r >= 0)
+                r = buffer_printf(&work->tail, "%s%s", tail, ends || work->n_scripts == 1 ? "" : "\n");
+        if (r >= 0)
+                buffer_keep_end(&work->tail, STEP_TAIL_MAX);
+        return r;
+}
+
+static int keep_result(_unused_ HookList *list, const Hook *hook, unsigned index, _unused_ int result,
+                       _unused_ const Error *error, void *userdata) {
         Engine *engine = userdata;
-        const char *tail = hook_output_tail(hook), *warning = hook_warning(hook);
+        const char *warning = hook_warning(hook);
 
         if (warning)
                 log_warning("%s: %s", engine->context.app, warning);
-        if (!tail || !*tail)
-                return 0;
-        buffer_clear(&engine->work.tail); /* the last hook's output is what a reader wants */
-        return buffer_append(&engine->work.tail, tail, strlen(tail), STEP_TAIL_MAX);
+        return keep_output(&engine->work, engine->work.scripts[index].location, warning,
+                           hook_output_tail(hook) ?: "");
 }
 
 /* The last one's success is the step's, and is recorded with that. */

@@ -68,6 +68,23 @@ void buffer_clear(Buffer *buffer) {
                 buffer->data[0] = 0;
 }
 
+void buffer_keep_end(Buffer *buffer, size_t size) {
+        size_t from = buffer->size > size ? buffer->size - size : 0;
+        const uint8_t *line;
+
+        if (from == 0)
+                return;
+        if (buffer->data[from - 1] != '\n') {
+                line = memchr(buffer->data + from, '\n', size);
+                if (line && line + 1 < buffer->data + buffer->size)
+                        from = (size_t) (line - buffer->data) + 1;
+        }
+        while (from < buffer->size && (buffer->data[from] & 0xc0) == 0x80) /* the rest of a character */
+                from++;
+        memmove(buffer->data, buffer->data + from, buffer->size - from + 1);
+        buffer->size -= from;
+}
+
 const char *buffer_string(const Buffer *buffer) {
         return buffer->data ? (const char *) buffer->data : "";
 }

@@ -28,6 +28,9 @@ int buffer_printf(Buffer *buffer, const char *format, ...) _printf_(2, 3);
 /* Forgets the content, keeps the memory. */
 void buffer_clear(Buffer *buffer);
 
+/* Drops whole lines from the beginning until at most SIZE bytes are left; of one that is longer, its beginning. */
+void buffer_keep_end(Buffer *buffer, size_t size);
+
 /* The content as a string, "" while empty; belongs to the buffer. */
 const char *buffer_string(const Buffer *buffer);
 

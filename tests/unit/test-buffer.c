@@ -85,10 +85,31 @@ static void test_steal(_unused_ void **state) {
         assert_int_equal(buffer.allocated, 0);
 }
 
+static void check_end(const char *text, size_t size, const char *expected) {
+        _cleanup_buffer_ Buffer buffer = {};
+
+        assert_int_equal(buffer_append(&buffer, text, strlen(text), SIZE_MAX), 0);
+        buffer_keep_end(&buffer, size);
+        assert_string_equal(buffer_string(&buffer), expected);
+}
+
+static void test_keep_end(_unused_ void **state) {
+        check_end("", 4, "");
+        check_end("one\ntwo\n", 8, "one\ntwo\n");
+        check_end("one\ntwo\n", 7, "two\n");
+        check_end("one\ntwo\n", 4, "two\n");
+        check_end("one\ntwo\n", 3, "wo\n");
+        check_end("one\ntwo", 5, "two");
+        check_end("a long line", 4, "line");
+        check_end("gr\xc3\xbc\xc3\x9f", 3, "\xc3\x9f");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_empty),   cmocka_unit_test(test_grows),  cmocka_unit_test(test_limit),
-                cmocka_unit_test(test_reserve), cmocka_unit_test(test_printf), cmocka_unit_test(test_steal),
+                cmocka_unit_test(test_keep_end), cmocka_unit_test(test_empty),
+                cmocka_unit_test(test_grows),    cmocka_unit_test(test_limit),
+                cmocka_unit_test(test_reserve),  cmocka_unit_test(test_printf),
+                cmocka_unit_test(test_steal),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

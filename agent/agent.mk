@@ -2,6 +2,7 @@ PROGRAMS += musterd
 musterd_MAIN := agent/musterd-main.c
 
 LIB_SRC += \
+        agent/adopt.c \
         agent/agent.c \
         agent/agent_bus.c \
         agent/agent_launch.c \
@@ -21,6 +22,7 @@ LIB_SRC += \
         agent/app_traffic.c \
         agent/boot_id.c \
         agent/bus.c \
+        agent/codedeploy_cleanup.c \
         agent/codedeploy_config.c \
         agent/codedeploy_state.c \
         agent/config.c \
@@ -38,6 +40,7 @@ LIB_SRC += \
         agent/failure_upload.c \
         agent/hook_completion.c \
         agent/files.c \
+        agent/files_adopt.c \
         agent/files_apply.c \
         agent/files_copy.c \
         agent/files_folders.c \
@@ -101,6 +104,7 @@ LIB_SRC += \
         agent/root_update.c \
         agent/state_lock.c \
         agent/step_admit.c \
+        agent/step_adopt.c \
         agent/step_commit.c \
         agent/step_fetch.c \
         agent/step_health.c \
@@ -131,9 +135,11 @@ test-step_admit_LDFLAGS := -Wl,--wrap=store_admit,--wrap=engine_step_done
 MAN_PAGES += agent/musterd.8 agent/muster.conf.5 agent/muster-codedeploy.7
 
 UNIT_TESTS += \
+        test-adopt \
         test-app_audit \
         test-app_clean \
         test-boot_id \
+        test-codedeploy_cleanup \
         test-codedeploy_config \
         test-codedeploy_state \
         test-config \
@@ -144,6 +150,7 @@ UNIT_TESTS += \
         test-deployment_id \
         test-environment \
         test-failure \
+        test-files_adopt \
         test-files \
         test-failure_upload \
         test-health_verdict \

@@ -135,15 +135,15 @@ static int on_history(void *userdata, const char *name, size_t limit, bool with_
         return r < 0 ? r : answer(json, with_output, ret_json, error);
 }
 
-static int check_archive(int fd, Error *error) {
+static int check_file(int fd, const char *what, Error *error) {
         int flags = fcntl(fd, F_GETFL);
         struct stat st;
 
         if (flags < 0 || fstat(fd, &st) < 0)
-                return error_set_errno(error, -errno, "cannot look at the archive");
+                return error_set_errno(error, -errno, "cannot look at %s", what);
         if (!S_ISREG(st.st_mode) || (flags & O_ACCMODE) == O_WRONLY || flags & O_PATH)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "the archive: expected the descriptor of a file that can be read");
+                                       "%s: expected the descriptor of a file that can be read", what);
         return 0;
 }
 
@@ -162,22 +162,40 @@ static int add_local_app(Agent *agent, const char *name, App **ret, Error *error
         return r;
 }
 
-static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
-                           Error *error) {
-        Agent *agent = userdata;
+/* The app that a release which root hands over is of. */
+static int find_local_app(Agent *agent, const char *release_json, App **ret, Error *error) {
         _cleanup_release_ Release *release = NULL;
-        App *app;
-        int r;
 
         if (release_parse(release_json, strlen(release_json), &release, error) < 0)
                 return -EINVAL;
-        app = find_app(agent, release->app);
-        if (!app && is_local(&agent->setup) && add_local_app(agent, release->app, &app, error) < 0)
+        *ret = find_app(agent, release->app);
+        if (!*ret && is_local(&agent->setup) && add_local_app(agent, release->app, ret, error) < 0)
                 return -EAGAIN;
-        if (!app)
-                return no_such_app(agent, release->app, error);
-        r = check_archive(archive_fd, error);
+        return *ret ? 0 : no_such_app(agent, release->app, error);
+}
+
+static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
+                           Error *error) {
+        App *app;
+        int r;
+
+        r = find_local_app(userdata, release_json, &app, error);
+        if (r >= 0)
+                r = check_file(archive_fd, "the archive", error);
         return r < 0 ? r : app_deploy_local(app, release_json, archive_fd, ret_id, error);
+}
+
+static int on_adopt(void *userdata, const char *release_json, int archive_fd, int paths_fd, char **ret_id,
+                    Error *error) {
+        App *app;
+        int r;
+
+        r = find_local_app(userdata, release_json, &app, error);
+        if (r >= 0)
+                r = check_file(archive_fd, "the archive", error);
+        if (r >= 0)
+                r = check_file(paths_fd, "the list of what is installed", error);
+        return r < 0 ? r : app_adopt(app, release_json, archive_fd, paths_fd, ret_id, error);
 }
 
 static int on_poll(void *userdata, Error *error) {
@@ -220,6 +238,7 @@ const BusHandlers agent_bus_handlers = {
         .status = on_status,
         .history = on_history,
         .deploy_local = on_deploy_local,
+        .adopt = on_adopt,
         .poll = on_poll,
         .check_installed = on_check_installed,
         .pin_local = on_pin_local,

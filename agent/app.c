@@ -1,6 +1,7 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "agent/adopt.h"
 #include "agent/app_history.h"
 #include "agent/app_life.h"
 #include "agent/app_parts.h"
@@ -71,6 +72,8 @@ void app_on_deployed(_unused_ Engine *engine, void *userdata) {
         app->engine = engine_free(app->engine);
         if (app->record.deployment.outcome == OUTCOME_SUCCEEDED)
                 app->misplacements = 0;
+        if (app->record.deployment.kind == KIND_ADOPT)
+                adopt_end(app->store, &app->record);
         placement_prune_environments(app->store, &app->record);
         (void) malloc_trim(0); /* what the download took does not stay with an agent that is idle for days */
         app_clean_start(app->clean);

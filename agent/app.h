@@ -66,6 +66,10 @@ void app_cut(App *app, const char *why);
 /* Deploys a release that root hands over. -EBUSY while another deployment runs. */
 int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error);
 
+/* What PATHS_FD lists is installed here, by another deployer, of this release: from now on it counts as muster's (adopt.h).
+ * -EEXIST if the app has a release already. */
+int app_adopt(App *app, const char *release_json, int archive_fd, int paths_fd, char **ret_id, Error *error);
+
 /* `muster pin --local`: holds this instance at a release of its store, durably, until app_unpin(). A deployment that has
  * changed nothing yet is given up for it; another one comes to its end first. CHANGED is false where it serves already,
  * pinned for the same reason. ID is that of the deployment that goes there, NULL if none has begun. -EINVAL, -ENOENT. */

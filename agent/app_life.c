@@ -17,8 +17,7 @@ static bool is_in_vain(const App *app) {
 
         switch (instance_life_posture(app->life.life)) {
         case POSTURE_LEAVE:
-                return deployment->kind == KIND_PREFETCH ||
-                       (deployment->kind == KIND_DEPLOY && !deployment_has_changed_anything(deployment));
+                return deployment->kind != KIND_DRAIN && !deployment_has_changed_anything(deployment);
         case POSTURE_PREPARE:
                 return deployment->kind == KIND_DEPLOY && !deployment_has_changed_anything(deployment);
         case POSTURE_SERVE:

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/adopt.h"
 #include "agent/app_life.h"
 #include "agent/app_parts.h"
 #include "agent/base/strv.h"
@@ -11,18 +12,12 @@ static void open_now(App *app) {
         app_open(app);
 }
 
-/* The app's name and version come from the release itself. */
-int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error) {
-        _cleanup_release_ Release *release = NULL;
-        EngineContext context;
-        EngineOrder order;
-        int r;
-
+/* Whether root may deploy by hand now. */
+static int check_local(App *app, Error *error) {
         if (!app_is_open(app))
                 open_now(app);
         if (!app_is_open(app))
                 return app_not_open(app, error);
-        context = app_engine_context(app);
         if (app->engine)
                 return error_set(error, -EBUSY, "deployment %s of %s is running", app->record.deployment.id,
                                  app->config->name);
@@ -32,16 +27,23 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
                 return error_set(error, -EBUSY,
                                  "%s is pinned to %s on this instance: muster unpin --local %s first",
                                  app->config->name, app->record.pin.release.version, app->config->name);
-        r = release_parse(release_json, strlen(release_json), &release, error);
-        if (r < 0)
-                return -EINVAL;
-        order = (EngineOrder){
+        return 0;
+}
+
+/* The app's name and version come from the release itself. */
+static int start_local(App *app, DeploymentKind kind, const Release *release, const char *release_json,
+                       int archive_fd, char **ret_id, Error *error) {
+        EngineContext context = app_engine_context(app);
+        EngineOrder order = {
+                .kind = kind,
                 .release.version = release->version,
                 .environment = app->environment,
                 .env_sha256 = app->env_sha256,
                 .release_json = release_json,
                 .archive_fd = archive_fd,
         };
+        int r;
+
         memcpy(order.release.sha256, release->sha256, sizeof(order.release.sha256));
         app_make_way(app);
         r = engine_start(&context, &order, app_on_deployed, app_on_progress, app, &app->engine, error);
@@ -51,6 +53,35 @@ int app_deploy_local(App *app, const char *release_json, int archive_fd, char **
                 return error_oom(error);
         app_tell(app);
         return 0;
+}
+
+int app_deploy_local(App *app, const char *release_json, int archive_fd, char **ret_id, Error *error) {
+        _cleanup_release_ Release *release = NULL;
+        int r;
+
+        r = check_local(app, error);
+        if (r < 0)
+                return r;
+        if (release_parse(release_json, strlen(release_json), &release, error) < 0)
+                return -EINVAL;
+        return start_local(app, KIND_DEPLOY, release, release_json, archive_fd, ret_id, error);
+}
+
+int app_adopt(App *app, const char *release_json, int archive_fd, int paths_fd, char **ret_id, Error *error) {
+        const ReleaseRef *good = &app->record.good;
+        _cleanup_release_ Release *release = NULL;
+        int r;
+
+        r = check_local(app, error);
+        if (r < 0)
+                return r;
+        if (good->version)
+                return error_set(error, -EEXIST, "%s has release %s here already: nothing is taken over",
+                                 app->config->name, good->version);
+        if (release_parse(release_json, strlen(release_json), &release, error) < 0)
+                return -EINVAL;
+        r = adopt_keep_paths(app->store, paths_fd, error);
+        return r < 0 ? r : start_local(app, KIND_ADOPT, release, release_json, archive_fd, ret_id, error);
 }
 
 int app_pin(App *app, const char *version, const char *reason, bool *ret_changed, char **ret_id,

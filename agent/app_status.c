@@ -3,14 +3,15 @@
 #include "agent/base/parse.h"
 
 static const char *state_at_work(const Deployment *deployment) {
-        static const char *const states[KIND_COUNT] = {
-                [KIND_DEPLOY] = "deploying", [KIND_PREFETCH] = "fetching", [KIND_DRAIN] = "draining"
-        };
+        static const char *const states[KIND_COUNT] = { [KIND_DEPLOY] = "deploying",
+                                                        [KIND_PREFETCH] = "fetching",
+                                                        [KIND_DRAIN] = "draining",
+                                                        [KIND_ADOPT] = "adopting" };
 
         return step_is_rollback(deployment->step) ? "rolling-back" : states[deployment->kind];
 }
 
-/* none: no release; deploying, fetching, draining, rolling-back: at work; prefetched: in the store, for when the instance enters
+/* none: no release; deploying, fetching, draining, adopting, rolling-back: at work; prefetched: in the store, for when the instance enters
  * service; stopped: drained, because the instance leaves or lies in a warm pool; checking: a release that was good before the instance was restarted;
  * good: what was asked for serves; held: a release serves, but not the one asked for; failed: nothing serves, and nothing
  * will be tried; rollback-failed: likewise, the way back having failed. */

@@ -19,9 +19,10 @@ static const struct {
         int r;
         const char *name;
 } error_names[] = {
-        { -EINVAL, "org.muster.Error.BadInput" },   { -ENOENT, "org.muster.Error.NotFound" },
-        { -EBUSY, "org.muster.Error.Busy" },        { -EPERM, "org.muster.Error.NotAllowed" },
-        { -EACCES, "org.muster.Error.NotAllowed" }, { -EAGAIN, "org.muster.Error.NotReady" },
+        { -EINVAL, "org.muster.Error.BadInput" },  { -ENOENT, "org.muster.Error.NotFound" },
+        { -EBUSY, "org.muster.Error.Busy" },       { -EEXIST, "org.muster.Error.Busy" },
+        { -EPERM, "org.muster.Error.NotAllowed" }, { -EACCES, "org.muster.Error.NotAllowed" },
+        { -EAGAIN, "org.muster.Error.NotReady" },
 };
 
 static int reply_error(sd_bus_message *message, int r, const Error *error) {
@@ -73,6 +74,12 @@ static int on_get_history(sd_bus_message *message, void *userdata, _unused_ sd_b
         return r < 0 ? reply_error(message, r, &error) : sd_bus_reply_method_return(message, "s", json);
 }
 
+static int check_release(const char *json, Error *error) {
+        if (strlen(json) > BUS_RELEASE_JSON_MAX)
+                return error_set(error, -EINVAL, "the release is larger than %u bytes", BUS_RELEASE_JSON_MAX);
+        return 0;
+}
+
 static int on_deploy_local(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
         BusService *service = userdata;
         _cleanup_free_ char *id = NULL;
@@ -86,10 +93,28 @@ static int on_deploy_local(sd_bus_message *message, void *userdata, _unused_ sd_
         r = sd_bus_message_read(message, "sh", &json, &fd);
         if (r < 0)
                 return r;
-        if (strlen(json) > BUS_RELEASE_JSON_MAX)
-                r = error_set(&error, -EINVAL, "the release is larger than %u bytes", BUS_RELEASE_JSON_MAX);
-        else
+        r = check_release(json, &error);
+        if (r >= 0)
                 r = service->handlers->deploy_local(service->userdata, json, fd, &id, &error);
+        return r < 0 ? reply_error(message, r, &error) : sd_bus_reply_method_return(message, "s", id);
+}
+
+static int on_adopt(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *bus_error) {
+        BusService *service = userdata;
+        _cleanup_free_ char *id = NULL;
+        int archive_fd, paths_fd, r;
+        Error error = {};
+        const char *json;
+
+        r = check_root(message, &error);
+        if (r < 0)
+                return reply_error(message, r, &error);
+        r = sd_bus_message_read(message, "shh", &json, &archive_fd, &paths_fd);
+        if (r < 0)
+                return r;
+        r = check_release(json, &error);
+        if (r >= 0)
+                r = service->handlers->adopt(service->userdata, json, archive_fd, paths_fd, &id, &error);
         return r < 0 ? reply_error(message, r, &error) : sd_bus_reply_method_return(message, "s", id);
 }
 
@@ -160,6 +185,9 @@ static const sd_bus_vtable vtable[] = {
                                  SD_BUS_PARAM(json), on_get_history, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("DeployLocal", "sh", SD_BUS_PARAM(release_json) SD_BUS_PARAM(archive), "s",
                                  SD_BUS_PARAM(deployment), on_deploy_local, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Adopt", "shh",
+                                 SD_BUS_PARAM(release_json) SD_BUS_PARAM(archive) SD_BUS_PARAM(paths), "s",
+                                 SD_BUS_PARAM(deployment), on_adopt, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Poll", "", "", on_poll, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("CheckInstalled", "", "", on_check_installed, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES(

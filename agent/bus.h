@@ -26,6 +26,9 @@ typedef struct BusHandlers {
         /* ARCHIVE_FD is borrowed. */
         int (*deploy_local)(void *userdata, const char *release_json, int archive_fd, char **ret_id,
                             Error *error);
+        /* Likewise both; PATHS_FD has what is installed (codedeploy_cleanup.h). */
+        int (*adopt)(void *userdata, const char *release_json, int archive_fd, int paths_fd, char **ret_id,
+                     Error *error);
         int (*poll)(void *userdata, Error *error);
         int (*check_installed)(void *userdata, Error *error); /* begins; the status then has what was found */
         /* ID is that of the deployment that this began, or NULL. */

@@ -19,8 +19,6 @@
 #include "agent/base/strv.h"
 
 #define CODEDEPLOY_GROUPS_MAX 256U
-#define CODEDEPLOY_PATHS_MAX 1000000U
-#define CODEDEPLOY_CLEANUP_SIZE_MAX (256U * 1024U * 1024U)
 #define CODEDEPLOY_INSTRUCTIONS_SIZE_MAX (256U * 1024U * 1024U)
 
 typedef struct CodedeployGroup {
@@ -53,10 +51,6 @@ const CodedeployGroup *codedeploy_state_find(const CodedeployState *state, const
 /* The deployment's id in what a pointer file says, "<root>/<group>/<deployment>", wherever the root was by then. New memory.
  * -EBADMSG for anything else. */
 int codedeploy_parse_pointer(const char *group, const void *data, size_t size, char **ret);
-
-/* The paths of a cleanup file, in order; a last line without its end was not finished and does not count. -EBADMSG with a
- * sentence for one that is not absolute or has a "..". */
-int codedeploy_parse_cleanup(const void *data, size_t size, char ***ret, size_t *ret_n, Error *error);
 
 /* What an install was to copy: one of the sources (NULL: it copied nothing), and how many files and folders it was to make. */
 typedef struct CodedeployInstructions {

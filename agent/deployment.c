@@ -49,6 +49,7 @@ static const StepRow rows[STEP_COUNT] = {
         [STEP_ROLLBACK_ALLOW_TRAFFIC] = { "ROLLBACK_ALLOW_TRAFFIC", "AllowTraffic", STEP_END,
                                           .tolerated = true, .traffic = true },
         [STEP_STOP_UNITS] = { "STOP_UNITS", NULL, STEP_END, .tolerated = false },
+        [STEP_ADOPT] = { "ADOPT", NULL, STEP_COMMIT, .tolerated = false },
         [STEP_END] = { "END", NULL, STEP_END, .tolerated = false },
 };
 
@@ -56,6 +57,7 @@ static const char *const kind_names[] = {
         [KIND_DEPLOY] = "deploy",
         [KIND_PREFETCH] = "prefetch",
         [KIND_DRAIN] = "drain",
+        [KIND_ADOPT] = "adopt",
 };
 
 static const char *const outcome_names[] = {
@@ -209,7 +211,7 @@ bool deployment_is_running(const Deployment *deployment) {
 }
 
 bool deployment_has_changed_anything(const Deployment *deployment) {
-        if (deployment->unchanged)
+        if (deployment->unchanged || deployment->kind == KIND_ADOPT)
                 return false;
         return deployment->step > STEP_APPLICATION_STOP ||
                (deployment->step == STEP_APPLICATION_STOP && deployment->attempt > 0);
@@ -236,7 +238,8 @@ static void go_to(Deployment *deployment, Step step) {
         deployment->hooks_done = 0;
 }
 
-/* A drain leaves the order of a deploy where that begins to install, a prefetch where it begins to change anything. */
+/* A drain leaves the order of a deploy where that begins to install, a prefetch where it begins to change anything; an adoption
+ * passes over all of that. */
 static Step next_step(const Deployment *deployment) {
         Step next = rows[deployment->step].next;
 
@@ -244,6 +247,8 @@ static Step next_step(const Deployment *deployment) {
                 next = STEP_STOP_UNITS;
         if (deployment->step == STEP_FETCH && deployment->kind == KIND_PREFETCH)
                 next = STEP_END;
+        if (deployment->step == STEP_FETCH && deployment->kind == KIND_ADOPT)
+                next = STEP_ADOPT;
         if (deployment->step == STEP_ROLLBACK_SWITCH && !deployment->from.version)
                 next = STEP_ROLLBACK_ALLOW_TRAFFIC; /* there is nothing to bring up */
         while (rows[next].traffic && !deployment->traffic)

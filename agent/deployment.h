@@ -14,6 +14,7 @@ typedef enum DeploymentKind {
         KIND_DEPLOY,
         KIND_PREFETCH, /* VERIFY and FETCH: the release is in the store, for when it is wanted */
         KIND_DRAIN, /* what runs is stopped, and stays installed; each of its steps is tried, whatever the others say */
+        KIND_ADOPT, /* what another deployer has installed here counts as this release; nothing of it is touched */
         KIND_COUNT,
 } DeploymentKind;
 
@@ -43,6 +44,7 @@ typedef enum Step {
         STEP_ROLLBACK_HEALTH,
         STEP_ROLLBACK_ALLOW_TRAFFIC,
         STEP_STOP_UNITS, /* of KIND_DRAIN */
+        STEP_ADOPT,      /* of KIND_ADOPT: current and the list of installed files, while the app runs on */
         STEP_END,
         STEP_COUNT,
 } Step;

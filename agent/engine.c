@@ -40,6 +40,7 @@ static const StepFunction functions[STEP_COUNT] = {
         [STEP_ROLLBACK_HEALTH] = step_health,
         [STEP_ROLLBACK_ALLOW_TRAFFIC] = step_allow_traffic,
         [STEP_STOP_UNITS] = step_stop_units,
+        [STEP_ADOPT] = step_adopt,
 };
 
 static void log_step(const Engine *engine, int priority, const char *message_id, const char *text) {
@@ -133,7 +134,8 @@ static const char *outcome_message_id(Outcome outcome) {
 static const char *what_was_done(const Deployment *deployment) {
         static const char *const texts[KIND_COUNT] = { [KIND_DEPLOY] = "is in service",
                                                        [KIND_PREFETCH] = "is in the store",
-                                                       [KIND_DRAIN] = "is drained and stopped" };
+                                                       [KIND_DRAIN] = "is drained and stopped",
+                                                       [KIND_ADOPT] = "is taken over as it runs" };
 
         return texts[deployment->kind];
 }
@@ -507,7 +509,8 @@ static void begin_drain(Engine *engine) {
 static const char *what_begins(DeploymentKind kind) {
         static const char *const texts[KIND_COUNT] = { [KIND_DEPLOY] = "deployment begins",
                                                        [KIND_PREFETCH] = "prefetch begins",
-                                                       [KIND_DRAIN] = "drain begins" };
+                                                       [KIND_DRAIN] = "drain begins",
+                                                       [KIND_ADOPT] = "adoption begins" };
 
         return texts[kind];
 }

@@ -8,6 +8,7 @@
 #include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/files.h"
+#include "agent/files_adopt.h"
 #include "agent/files_apply.h"
 #include "agent/files_plan.h"
 #include "agent/files_stage.h"
@@ -316,19 +317,63 @@ static int install(const ReleaseStore *store, const Record *record, const char *
                      : plan_and_carry_out(store, record, name, release, &installed, &map, release_fd, error);
 }
 
-int files_install(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
-                  const Release *release, Error *error) {
-        _cleanup_close_ int folder = -1;
-        char name[STORE_NAME_SIZE];
-        int settled, r;
+/* The journal of a change that changes nothing but what counts as installed. */
+static int adopt(const ReleaseStore *store, const Record *record, const char *name, const Release *release,
+                 char *const *paths, Error *error) {
+        _cleanup_files_journal_ FilesJournal journal = {};
+        _cleanup_free_ char *state = NULL;
+        _cleanup_file_map_ FileMap map = {};
+        _cleanup_close_ int release_fd = -1;
+        FilesPlaceRules rules = {};
+        int r;
 
-        r = store_name(ref->version, ref->sha256, name);
+        release_fd = store_open_release(store, name, error);
+        if (release_fd < 0)
+                return release_fd;
+        r = make_map(release, release_fd, &map, error);
+        if (r >= 0)
+                r = find_state(store, &state, error);
+        if (r < 0)
+                return r;
+        if (begin_journal(record, name, &journal) < 0)
+                return error_oom(error);
+        rules.state_dir = state;
+        r = files_adopt_list(paths, &map, &rules, &journal.installed, error);
+        if (r >= 0)
+                r = write_prepare(store, &journal, error);
+        return r < 0 ? r : move_journal(store, FILES_PREPARE, FILES_JOURNAL, error);
+}
+
+/* What a deployment before left is settled first. As files_install(). */
+static int begin(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
+                 char ret_name[static STORE_NAME_SIZE], Error *error) {
+        _cleanup_close_ int folder = -1;
+        int r;
+
+        r = store_name(ref->version, ref->sha256, ret_name);
         if (r < 0)
                 return error_set(error, r, "'%s' is no version", ref->version);
         folder = file_open_folder_at(store->app_fd, FILES_FOLDER, FOLDER_MODE);
         if (folder < 0)
                 return fail(store, FILES_FOLDER, folder, error);
-        settled = end_change(store, record, false, error);
+        return end_change(store, record, false, error);
+}
+
+int files_adopt(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
+                const Release *release, char *const *paths, Error *error) {
+        char name[STORE_NAME_SIZE];
+        int r;
+
+        r = begin(store, record, ref, name, error);
+        return r < 0 ? r : adopt(store, record, name, release, paths, error);
+}
+
+int files_install(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
+                  const Release *release, Error *error) {
+        char name[STORE_NAME_SIZE];
+        int settled, r;
+
+        settled = begin(store, record, ref, name, error);
         if (settled < 0)
                 return settled;
         r = install(store, record, name, release, error);

@@ -31,6 +31,11 @@ bool files_are_unsettled(const ReleaseStore *store);
 int files_install(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
                   const Release *release, Error *error);
 
+/* Writes down that of RELEASE, which is in the store, another deployer has installed what lies at PATHS (absolute): once the
+ * running deployment of RECORD has committed, it is what the good release has installed. Nothing of it is touched. */
+int files_adopt(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
+                const Release *release, char *const *paths, Error *error);
+
 /* Has everything as the good release installed it, as far as a change of RECORD's running deployment is in the way. With
  * KEEP_JOURNAL only places change, and nothing is removed for good: at boot, when not all file systems may be there yet.
  * As files_install(). */

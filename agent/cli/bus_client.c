@@ -126,6 +126,15 @@ int bus_client_history(sd_bus *bus, const char *app, uint32_t limit, char **ret_
         return r < 0 ? r : take_string(reply, ret_json, error);
 }
 
+int bus_client_adopt(sd_bus *bus, const char *release_json, int archive_fd, int paths_fd, char **ret_id,
+                     Error *error) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = call_method(bus, "Adopt", DISK_TIMEOUT, &reply, error, "shh", release_json, archive_fd, paths_fd);
+        return r < 0 ? r : take_string(reply, ret_id, error);
+}
+
 int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_fd, char **ret_id,
                             Error *error) {
         _cleanup_message_ sd_bus_message *reply = NULL;

@@ -20,6 +20,10 @@ int bus_client_history(sd_bus *bus, const char *app, uint32_t limit, char **ret_
 int bus_client_deploy_local(sd_bus *bus, const char *release_json, int archive_fd, char **ret_id,
                             Error *error);
 
+/* Likewise; PATHS_FD has what is installed (codedeploy_cleanup.h). */
+int bus_client_adopt(sd_bus *bus, const char *release_json, int archive_fd, int paths_fd, char **ret_id,
+                     Error *error);
+
 int bus_client_poll(sd_bus *bus, Error *error);
 int bus_client_check_installed(sd_bus *bus, Error *error);
 

@@ -30,6 +30,7 @@ LIB_SRC += \
         agent/cli/instance_command.c \
         agent/cli/key_command.c \
         agent/cli/key_source.c \
+        agent/cli/migrate_apply.c \
         agent/cli/migrate_command.c \
         agent/cli/migrate_facts.c \
         agent/cli/migrate_plan.c \

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from rig.desk import INPUT, NOT_FOUND, USAGE
+from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, OK, UNREACHABLE, USAGE
 
 PAGE = Path(__file__).resolve().parents[2] / "agent/muster-codedeploy.7"
 GROUP = "1f0c7a3e-5b0d-4a0e-9a3c-0d9a4b1c2e3f"
@@ -35,6 +35,7 @@ class Machine:
         for path, text in {"appspec.yml": appspec, "scripts/start": "#!/bin/sh\n", "page": "hello\n"}.items():
             (folder / "deployment-archive" / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / "deployment-archive" / path).write_text(text)
+            (folder / "deployment-archive" / path).chmod(0o755 if path.startswith("scripts/") else 0o644)
         self.instructions.mkdir(exist_ok=True)
         for name in ("last_successful_install", "most_recent_install"):
             (self.instructions / f"{group}_{name}").write_text(str(folder))
@@ -123,6 +124,109 @@ def test_refused_revision(machine):
     """A revision that muster would not publish is named as such, with file, line and key."""
     machine.deployed(appspec=APPSPEC.replace("timeout", "timout"))
     assert re.search(r"appspec\.yml.*: hooks\.ApplicationStart\[0\]\.timout", machine.plan()["release"]["problem"])
+
+
+def test_apply_needs(machine):
+    """What --apply wants to know before it does anything."""
+    machine.deployed()
+    machine.desk.fails(USAGE, "--app says what the app is called", *machine.words("--apply"))
+    machine.desk.fails(UNREACHABLE, "musterd does not run", *machine.words("--apply", "--app", "api"))
+    machine.deployed("d-000000002", "2f0c7a3e")
+    machine.desk.fails(USAGE, "--deployment-group has to say what", *machine.words("--apply", "--app", "api"))
+    machine.deployed(appspec="version: 1.0\nos: linux\n")
+    machine.desk.fails(INPUT, "d-ABCDEFGHI cannot be taken over: .*appspec.yml", *machine.words(
+        "--apply", "--app", "api", "--deployment-group", GROUP))
+
+
+# A machine on which CodeDeploy's agent has deployed an app, which runs.
+
+ROOT = "/opt/codedeploy-agent/deployment-root"
+BUNDLE = """\
+version: 0.0
+os: linux
+files:
+  - source: site
+    destination: /srv/site
+  - source: conf/site.conf
+    destination: /etc/site
+hooks:
+  ApplicationStop:
+    - location: scripts/stop
+  ApplicationStart:
+    - location: scripts/start
+"""
+SCRIPTS = {"scripts/stop": "#!/bin/sh\nkill $(cat /run/site.pid)\necho \"$0\" >>/run/site.stopped\n",
+           "scripts/start": "#!/bin/sh\nnohup sleep 100000 >/dev/null 2>&1 &\necho $! >/run/site.pid\n"}
+
+
+def bundle(instance, folder, site):
+    """A bundle of which SITE is installed, by name and content."""
+    for path, text in {"appspec.yml": BUNDLE, "conf/site.conf": "colour = blue\n", **SCRIPTS,
+                       **{f"site/{name}": text for name, text in site.items()}}.items():
+        instance.put(f"{folder}/{path}", text, mode=0o755 if path.startswith("scripts/") else 0o644)
+
+
+def deploy_as_codedeploy(instance):
+    """Leaves what CodeDeploy's agent leaves: bundle, lists, the files in their places, and the process that a script began."""
+    folder = f"{ROOT}/{GROUP}/d-ABCDEFGHI"
+    bundle(instance, f"{folder}/deployment-archive", {"index.html": "one\n", "old/gone.html": "gone\n"})
+    installed = {"/srv/site": None, "/srv/site/index.html": "site/index.html", "/srv/site/old": None,
+                 "/srv/site/old/gone.html": "site/old/gone.html", "/etc/site": None, "/etc/site/site.conf": "conf/site.conf"}
+    instance.put(f"{ROOT}/deployment-instructions/{GROUP}-cleanup", "".join(f"{path}\n" for path in installed))
+    instance.put(f"{ROOT}/deployment-instructions/{GROUP}-install.json", json.dumps({"instructions": [
+        {"type": "copy", "source": f"{folder}/deployment-archive/{source}", "destination": path} if source else
+        {"type": "mkdir", "directory": path} for path, source in installed.items()]}))
+    for name in ("last_successful_install", "most_recent_install"):
+        instance.put(f"{ROOT}/deployment-instructions/{GROUP}_{name}", folder)
+    instance.put("/etc/codedeploy-agent/conf/codedeployagent.yml", f"---\n:root_dir: '{ROOT}'\n:max_revisions: 2\n")
+    instance.put("/etc/systemd/system/codedeploy-agent.service",
+                 "[Service]\nExecStart=/bin/sleep 100000\n[Install]\nWantedBy=multi-user.target\n")
+    instance.sh(f"mkdir -p /srv/site/old /etc/site; cd {folder}/deployment-archive; cp -p site/index.html /srv/site; "
+                "cp -p site/old/gone.html /srv/site/old; cp -p conf/site.conf /etc/site; echo mine >/srv/site/theirs; "
+                "scripts/start; systemctl daemon-reload; systemctl enable --now codedeploy-agent")
+
+
+def look(instance):
+    """What is installed: names, owners, modes, inodes and times; and the process."""
+    return instance.sh("find /srv/site /etc/site -printf '%p %u %g %m %i %T@\\n' | sort; "
+                       "readlink /proc/$(cat /run/site.pid)/exe; cat /proc/$(cat /run/site.pid)/stat | cut -d' ' -f1,22").out
+
+
+def test_apply(instance):
+    """What CodeDeploy deployed becomes the first release while it runs on; the next one stops it, removes what it does not
+    have, and leads back to it."""
+    deploy_as_codedeploy(instance)
+    before = look(instance)
+    plan = json.loads(instance.run("muster", "migrate", "--json", "--app", "site").out)
+    assert plan["agent"] == {"service": "codedeploy-agent.service", "active": True, "enabled": True}
+    assert len(plan["warnings"]) == 1 and "is active and enabled" in plan["warnings"][0]
+    assert plan["release"]["problem"] is None and plan["release"]["installed"] == 6
+    denied = instance.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "muster", "migrate", "--app", "site",
+                          "--apply", check=False)
+    assert denied.code == DENIED, denied
+
+    done = instance.run("muster", "migrate", "--app", "site", "--apply")
+    assert done.out == "site: d-ABCDEFGHI is taken over as release codedeploy-d-ABCDEFGHI\n"
+    assert "both agents act" in done.err
+    assert look(instance) == before
+    status = json.loads(instance.run("muster", "status", "--json").out)["apps"][0]
+    assert (status["app"], status["version"], status["state"]) == ("site", "codedeploy-d-ABCDEFGHI", "held")
+    entry = json.loads(instance.run("muster", "history", "--json").out)["deployments"][0]
+    assert [step["step"] for step in entry["steps"]] == ["VERIFY", "FETCH", "ADOPT", "COMMIT"]
+    again = instance.run("muster", "migrate", "--app", "site", "--apply", check=False)
+    assert again.code == CONFLICT and "has release codedeploy-d-ABCDEFGHI here already" in again.err
+    instance.run("systemctl", "restart", "musterd")
+
+    bundle(instance, "/root/broken", {"index.html": "broken\n"})
+    instance.put("/root/broken/scripts/start", "#!/bin/sh\nexit 1\n", mode=0o755)
+    failed = instance.run("muster", "deploy", "--local", "/root/broken", "--app", "site", "--version", "2", check=False)
+    assert failed.code != OK and "ROLLBACK" in failed.err
+    assert instance.sh("cat /srv/site/index.html /srv/site/old/gone.html /srv/site/theirs").out == "one\ngone\nmine\n"
+    assert "codedeploy-d-ABCDEFGHI" in instance.sh("cat /run/site.stopped").out
+
+    bundle(instance, "/root/next", {"index.html": "two\n", "new.html": "new\n"})
+    instance.run("muster", "deploy", "--local", "/root/next", "--app", "site", "--version", "3")
+    assert instance.sh("cd /srv/site; find . -type f | sort; cat index.html").out == "./index.html\n./new.html\n./theirs\ntwo\n"
 
 
 # What CodeDeploy's documentation and its agent's own configuration know, so that the page says something of each.

@@ -39,35 +39,6 @@ static void test_pointer(_unused_ void **state) {
         assert_int_equal(codedeploy_parse_pointer(GROUP, "/a\0b/", 5, &(char *){ NULL }), -EBADMSG);
 }
 
-#define CLEANUP "/srv/app\n/srv/app/bin\nsemanage\0/srv/app/bin/run\n/srv/app/bin/run\n/srv/app/unfin"
-
-static void test_cleanup(_unused_ void **state) {
-        static const char *const bad[] = { "\n",          "/\n",        "srv/app\n",   "/srv/../etc\n",
-                                           "/srv//app\n", "/srv/./x\n", "/srv/app/\n", "semanage\n",
-                                           "/srv/..\n" };
-        char **paths;
-        Error error;
-        size_t n;
-
-        assert_int_equal(codedeploy_parse_cleanup(CLEANUP, sizeof(CLEANUP) - 1, &paths, &n, &error), 0);
-        assert_int_equal(n, 3);
-        assert_string_equal(paths[0], "/srv/app");
-        assert_string_equal(paths[2], "/srv/app/bin/run");
-        strv_free(paths);
-
-        assert_int_equal(codedeploy_parse_cleanup("", 0, &paths, &n, &error), 0);
-        assert_int_equal(n, 0);
-        strv_free(paths);
-        assert_int_equal(codedeploy_parse_cleanup("/srv/..a/...\n", 13, &paths, &n, &error), 0);
-        strv_free(paths);
-
-        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
-                if (codedeploy_parse_cleanup(bad[i], strlen(bad[i]), &paths, &n, &error) != -EBADMSG)
-                        fail_msg("\"%s\" was taken", bad[i]);
-                assert_string_equal(error.message, "line 1: expected an absolute path without \"..\"");
-        }
-}
-
 static void test_instructions(_unused_ void **state) {
         static const char text[] = "{\"instructions\":[{\"type\":\"mkdir\",\"directory\":\"/srv/app\"},"
                                    "{\"type\":\"copy\",\"source\":\"/a/b\",\"destination\":\"/srv/app/b\"},"
@@ -217,7 +188,6 @@ static void test_half_written(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_pointer),
-                cmocka_unit_test(test_cleanup),
                 cmocka_unit_test(test_instructions),
                 cmocka_unit_test_setup_teardown(test_groups, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(test_nothing, test_folder_setup, test_folder_teardown),

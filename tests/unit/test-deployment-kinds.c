@@ -72,6 +72,63 @@ static void test_prefetch_that_fails(_unused_ void **state) {
         assert_non_null(record_find_failure(&record, SHA_B, 0, NULL));
 }
 
+/* What another deployer has installed: nothing is run, and the release is the good one. */
+static void test_adopt(_unused_ void **state) {
+        _cleanup_(record_deinit) Record record = {};
+
+        begin(&record, KIND_ADOPT);
+        release_ref_deinit(&record.good);
+        release_ref_deinit(&record.deployment.from);
+        run(&record, STEP_END, "VERIFY FETCH ADOPT COMMIT ");
+        assert_int_equal(record.deployment.outcome, OUTCOME_SUCCEEDED);
+        assert_string_equal(record.good.version, "2.0");
+        assert_true(record_good_is_up(&record));
+}
+
+/* It never goes back: there is nothing that it changed. */
+static void test_adopt_that_fails(_unused_ void **state) {
+        static const struct {
+                Step step;
+                const char *order;
+        } cases[] = {
+                { STEP_VERIFY, "VERIFY " },
+                { STEP_FETCH, "VERIFY FETCH " },
+                { STEP_ADOPT, "VERIFY FETCH ADOPT " },
+                { STEP_COMMIT, "VERIFY FETCH ADOPT COMMIT " },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(record_deinit) Record record = {};
+
+                begin(&record, KIND_ADOPT);
+                release_ref_deinit(&record.good);
+                release_ref_deinit(&record.deployment.from);
+                run(&record, cases[i].step, cases[i].order);
+                assert_int_equal(record.deployment.outcome, OUTCOME_FAILED);
+                assert_null(record.good.version);
+                assert_false(deployment_has_changed_anything(&record.deployment));
+        }
+}
+
+/* In the same boot the step is done again; a reboot ends it. */
+static void test_adopt_that_is_interrupted(_unused_ void **state) {
+        for (unsigned rebooted = 0; rebooted < 2; rebooted++) {
+                _cleanup_(record_deinit) Record record = {};
+                Deployment *d = &record.deployment;
+
+                begin(&record, KIND_ADOPT);
+                release_ref_deinit(&d->from);
+                for (unsigned i = 0; i < 2; i++) {
+                        assert_int_equal(apply(d, DEPLOYMENT_STEP_STARTED), 0);
+                        assert_int_equal(apply(d, DEPLOYMENT_STEP_SUCCEEDED), 0);
+                }
+                assert_int_equal(apply(d, DEPLOYMENT_STEP_STARTED), 0);
+                assert_int_equal(apply_in(d, DEPLOYMENT_RESUMED, rebooted ? "boot-2" : "boot-1"), 0);
+                assert_int_equal(d->step, rebooted ? STEP_END : STEP_ADOPT);
+                assert_int_equal(d->outcome, rebooted ? OUTCOME_FAILED : OUTCOME_RUNNING);
+        }
+}
+
 static void test_drain(_unused_ void **state) {
         _cleanup_(record_deinit) Record record = {};
 
@@ -188,6 +245,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_prefetch),
                 cmocka_unit_test(test_prefetch_that_fails),
+                cmocka_unit_test(test_adopt),
+                cmocka_unit_test(test_adopt_that_fails),
+                cmocka_unit_test(test_adopt_that_is_interrupted),
                 cmocka_unit_test(test_drain),
                 cmocka_unit_test(test_drain_that_fails),
                 cmocka_unit_test(test_drain_goes_on_after_a_restart),

@@ -3,7 +3,7 @@
 from the least to the most, and the goal. Nothing here decides whether a change is good: a machine that does other things
 meanwhile makes every number worse, the ratios too. The whole is in build/bench.json.
 
-    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|deployment|queue] [--programs build/gcc]"""
+    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|deployment|queue|codedeploy] [--programs build/gcc]"""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+import codedeploy
 import deployment
 import fetch
 import instance
@@ -23,7 +24,7 @@ ROUNDS, ROUNDS_QUICK = 9, 3
 
 
 PARTS = {"receive": receive.run, "fetch": fetch.run, "instance": instance.run,
-         "deployment": deployment.run, "queue": queue_bench.run}
+         "deployment": deployment.run, "queue": queue_bench.run, "codedeploy": codedeploy.run}
 
 
 def main():

@@ -29,6 +29,11 @@ class Report:
         self.lines.append(found)
         print(text, flush=True)
 
+    def missing(self, name, why):
+        """A line that could not be measured."""
+        self.lines.append({"name": name, "not_measured": why})
+        print(f"  {name:44} not measured: {why}", flush=True)
+
     def end(self):
         goals = [line for line in self.lines if "goal" in line]
         print(f"\n{sum(line['met'] for line in goals)} of {len(goals)} goals met, load {os.getloadavg()[0]:.2f} after")

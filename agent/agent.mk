@@ -24,6 +24,7 @@ LIB_SRC += \
         agent/bus.c \
         agent/codedeploy_cleanup.c \
         agent/codedeploy_config.c \
+        agent/codedeploy_paths.c \
         agent/codedeploy_state.c \
         agent/config.c \
         agent/config_aws.c \
@@ -141,6 +142,7 @@ UNIT_TESTS += \
         test-boot_id \
         test-codedeploy_cleanup \
         test-codedeploy_config \
+        test-codedeploy_paths \
         test-codedeploy_state \
         test-config \
         test-decision \

@@ -1,4 +1,6 @@
+#include <limits.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/adopt.h"
@@ -7,6 +9,7 @@
 #include "agent/app_parts.h"
 #include "agent/app_status.h"
 #include "agent/base/strv.h"
+#include "agent/codedeploy_paths.h"
 #include "agent/decision_json.h"
 #include "agent/environment.h"
 #include "agent/placement.h"
@@ -66,6 +69,18 @@ void app_tell(App *app) {
         app->changed(app, app->userdata);
 }
 
+/* Of what is not the good release nobody's script asks by CodeDeploy's path any more. */
+static void prune_codedeploy_paths(const App *app) {
+        const ReleaseRef *good = &app->record.good;
+        char name[STORE_NAME_SIZE] = "", folder[PATH_MAX], keep[PATH_MAX + STORE_NAME_SIZE];
+
+        if (good->version && store_name(good->version, good->sha256, name) < 0)
+                return;
+        (void) snprintf(folder, sizeof(folder), "%s/releases", app->store->path);
+        (void) snprintf(keep, sizeof(keep), "%s/%s", folder, name);
+        codedeploy_paths_prune(CODEDEPLOY_ROOT_DIR, app->group, folder, keep);
+}
+
 void app_on_deployed(_unused_ Engine *engine, void *userdata) {
         App *app = userdata;
 
@@ -75,6 +90,7 @@ void app_on_deployed(_unused_ Engine *engine, void *userdata) {
         if (app->record.deployment.kind == KIND_ADOPT)
                 adopt_end(app->store, &app->record);
         placement_prune_environments(app->store, &app->record);
+        prune_codedeploy_paths(app);
         (void) malloc_trim(0); /* what the download took does not stay with an agent that is idle for days */
         app_clean_start(app->clean);
         app_evaluate(app);

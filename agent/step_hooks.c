@@ -4,6 +4,7 @@
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/codedeploy_paths.h"
 #include "agent/engine_step.h"
 #include "agent/environment.h"
 #include "agent/record_history.h"
@@ -197,6 +198,17 @@ static int name_units(const Deployment *deployment, char **ret) {
         return r < 0 ? -ENOMEM : 0;
 }
 
+/* Scripts that look for their bundle where CodeDeploy unpacks it find it there. */
+static void put_codedeploy_path(const Engine *engine, const Release *release, const char *folder) {
+        const EngineContext *context = &engine->context;
+        Error error = {};
+
+        if (codedeploy_paths_are_used(engine->work.release_fd, release) &&
+            codedeploy_paths_put(CODEDEPLOY_ROOT_DIR, context->group, engine_deployment(engine)->id, folder,
+                                 &error) < 0)
+                log_warning("%s: %s", context->app, error.message);
+}
+
 static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Error *error) {
         const ReleaseHooks *hooks = &subject.release->hooks[event];
         const EngineContext *context = &engine->context;
@@ -211,6 +223,7 @@ static int start_hooks(Engine *engine, Subject subject, LifecycleEvent event, Er
                 folder = NULL;
                 return r;
         }
+        put_codedeploy_path(engine, subject.release, folder);
         r = take_scripts(engine, hooks, error);
         if (r < 0)
                 return r;

@@ -30,3 +30,15 @@ def test_bundle(prepared, name):
         prepared.put(path, bundle.archive(version))
         prepared.run("muster", "deploy", "--local", path, "--app", name, "--version", str(version + 1))
         assert bundles.look(prepared, bundle) == (RECORDED / f"{name}-{version + 1}.txt").read_text()
+
+
+def test_paths_of_codedeploy(prepared):
+    """By CodeDeploy's path the release that serves is found, and no other."""
+    root = "/opt/codedeploy-agent"
+    bundle = bundles.BUNDLES["backend"]
+    for version, files in enumerate(bundle.versions):
+        prepared.put(f"/root/paths-{version}.tar", bundle.archive(version))
+        prepared.run("muster", "deploy", "--local", f"/root/paths-{version}.tar", "--app", "backend", "--version", f"9.{version}")
+        assert prepared.sh(f"find {root} -type l -printf '%l\\n'").text == prepared.sh(
+            "realpath /var/lib/muster/apps/backend/current").text
+        assert prepared.sh(f"cat $(find {root} -type l)/.deploy/nginx/default.conf").out == files[".deploy/nginx/default.conf"]

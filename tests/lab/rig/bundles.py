@@ -1,5 +1,6 @@
 """CodeDeploy bundles in the shapes in which AWS and others publish samples: a page for Apache, WordPress, a servlet for Tomcat, a
-Node service, a static site. Each in two versions, with what the instance must have before, and where to look afterwards.
+Node service, a backend whose scripts look for their bundle where CodeDeploy unpacks it, a static site. Each in two versions, with
+what the instance must have before, and where to look afterwards.
 
 Their scripts install packages, start services and ask for pages. What they call is on the instance as stand-ins (PREPARE),
 since no instance of the lab reaches a package mirror; the bundles know nothing of that."""
@@ -250,6 +251,35 @@ permissions:
     }
 
 
+def _backend(files):
+    archive = "/opt/codedeploy-agent/deployment-root/$DEPLOYMENT_GROUP_ID/$DEPLOYMENT_ID/deployment-archive"
+    return {
+        "appspec.yml": """\
+version: 0.0
+os: linux
+files:
+  - source: /
+    destination: /var/www/html/backend
+hooks:
+  BeforeInstall:
+    - location: .deploy/install_dependencies.sh
+    - location: .deploy/nginx/configure.sh
+      timeout: 300
+      runas: root
+  AfterInstall:
+    - location: .deploy/change_permissions.sh
+      timeout: 300
+      runas: root
+""",
+        ".deploy/install_dependencies.sh": _script("yum install -y nginx", "mkdir -p /etc/nginx/conf.d"),
+        ".deploy/nginx/configure.sh": _script(f"cp {archive}/.deploy/nginx/default.conf /etc/nginx/conf.d/"),
+        ".deploy/change_permissions.sh": _script("chmod -R 775 /var/www/html/backend",
+                                                 f"cp {archive}/.deploy/env /var/www/html/backend/.env"),
+        ".deploy/env": "APP_ENV=production\n",
+        **files,
+    }
+
+
 BUNDLES = {
     "apache": Bundle("zip", [_apache("one\n"), _apache("two\n")], ["/var/www"], ["httpd"]),
     "wordpress": Bundle("tgz", [_wordpress({"wp-old.php": "old\n", "wp-content/a.css": "a\n"}),
@@ -257,6 +287,9 @@ BUNDLES = {
     "tomcat": Bundle("tar", [_tomcat("war one\n"), _tomcat("war two\n")],
                      ["/tmp/staging-area", "/usr/share/tomcat7-app", "/var/tomcat-sample"], ["tomcat7"]),
     "node": Bundle("zip", [_node({"old.js": "old\n"}), _node({"new.js": "new\n"})], ["/home/ec2-user/node-app"], ["node"]),
+    "backend": Bundle("tar", [_backend({".deploy/nginx/default.conf": "listen 80\n", "artisan": "old\n"}),
+                              _backend({".deploy/nginx/default.conf": "listen 81\n", "composer.json": "{}\n"})],
+                      ["/var/www/html/backend", "/etc/nginx"]),
     "site": Bundle("tgz", [_site({"html/old/gone.html": "gone\n", "html/a.css": "a\n"}),
                            _site({"html/new/page.html": "page\n", "html/a.css": "b\n"})], ["/srv/www", "/etc/site"],
                    prepare="mkdir -p /srv/www /etc/site; echo before >/srv/www/index.html; echo theirs >/srv/www/theirs.html; "

@@ -33,6 +33,7 @@ int depot_open(const char *uri, const DepotOptions *options, Depot **ret, Error 
         if (!depot->uri)
                 return error_oom(error);
         depot->event = sd_event_ref(options->event);
+        depot->list_max = options->list_max ?: DEPOT_LIST_MAX;
         r = kind->open(depot, depot->uri + strlen(kind->scheme), options, error);
         if (r < 0) {
                 error_prefix(error, "depot \"%s\"", uri);

@@ -25,7 +25,7 @@
 #include "agent/base/error.h"
 
 #define DEPOT_KEY_MAX 1024U       /* bytes, with the prefix of an s3:// depot: S3's limit */
-#define DEPOT_LIST_MAX 100000U    /* entries of one list; -E2BIG */
+#define DEPOT_LIST_MAX 100000U    /* entries of one list, where DepotOptions does not say it; -E2BIG */
 #define DEPOT_LARGE_SIZE 4194304U /* a list of a file:// depot gives no etag for values above this size */
 
 typedef struct AwsContext AwsContext;
@@ -76,6 +76,7 @@ typedef void (*DepotProgress)(DepotOp *op, uint64_t sent, uint64_t total, void *
 typedef struct DepotOptions {
         sd_event *event;
         AwsContext *aws; /* for s3://; must outlive the depot; may be NULL where only file:// is to be used */
+        size_t list_max; /* entries of one list; 0: DEPOT_LIST_MAX */
 } DepotOptions;
 
 /* Checks the URI and contacts nobody. -EINVAL (URI, or s3:// without an AwsContext), -EPROTONOSUPPORT. */

@@ -465,14 +465,14 @@ static int compare_entries(const void *a, const void *b) {
 }
 
 static int on_file(const char *path, void *userdata, Error *error) {
-        return depot_reply_add(userdata, path, NULL, 0, 0, error);
+        return depot_op_add_entry(userdata, path, NULL, 0, 0, error);
 }
 
 static int step_list(FileWork *work) {
         DepotOp *op = work->op;
         int r;
 
-        r = file_walk(work->root, op->request.key, on_file, &op->reply, &op->error);
+        r = file_walk(work->root, op->request.key, on_file, op, &op->error);
         if (r < 0)
                 return r;
         if (op->reply.n_entries > 0)

@@ -15,13 +15,14 @@ void depot_reply_deinit(DepotReply *reply) {
         *reply = (DepotReply){};
 }
 
-int depot_reply_add(DepotReply *reply, const char *key, const char *etag, uint64_t size, uint64_t modified,
-                    Error *error) {
+int depot_op_add_entry(DepotOp *op, const char *key, const char *etag, uint64_t size, uint64_t modified,
+                       Error *error) {
+        DepotReply *reply = &op->reply;
         DepotEntry entry = { .size = size, .modified = modified };
         size_t n = reply->n_entries;
 
-        if (n >= DEPOT_LIST_MAX)
-                return error_set(error, -E2BIG, "more than %u entries", DEPOT_LIST_MAX);
+        if (n >= op->depot->list_max)
+                return error_set(error, -E2BIG, "more than %zu entries", op->depot->list_max);
         if ((n & (n - 1)) == 0) { /* the array's room is a power of two */
                 DepotEntry *entries = reallocarray(reply->entries, n ? n * 2 : 1, sizeof(*entries));
 

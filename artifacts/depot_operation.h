@@ -64,6 +64,7 @@ struct Depot {
         const DepotKind *kind;
         char *uri;
         sd_event *event;
+        size_t list_max;
         void *data; /* of the kind */
 };
 
@@ -82,6 +83,6 @@ void depot_op_finish(DepotOp *op, int result);
  * for. */
 int depot_op_deliver(DepotOp *op, const void *data, size_t size);
 
-/* Adds an entry. ETAG may be NULL. -E2BIG beyond DEPOT_LIST_MAX, -ENOMEM. */
-int depot_reply_add(DepotReply *reply, const char *key, const char *etag, uint64_t size, uint64_t modified,
-                    Error *error);
+/* Adds an entry to the reply of a list. ETAG may be NULL. -E2BIG beyond the depot's limit, -ENOMEM. */
+int depot_op_add_entry(DepotOp *op, const char *key, const char *etag, uint64_t size, uint64_t modified,
+                       Error *error);

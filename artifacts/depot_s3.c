@@ -418,8 +418,8 @@ static int on_object(const S3Object *object, void *userdata) {
 
         if (!string_starts_with(object->key, depot_of(work)->prefix) || depot_key_problem(key))
                 return 0;
-        return depot_reply_add(&work->op->reply, key, object->etag, object->size, object->last_modified,
-                               &work->op->error);
+        return depot_op_add_entry(work->op, key, object->etag, object->size, object->last_modified,
+                                  &work->op->error);
 }
 
 static void on_listed(_unused_ S3Request *request, int result, const Error *error, void *userdata) {

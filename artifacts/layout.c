@@ -204,3 +204,111 @@ size_t layout_group_folder_length(const char *key) {
         s = after_component(s + strlen("groups/"));
         return s ? (size_t) (s - key) : 0;
 }
+
+/* The SHA-256 before an artifact's format. */
+static bool artifact_is_valid(const char *text) {
+        const char *dot = strchr(text, '.');
+        char sha256[65];
+        ArchiveFormat format;
+
+        if (!dot || dot - text != 64 || archive_format_from_string(dot + 1, &format) < 0)
+                return false;
+        memcpy(sha256, text, 64);
+        sha256[64] = '\0';
+        return sha256_is_valid(sha256);
+}
+
+/* The parts of a key, by the letter that stands for them. */
+static const struct {
+        char letter;
+        bool (*is_valid)(const char *text);
+        size_t into, length; /* 0: all of it */
+} parts[] = {
+        { 'a', name_is_valid, offsetof(LayoutKey, app), 0 },
+        { 'g', name_is_valid, offsetof(LayoutKey, group), 0 },
+        { 'v', version_is_valid, offsetof(LayoutKey, name), 0 },
+        { 's', artifact_is_valid, offsetof(LayoutKey, name), 64 },
+        { 'r', name_is_valid, offsetof(LayoutKey, name), 0 },
+        { 'h', sha256_is_valid, offsetof(LayoutKey, name), 0 },
+        { 'i', layout_instance_is_valid, offsetof(LayoutKey, name), 0 },
+        { 'x', name_is_valid, SIZE_MAX, 0 },            /* the kind of a mark, of which ... */
+        { 'y', layout_instance_is_valid, SIZE_MAX, 0 }, /* ... and of a failure the instance is not told */
+};
+
+static const struct {
+        LayoutKind kind;
+        const char *pattern;
+} patterns[] = {
+        { LAYOUT_KIND_RELEASE, "apps/%a/releases/%v.json" },
+        { LAYOUT_KIND_ARTIFACT, "apps/%a/artifacts/%s" },
+        { LAYOUT_KIND_TARGET, "apps/%a/groups/%g/target.json" },
+        { LAYOUT_KIND_FRESHNESS, "apps/%a/groups/%g/freshness.json" },
+        { LAYOUT_KIND_REGISTER, "apps/%a/groups/%g/rollouts/%r.json" },
+        { LAYOUT_KIND_MARK, "apps/%a/groups/%g/rollouts/%r/%x/%y.json" },
+        { LAYOUT_KIND_REPORT, "apps/%a/groups/%g/instances/%i.json" },
+        { LAYOUT_KIND_FAILURE, "apps/%a/groups/%g/failures/%h/%y.json" },
+};
+
+static bool take_part(char letter, const char *text, size_t length, LayoutKey *key) {
+        char part[LAYOUT_PART_MAX];
+        size_t i = 0;
+
+        if (length >= sizeof(part))
+                return false;
+        memcpy(part, text, length);
+        part[length] = '\0';
+        while (parts[i].letter != letter)
+                i++;
+        if (!parts[i].is_valid(part))
+                return false;
+        if (parts[i].length > 0)
+                part[parts[i].length] = '\0';
+        if (parts[i].into != SIZE_MAX)
+                memcpy((char *) key + parts[i].into, part, sizeof(part));
+        return true;
+}
+
+/* Component by component: "%v.json" stands for a version and what follows it. */
+static bool key_matches(const char *pattern, const char *text, LayoutKey *key) {
+        for (;;) {
+                size_t m = strcspn(pattern, "/"), n = strcspn(text, "/"), suffix = m - 2;
+
+                if (pattern[0] != '%') {
+                        if (m != n || memcmp(pattern, text, n) != 0)
+                                return false;
+                } else if (n <= suffix || memcmp(text + n - suffix, pattern + 2, suffix) != 0 ||
+                           !take_part(pattern[1], text, n - suffix, key)) {
+                        return false;
+                }
+                pattern += m;
+                text += n;
+                if (!*pattern || !*text)
+                        return *pattern == *text;
+                pattern++;
+                text++;
+        }
+}
+
+void layout_parse(const char *key, LayoutKey *ret) {
+        for (size_t i = 0; i < ELEMENTSOF(patterns); i++) {
+                LayoutKey parsed = { .kind = patterns[i].kind };
+
+                if (key_matches(patterns[i].pattern, key, &parsed)) {
+                        *ret = parsed;
+                        return;
+                }
+        }
+        *ret = (LayoutKey){};
+}
+
+const char *layout_kind_to_string(LayoutKind kind) {
+        static const char *const names[LAYOUT_KINDS] = {
+                [LAYOUT_KIND_FOREIGN] = "foreign",     [LAYOUT_KIND_RELEASE] = "release",
+                [LAYOUT_KIND_ARTIFACT] = "artifact",   [LAYOUT_KIND_TARGET] = "target",
+                [LAYOUT_KIND_FRESHNESS] = "freshness", [LAYOUT_KIND_REGISTER] = "register",
+                [LAYOUT_KIND_MARK] = "mark",           [LAYOUT_KIND_REPORT] = "report",
+                [LAYOUT_KIND_FAILURE] = "failure",
+        };
+
+        return names[kind];
+}

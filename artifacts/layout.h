@@ -75,3 +75,33 @@ int layout_document_name(const char *key, const char *prefix, char ret[static LA
 
 /* How many bytes of KEY, up to and with the slash, are the folder of its group; 0 if it is in none. */
 size_t layout_group_folder_length(const char *key);
+
+/* What a key is, taken apart: the way back from the functions above. Anything that none of them makes is foreign. */
+typedef enum LayoutKind {
+        LAYOUT_KIND_FOREIGN,
+        LAYOUT_KIND_RELEASE,
+        LAYOUT_KIND_ARTIFACT,
+        LAYOUT_KIND_TARGET,
+        LAYOUT_KIND_FRESHNESS,
+        LAYOUT_KIND_REGISTER,
+        LAYOUT_KIND_MARK,
+        LAYOUT_KIND_REPORT,
+        LAYOUT_KIND_FAILURE,
+        LAYOUT_KINDS,
+} LayoutKind;
+
+#define LAYOUT_PART_MAX (LAYOUT_INSTANCE_MAX + 1)
+
+typedef struct LayoutKey {
+        LayoutKind kind;
+        char app[LAYOUT_PART_MAX];
+        char group[LAYOUT_PART_MAX]; /* "" where there is none */
+        char name
+                [LAYOUT_PART_MAX]; /* a release's version, an artifact's or a failed release's SHA-256, a register's or a
+                                        mark's rollout, a report's instance; else "" */
+} LayoutKey;
+
+void layout_parse(const char *key, LayoutKey *ret);
+
+/* "release", "artifact" and so on. */
+const char *layout_kind_to_string(LayoutKind kind);

@@ -26,6 +26,9 @@ LIB_SRC += \
         agent/cli/fleet_view.c \
         agent/cli/freeze_command.c \
         agent/cli/freeze_edit.c \
+        agent/cli/gc_command.c \
+        agent/cli/gc_plan.c \
+        agent/cli/gc_survey.c \
         agent/cli/help.c \
         agent/cli/instance_command.c \
         agent/cli/key_command.c \
@@ -86,6 +89,7 @@ UNIT_TESTS += \
         test-fleet \
         test-fleet_view \
         test-freeze_edit \
+        test-gc_plan \
         test-key_source \
         test-migrate_plan \
         test-option \

@@ -22,7 +22,9 @@ static int open_depot(const char *uri, const Config *config, DepotAccess *access
         r = config_aws_open(config, uri, access->event, &access->aws, error);
         if (r < 0)
                 return r;
-        options = (DepotOptions){ .event = access->event, .aws = access->aws };
+        options = (DepotOptions){ .event = access->event,
+                                  .aws = access->aws,
+                                  .list_max = DEPOT_ACCESS_LIST_MAX };
         return depot_open(uri, &options, &access->depot, error);
 }
 

@@ -8,6 +8,10 @@
 #include "artifacts/depot.h"
 #include "artifacts/trust_root.h"
 
+/* Of one list: all that lies in a depot for fleets of ten thousand, with the marks of a hundred rollouts. S3's own limit of one
+ * walk (s3.h) is the same. */
+#define DEPOT_ACCESS_LIST_MAX 1000000U
+
 typedef struct DepotValues {
         const char *uri;
         const char *config;

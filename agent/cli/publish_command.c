@@ -3,6 +3,7 @@
 #include "agent/base/hex.h"
 #include "agent/base/parse.h"
 #include "agent/cli/documents.h"
+#include "agent/cli/gc_plan.h"
 #include "agent/cli/key_source.h"
 #include "agent/cli/output.h"
 #include "agent/cli/progress.h"
@@ -74,6 +75,29 @@ static int find_artifact(const DepotAccess *access, const char *key, uint64_t si
         return 0;
 }
 
+/* Whether it has lain there for so long that `muster gc`, which does not know yet that it is needed again, may remove it: it is
+ * then uploaded anew, over itself. */
+static int is_aged(const DepotAccess *access, const char *app, const char *key, bool *ret, Error *error) {
+        _cleanup_depot_reply_ DepotReply list = {};
+        char prefix[LAYOUT_KEY_MAX];
+        DepotOp *op;
+        int r;
+
+        r = layout_artifacts(app, prefix, error);
+        if (r >= 0)
+                r = depot_list_start(access->depot, prefix, NULL, NULL, &op, error);
+        if (r >= 0)
+                r = depot_wait(op, &list, error);
+        if (r < 0)
+                return r;
+        *ret = false;
+        for (size_t i = 0; i < list.n_entries; i++)
+                if (strcmp(list.entries[i].key, key) == 0)
+                        *ret = list.server_time > list.entries[i].modified &&
+                               list.server_time - list.entries[i].modified > GC_AGE_MIN / 2;
+        return 0;
+}
+
 /* That another publisher was faster is as good: what lies under this key is named after its digest. */
 static int upload(const Publication *publication, const Bundle *bundle, const char *key, Presence presence,
                   Error *error) {
@@ -92,20 +116,32 @@ static int upload(const Publication *publication, const Bundle *bundle, const ch
         return r;
 }
 
-static int upload_bundle(Publication *publication, size_t i, Error *error) {
+/* AGED: one that has been there for long is uploaded as well. */
+static int upload_bundle(Publication *publication, size_t i, bool aged, Error *error) {
         const Bundle *bundle = &publication->source.bundles[i];
+        const char *app = publication->values->app;
         char key[LAYOUT_KEY_MAX], sha256[DIGEST_HEX_SIZE];
         Presence presence;
         int r;
 
         hex_encode(bundle->digest.sha256, DIGEST_SIZE, sha256);
-        r = layout_artifact(publication->values->app, sha256, bundle->facts.format, key, error);
+        r = layout_artifact(app, sha256, bundle->facts.format, key, error);
         if (r >= 0)
                 r = find_artifact(&publication->access, key, bundle->digest.size, &presence, error);
-        if (r < 0 || presence == PRESENCE_WHOLE)
+        if (r >= 0 && presence == PRESENCE_WHOLE && aged)
+                r = is_aged(&publication->access, app, key, &aged, error);
+        if (r < 0 || (presence == PRESENCE_WHOLE && !aged))
                 return r;
         publication->uploaded[i] = true;
         return upload(publication, bundle, key, presence, error);
+}
+
+static int upload_bundles(Publication *publication, bool aged, Error *error) {
+        int r = 0;
+
+        for (size_t i = 0; i < publication->source.n && r >= 0; i++)
+                r = upload_bundle(publication, i, aged, error);
+        return r;
 }
 
 /* The release itself */
@@ -203,9 +239,12 @@ static int send_release(Publication *publication, const StoredDocument *existing
 
         r = existing->envelope ? compare_with_existing(publication, existing, error)
                                : sign_release(publication, &envelope, &size, error);
-        for (size_t i = 0; i < publication->source.n && r >= 0; i++)
-                r = upload_bundle(publication, i, error);
-        return r < 0 || !envelope ? r : put_release(publication, envelope, size, error);
+        if (r >= 0)
+                r = upload_bundles(publication, !existing->envelope, error);
+        if (r < 0 || !envelope)
+                return r;
+        r = put_release(publication, envelope, size, error);
+        return r < 0 ? r : upload_bundles(publication, false, error); /* what was removed in between */
 }
 
 /* Asks the depot before it packs: a depot that cannot be reached is told at once too. */

@@ -3,6 +3,7 @@
 #include "agent/cli/doctor_command.h"
 #include "agent/cli/fleet_command.h"
 #include "agent/cli/freeze_command.h"
+#include "agent/cli/gc_command.h"
 #include "agent/cli/instance_command.h"
 #include "agent/cli/key_command.h"
 #include "agent/cli/migrate_command.h"
@@ -24,16 +25,28 @@ const Command command_root = {
                 "of them, publish an app, set a target.",
         .verbs =
                 (const Command *const[]){
-                        &command_key,     &command_root_of_trust,
-                        &command_publish, &command_target,
-                        &command_rollout, &command_freeze,
-                        &command_show,    &command_verify,
-                        &command_queue,   &command_fleet,
-                        &command_wait,    &command_pin,
-                        &command_unpin,   &command_rollback,
-                        &command_status,  &command_history,
-                        &command_replay,  &command_deploy,
-                        &command_poll,    &command_doctor,
-                        &command_migrate, NULL,
+                        &command_key,
+                        &command_root_of_trust,
+                        &command_publish,
+                        &command_target,
+                        &command_rollout,
+                        &command_freeze,
+                        &command_show,
+                        &command_verify,
+                        &command_queue,
+                        &command_fleet,
+                        &command_wait,
+                        &command_gc,
+                        &command_pin,
+                        &command_unpin,
+                        &command_rollback,
+                        &command_status,
+                        &command_history,
+                        &command_replay,
+                        &command_deploy,
+                        &command_poll,
+                        &command_doctor,
+                        &command_migrate,
+                        NULL,
                 },
 };

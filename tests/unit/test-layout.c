@@ -133,12 +133,73 @@ static void test_group_folder(_unused_ void **state) {
         assert_int_equal(layout_group_folder_length("root/1.json"), 0);
 }
 
+static void test_parse(_unused_ void **state) {
+        static const struct {
+                const char *key;
+                LayoutKind kind;
+                const char *group, *name;
+        } cases[] = {
+                { "apps/api/releases/1.4.2+b~1.json", LAYOUT_KIND_RELEASE, "", "1.4.2+b~1" },
+                { "apps/api/artifacts/" SHA ".tar.zst", LAYOUT_KIND_ARTIFACT, "", SHA },
+                { "apps/api/artifacts/" SHA ".zip", LAYOUT_KIND_ARTIFACT, "", SHA },
+                { "apps/api/groups/prod/target.json", LAYOUT_KIND_TARGET, "prod", "" },
+                { "apps/api/groups/prod/freshness.json", LAYOUT_KIND_FRESHNESS, "prod", "" },
+                { "apps/api/groups/prod/rollouts/r-1.json", LAYOUT_KIND_REGISTER, "prod", "r-1" },
+                { "apps/api/groups/prod/rollouts/r-1/up-1/A:i-1.json", LAYOUT_KIND_MARK, "prod", "r-1" },
+                { "apps/api/groups/prod/instances/A:i-1.json", LAYOUT_KIND_REPORT, "prod", "A:i-1" },
+                { "apps/api/groups/prod/failures/" SHA "/A:i-1.json", LAYOUT_KIND_FAILURE, "prod", SHA },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                LayoutKey key;
+
+                layout_parse(cases[i].key, &key);
+                assert_string_equal(layout_kind_to_string(key.kind), layout_kind_to_string(cases[i].kind));
+                assert_string_equal(key.app, "api");
+                assert_string_equal(key.group, cases[i].group);
+                assert_string_equal(key.name, cases[i].name);
+        }
+}
+
+static void test_parse_foreign(_unused_ void **state) {
+        static const char *const keys[] = {
+                "",
+                "apps",
+                "apps/",
+                "root/1.json",
+                "apps/api/releases/1.json/x",
+                "apps/api/releases/.json",
+                "apps/api/releases/1.jsonx",
+                "apps/api/releases/a b.json",
+                "apps/api/releases/",
+                "apps/api/artifacts/" SHA,
+                "apps/api/artifacts/" SHA ".exe",
+                "apps/api/artifacts/0" SHA ".zip",
+                "apps/../releases/1.json",
+                "apps/api/groups/prod/target.json.old",
+                "apps/api/groups/prod/rollouts/r-1/up-1/.json",
+                "apps/api/groups/prod/rollouts/r-1/up-1/deep/er.json",
+                "apps/api/groups/prod/failures/x/i-1.json",
+                "x/apps/api/releases/1.json",
+                "apps//releases/1.json",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                LayoutKey key;
+
+                layout_parse(keys[i], &key);
+                if (key.kind != LAYOUT_KIND_FOREIGN || *key.app || *key.group || *key.name)
+                        fail_msg("%s is taken for a %s", keys[i], layout_kind_to_string(key.kind));
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_keys),           cmocka_unit_test(test_prefixes),
                 cmocka_unit_test(test_longest),        cmocka_unit_test(test_names_refused),
                 cmocka_unit_test(test_artifact_parts), cmocka_unit_test(test_instance_names),
                 cmocka_unit_test(test_document_name),  cmocka_unit_test(test_group_folder),
+                cmocka_unit_test(test_parse),          cmocka_unit_test(test_parse_foreign),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,7 @@ LIB_SRC += \
         agent/receive.c \
         agent/recheck.c \
         agent/record.c \
+        agent/record_copy.c \
         agent/record_history.c \
         agent/record_open.c \
         agent/record_rebuild.c \
@@ -98,7 +99,6 @@ LIB_SRC += \
         agent/registration_find.c \
         agent/rejoin.c \
         agent/release_checks.c \
-        agent/pin_copy.c \
         agent/public_view.c \
         agent/replay.c \
         agent/report.c \

@@ -3,7 +3,7 @@
 #include "agent/base/strv.h"
 #include "agent/installed.h"
 #include "agent/instance_pin.h"
-#include "agent/pin_copy.h"
+#include "agent/record_copy.h"
 
 #define SUFFIX_SIZE (1 + STORE_DIGEST_DIGITS) /* "-" and the digits */
 
@@ -102,7 +102,7 @@ static int replace_pin(const ReleaseStore *store, Record *record, LocalPin *pin,
         int r;
 
         record->pin = *pin;
-        r = pin_copy_keep(store->app_fd, record, error);
+        r = record_copy_keep(store->app_fd, record, error);
         if (r >= 0)
                 r = record_save(store->app_fd, record, error);
         if (r >= 0) {
@@ -110,7 +110,7 @@ static int replace_pin(const ReleaseStore *store, Record *record, LocalPin *pin,
                 return 0;
         }
         record->pin = old;
-        (void) pin_copy_keep(store->app_fd, record, NULL); /* else with the next start */
+        (void) record_copy_keep(store->app_fd, record, NULL); /* else with the next start */
         return r;
 }
 

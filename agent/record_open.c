@@ -4,7 +4,7 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/current_keep.h"
-#include "agent/pin_copy.h"
+#include "agent/record_copy.h"
 #include "agent/record_history.h"
 #include "agent/record_open.h"
 
@@ -95,11 +95,6 @@ static void check_current(const ReleaseStore *store, Record *record) {
                 record->good_is_down = true;
 }
 
-/* The record was made anew: what held this instance holds it on. */
-static int take_pin(const ReleaseStore *store, const RecordOwner *owner, Record *record) {
-        return record->pin.release.version ? 0 : pin_copy_take(store->app_fd, owner->instance, &record->pin);
-}
-
 int record_open(const ReleaseStore *store, const RecordOwner *owner, uint64_t now, Record *ret,
                 char note[static RECORD_NOTE_MAX], Error *error) {
         _cleanup_(record_deinit) Record record = {};
@@ -110,7 +105,7 @@ int record_open(const ReleaseStore *store, const RecordOwner *owner, uint64_t no
                 r = set_aside(store, error);
         if (r < 0)
                 return r;
-        if (note[0] && take_pin(store, owner, &record) < 0)
+        if (note[0] && record_copy_take(store->app_fd, owner->instance, &record) < 0)
                 return error_oom(error);
         if (record_is_foreign(&record, owner)) {
                 snprintf(note, RECORD_NOTE_MAX,
@@ -127,8 +122,8 @@ int record_open(const ReleaseStore *store, const RecordOwner *owner, uint64_t no
                 if (r < 0)
                         return r;
         }
-        (void) pin_copy_keep(store->app_fd, &record,
-                             NULL); /* of no use but for another start like that one */
+        (void) record_copy_keep(store->app_fd, &record,
+                                NULL); /* of no use but for another start like that one */
         *ret = record;
         record = (Record){};
         return 0;

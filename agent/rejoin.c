@@ -2,6 +2,7 @@
 #include "agent/base/strv.h"
 #include "agent/messages.h"
 #include "agent/net/aws_error.h"
+#include "agent/record_copy.h"
 #include "agent/target_group.h"
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
@@ -49,6 +50,7 @@ static void on_joined(TargetGroup *operation, _unused_ int result, const Error *
         target_registrations_deinit(deregistered);
         /* Where that cannot be written it is registered once more after the next start, which does no harm. */
         (void) record_save(rejoin->context.app_fd, rejoin->context.record, &problem);
+        (void) record_copy_keep(rejoin->context.app_fd, rejoin->context.record, NULL);
         rejoin->done(rejoin, rejoin->userdata);
 }
 

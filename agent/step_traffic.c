@@ -2,6 +2,7 @@
 #include "agent/base/strv.h"
 #include "agent/engine_step.h"
 #include "agent/messages.h"
+#include "agent/record_copy.h"
 
 /* BLOCK_TRAFFIC and ALLOW_TRAFFIC, and the same of the way back. As what the instance is deregistered is in the record before
  * it is done, and is taken out of the record only when it is registered again: so whatever becomes of this deployment, of
@@ -32,8 +33,13 @@ static void tell_registrations(const Engine *engine, const char *message_id, con
         log_traffic(engine, LOG_NOTICE, message_id, text ? text : what);
 }
 
+/* The copy is for a record that cannot be read, as well. */
 static int save(Engine *engine, Error *error) {
-        return record_save(engine->context.store->app_fd, engine->context.record, error);
+        int app_fd = engine->context.store->app_fd;
+        const Record *record = engine->context.record;
+        int r = record_copy_keep(app_fd, record, error);
+
+        return r < 0 ? r : record_save(app_fd, engine->context.record, error);
 }
 
 static TargetGroupContext group_context(Engine *engine, uint64_t patience) {

@@ -6,7 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/instance_pin.h"
-#include "agent/pin_copy.h"
+#include "agent/record_copy.h"
 #include "artifacts/release.h"
 #include "tests/unit/stored-release.h"
 
@@ -70,15 +70,15 @@ static void expect_recorded(const Fixture *f, const char *version, const char *r
 
 /* What the next start of this or another instance would find if the record could not be read. */
 static void expect_copied(const Fixture *f, const char *instance, const char *version) {
-        LocalPin found = {};
+        _cleanup_(record_deinit) Record found = {};
 
-        assert_int_equal(pin_copy_take(f->store->app_fd, instance, &found), version ? 1 : 0);
+        assert_int_equal(record_copy_take(f->store->app_fd, instance, &found), 0);
+        assert_int_equal(!!found.pin.release.version, !!version);
         if (version) {
-                assert_string_equal(found.release.version, version);
-                assert_string_equal(found.reason, "heap dump");
-                assert_true(found.since == AT);
+                assert_string_equal(found.pin.release.version, version);
+                assert_string_equal(found.pin.reason, "heap dump");
+                assert_true(found.pin.since == AT);
         }
-        local_pin_deinit(&found);
 }
 
 static void test_copy(void **state) {
@@ -93,13 +93,13 @@ static void test_copy(void **state) {
         expect_copied(f, "i-1", "1.0");
         expect_copied(f, "i-2", NULL);
         expect_copied(f, NULL, NULL);
-        assert_int_equal(unlinkat(f->store->app_fd, PIN_COPY_FILE, 0), 0); /* as an older muster left it */
-        assert_int_equal(pin_copy_keep(f->store->app_fd, &f->record, NULL), 0);
+        assert_int_equal(unlinkat(f->store->app_fd, RECORD_COPY_FILE, 0), 0); /* as an older muster left it */
+        assert_int_equal(record_copy_keep(f->store->app_fd, &f->record, NULL), 0);
         expect_copied(f, "i-1", "1.0");
         assert_int_equal(instance_pin_clear(f->store, &f->record, &changed, NULL), 0);
         expect_copied(f, "i-1", NULL);
-        assert_int_equal(pin_copy_keep(f->store->app_fd, &f->record, NULL), 0);
-        assert_int_equal(file_replace_at(f->store->app_fd, PIN_COPY_FILE, "{", 1, 0600), 0);
+        assert_int_equal(record_copy_keep(f->store->app_fd, &f->record, NULL), 0);
+        assert_int_equal(file_replace_at(f->store->app_fd, RECORD_COPY_FILE, "{", 1, 0600), 0);
         expect_copied(f, "i-1", NULL);
 }
 
@@ -111,9 +111,9 @@ static void test_copy_cannot_be_written(void **state) {
         bool changed;
 
         install(f, "1.0", "a", name);
-        assert_int_equal(mkdirat(f->store->app_fd, PIN_COPY_FILE, 0755), 0);
+        assert_int_equal(mkdirat(f->store->app_fd, RECORD_COPY_FILE, 0755), 0);
         assert_true(pin(f, "1.0", "heap dump", &changed, &error) < 0);
-        assert_non_null(strstr(error.message, "the copy of the pin"));
+        assert_non_null(strstr(error.message, "the copy of the deploy record"));
         assert_null(f->record.pin.release.version);
 }
 

@@ -8,6 +8,7 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/current_keep.h"
+#include "agent/record_copy.h"
 #include "agent/record_history.h"
 #include "agent/record_open.h"
 #include "artifacts/release.h"
@@ -163,6 +164,32 @@ static void test_damaged_in_the_middle(void **state) {
         assert_string_equal(after.deployment.to.version, "2.0");
         assert_string_equal(after.deployment.from.version, "1.0");
         assert_true(strcmp(after.deployment.id, "d-0005") > 0);
+}
+
+/* The instance was out of its target groups, which nobody else knows; what another machine was out of is not this one's. */
+static void test_damaged_while_out_of_traffic(void **state) {
+        static const char arn[] =
+                "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/api/0123456789abcdef";
+        static const char *const instances[] = { "i-1", "i-2" };
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(instances); i++) {
+                _cleanup_(record_deinit) Record before = {}, after = {}, again = {};
+                char note[RECORD_NOTE_MAX];
+
+                deployed(f, &before, &f->v1, 5, OUTCOME_SUCCEEDED);
+                make_current(f, &f->v1);
+                assert_int_equal(string_set(&before.instance, instances[i]), 0);
+                assert_int_equal(target_registrations_add(&before.deregistered, arn, 8080), 0);
+                assert_int_equal(record_copy_keep(f->store->app_fd, &before, NULL), 0);
+                damage(f, "{");
+                open_it(f, &after, note);
+                assert_int_equal(after.deregistered.n, i == 0 ? 1 : 0);
+                if (i == 0)
+                        assert_string_equal(after.deregistered.items[0].arn, arn);
+                open_it(f, &again, note);
+                assert_int_equal(again.deregistered.n, i == 0 ? 1 : 0);
+        }
 }
 
 /* Nothing says that it is bad. */
@@ -359,6 +386,7 @@ int main(void) {
                 ON_A_STORE(test_damaged),
                 ON_A_STORE(test_missing),
                 ON_A_STORE(test_damaged_in_the_middle),
+                ON_A_STORE(test_damaged_while_out_of_traffic),
                 ON_A_STORE(test_damaged_without_history),
                 ON_A_STORE(test_current_is_gone),
                 ON_A_STORE(test_current_is_elsewhere),

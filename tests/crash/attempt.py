@@ -124,6 +124,8 @@ class Attempt:
         problems = verdict.check_current(self.stand, self.scenario.versions)
         if self.scenario.launching:
             problems += verdict.check_launch_between(self.stand, self.scenario.end)
+        if self.scenario.balanced:
+            problems += verdict.check_traffic_between(self.stand)
         return problems
 
     def _wanted(self):
@@ -142,6 +144,7 @@ class Attempt:
 
         def problems():
             launch = verdict.check_launch(stand) if self.scenario.launching else []
+            launch += verdict.check_traffic(stand) if self.scenario.balanced else []
             return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand), *launch]
         try:
             wait_for(lambda: not problems(), QUIET, "the end", 0.1)

@@ -57,7 +57,8 @@ def _trace_once(stand, scenario):
 def trace(stand, scenario):
     """The points of a scenario: those of two runs, since how many reports there are depends on the time."""
     runs = [_trace_once(stand, scenario) for _ in range(2)]
-    found = [[point for program in LOGS for point in points_of(scenario.name, program, logs[program])] for logs in runs]
+    found = [[point for program in LOGS for point in points_of(scenario.name, program, logs[program]) if scenario.has(point)]
+             for logs in runs]
     again = set(found[1])
     return [point for point in found[0] if point in again]
 

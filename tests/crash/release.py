@@ -38,11 +38,12 @@ WantedBy=multi-user.target
 FOLDERS, FILES = 3, 2  # below share/
 
 
-def build(folder, version, extra=False, bad=False):
-    """Makes the app folder of a version and returns it. extra: with a second unit; bad: its ValidateService fails."""
+def build(folder, version, extra=False, bad=False, balanced=False):
+    """Makes the app folder of a version and returns it. extra: with a second unit; bad: its ValidateService fails; balanced: it
+    is out of its target groups while it changes."""
     top = Path(folder) / f"api-{version}"
     files = {
-        "appspec.yml": APPSPEC.format(more=EXTRA_UNIT if extra else ""),
+        "appspec.yml": APPSPEC.format(more=(EXTRA_UNIT if extra else "") + ("traffic: target-group\n" if balanced else "")),
         "units/api.service": UNIT,
         "version": f"{version}\n",
         "bin/serve": "#!/bin/sh\nexec sleep infinity\n",

@@ -1,6 +1,8 @@
-"""The four stories that are interrupted: the first deployment of an instance that its Auto Scaling group holds, an update, an update that fails and is undone, and a target
-that goes back to a release whose tree is still there."""
+"""The stories that are interrupted: the first deployment of an instance that its Auto Scaling group holds, an update, an update
+that fails and is undone, a target that goes back to a release whose tree is still there, and an update of an instance that is taken
+out of its load balancer for it."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -14,6 +16,11 @@ class Scenario:
     end: str  # and at the end
     fails: str = None  # the version that fails, by its own fault
     launching: bool = False  # the instance is held by its group until it is deployed
+    balanced: bool = False  # it is in a target group, which it leaves for the deployment
+    only: str = ""  # a regular expression: of its points, those whose name has it; what else it does others do too
+
+    def has(self, point):
+        return re.search(self.only, point.name)
 
     @property
     def targets(self):
@@ -31,6 +38,9 @@ SCENARIOS = {s.name: s for s in (
     Scenario("update", "one", "update", "update-again", "1.0.0", "2.0.0"),
     Scenario("failed", "one", "failed", "failed-again", "1.0.0", "1.0.0", fails="3.0.0"),
     Scenario("back", "two", "back", "back-again", "2.0.0", "1.0.0"),
+    # musterd ends at each moment that it has written down.
+    Scenario("traffic", "one", "traffic", "traffic-again", "1.0.0", "4.0.0", balanced=True,
+             only=r"/musterd/rename[^/]*/\d+/kill(-twice)?:.*/record(-copy)?\.json$"),
 )}
 
 # In the order of their serials.
@@ -42,6 +52,7 @@ def prepare(stand):
     stand.publish("1.0.0")
     stand.publish("2.0.0", extra=True)
     stand.publish("3.0.0", extra=True, bad=True)
+    stand.publish("4.0.0", balanced=True)
     for name, version in TARGETS:
         stand.sign_target(name, version)
     stand.plan_nothing()

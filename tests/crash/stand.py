@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import release
+from balance import ARN, Balance
 from launch import Launch
 from rig.host import wait_for
 from rig.site import Site
@@ -34,6 +35,13 @@ settle_time = 100ms
 LAUNCH = """
 [launch]
 hook = muster
+"""
+TRAFFIC = f"""
+[launch]
+hook = none
+
+[traffic]
+target_groups = {ARN}
 """
 # musterd's filter of system calls knows no ptrace; and systemd is not to start it again by itself.
 MUSTERD_DROP_IN = f"""[Service]
@@ -66,7 +74,8 @@ class Stand:
         self.folder = Path(folder)
         self.instance = lab.instance()
         self.launch = Launch(cloud, self.instance) if cloud else None
-        self.launching = False
+        self.balance = Balance(cloud, self.instance) if cloud else None
+        self.in_cloud = False
         self.root = self.instance.root
         self.versions = {}  # version -> its app folder
         self.target = None  # the name of the one that lies in the depot
@@ -105,12 +114,11 @@ class Stand:
         self.instance.put("/run/systemd/system/muster-unpack-.service.d/crash.conf", UNPACK_DROP_IN)
         self.instance.run("systemctl", "daemon-reload")
 
-    def configure(self, launching=False):
-        """launching: as an instance that an Auto Scaling group holds until it is deployed, with its depot in S3."""
-        self.launching = launching
-        depot = self.launch.depot if launching else "file:///srv/depot"
-        text = CONFIGURATION.format(depot=depot, instance=self.instance.id) + (LAUNCH if launching else "")
-        self.instance.put("/etc/muster/muster.conf", text)
+    def configure(self, more=""):
+        """more: sections of an instance that has to do with AWS; its depot is in S3 then."""
+        self.in_cloud = bool(more)
+        depot = self.launch.depot if more else "file:///srv/depot"
+        self.instance.put("/etc/muster/muster.conf", CONFIGURATION.format(depot=depot, instance=self.instance.id) + more)
 
     def publish(self, version, **how):
         self.versions[version] = top = release.build(self.folder, version, **how)
@@ -133,7 +141,7 @@ class Stand:
         new = self._target.with_suffix(".new")
         shutil.copy(self.folder / f"{name}.json", new)
         new.rename(self._target)
-        if self.launching:
+        if self.in_cloud:
             self.launch.put(self._target, self._depot)
 
     @property
@@ -146,7 +154,7 @@ class Stand:
 
     def report(self):
         """What the instance says of itself in the depot; {} when nothing."""
-        if self.launching:
+        if self.in_cloud:
             return self.launch.report()
         path = self._reports / f"{self.instance.id}.json"
         return json.loads(path.read_text()) if path.exists() else {}
@@ -181,10 +189,12 @@ class Stand:
     def begin(self, scenario):
         """Where the scenario begins, with musterd not yet started."""
         self.restore(scenario.before)
-        if scenario.launching or self.launching:
-            self.configure(scenario.launching)
-        if scenario.launching:
+        wanted = LAUNCH if scenario.launching else TRAFFIC if scenario.balanced else ""
+        if wanted or self.in_cloud:
+            self.configure(wanted)
+        if wanted:
             self.launch.begin()
+            self.balance.begin()
         self.use_target(scenario.target)
 
     def restore(self, name):

@@ -9,6 +9,7 @@ import stat
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from balance import ARN, PORT
 from stand import APP, STATE, UNIT_NAMES, UNITS
 
 PAYLOAD_TYPE = "application/vnd.muster.release.v1+json"
@@ -157,3 +158,17 @@ def check_launch_record(stand):
     path = stand.path(f"{STATE}/launch.json")
     known = json.loads(path.read_text())["state"] if path.exists() else "nothing"
     return [] if known == "continued" else [f"launch.json says {known}"]
+
+
+def check_traffic_between(stand):
+    """Where the instance is not in its target group, the record on the disk knows as what it has to be put back."""
+    known = [(item["target_group"], item["port"]) for item in (stand.record() or {}).get("deregistered") or []]
+    return [] if PORT in stand.balance.ports or (ARN, PORT) in known else ["the instance is out of its target group, unknown to its record"]
+
+
+def check_traffic(stand):
+    """The instance is in its target group as it was, and owes nothing."""
+    known, ports = (stand.record() or {}).get("deregistered"), stand.balance.ports
+    problems = [] if stand.balance.left else ["the instance never left its target group"]
+    problems += [] if ports == {PORT} else [f"the instance is registered with the ports {sorted(ports)}"]
+    return [*problems, f"the record has still to put it back: {known}"] if known else problems

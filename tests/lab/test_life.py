@@ -18,6 +18,7 @@ GROUP = "prod"
 LEAVE = "[leave]\nmetadata_interval = 1s\nrebalance = drain\n"
 LAUNCH_HOOK = Hook("muster", LAUNCHING, heartbeat=60)
 LEAVE_HOOK = Hook("muster-leave", TERMINATING, heartbeat=9)  # a beat every 3 s
+SLEPT = 40  # seconds; musterd takes a timer that is half a minute late for a sign that it slept
 STOP = """#!/bin/sh
 # Says when it ran, and waits while it is told to.
 set -eu
@@ -196,6 +197,30 @@ def test_warm_pool(fleet, director, cloud):
     assert member.results("muster-leave") == ["CONTINUE"] * 3
 
 
+@pytest.mark.long
+def test_hibernation(fleet, director, cloud):
+    """It goes on in the middle of everything, with the tokens, credentials and timers of another day."""
+    def renew(instance):
+        cloud.metadata.instances[instance.address].credentials = lambda: cloud.role_credentials(instance.id)
+    fleet.publish("1.0.0")
+    fleet.create(desired=0, warm_pool=WarmPool(1, "Hibernated"), prepare=renew)
+    member = Member(director, fleet.first())
+    director.wait_state(member.id, "Warmed:Hibernated")
+    director.wait_event("stopped", member.id)
+    time.sleep(SLEPT)
+    cloud.metadata.forget_tokens()
+    for key in cloud.proxy.keys.values():
+        if key.identity and key.identity.endswith(member.id):
+            key.expires = cloud.proxy.now() - 1
+    director.set_desired(GROUP, 1)
+    director.wait_state(member.id, "InService", timeout=60)
+    member.wait("to serve", state="good", version="1.0.0")
+    assert member.active() and member.results("muster") == ["CONTINUE", "CONTINUE"]
+    member.host.wait_message("this instance has slept", unit="musterd.service")
+    [awake] = director.find("awake", member.id)
+    assert len(director.find("booting", member.id)) == 1 and awake.at < director.find("in_service", member.id)[0].at
+
+
 def test_termination(fleet, director, cloud, lab, balancer):
     """Two instances under load, one of which goes. musterd is killed in the middle."""
     fleet.publish("1.0.0")
@@ -244,8 +269,17 @@ def test_deploy_is_given_up_for_a_leave(fleet, director):
     assert status["apps"][0]["last_failure"] is None
     assert status["life"]["leave"]["state"] == "let-go"
     assert director.state(member.id) == "Terminating:Wait"  # the other hook is somebody else's
-    director.complete(member.id, "other")
-    director.wait_event("terminated", member.id)
+    assert "state     leaving" in host.run("muster", "status").out
+
+    # Who that is has the group keep the instance, as it may: what has left does not come back.
+    director.change_group(GROUP, lambda group: setattr(group, "retain_on_abandon", True))
+    director.complete(member.id, "other", "ABANDON")
+    director.wait_state(member.id, "Terminating:Retained")
+    fleet.publish("3.0.0")
+    host.run("systemctl", "restart", "musterd")
+    member.wait("nothing to be begun", state="stopped", serial=3)
+    wait_for(lambda: member.status()["life"]["leave"]["state"] == "let-go", 60, "the hook to be settled once more")
+    assert not member.active() and member.deployments()[0]["id"] == newest["id"]
     assert member.results("muster-leave") == ["CONTINUE"]
 
 

@@ -222,11 +222,19 @@ class Director:
         self.note("booting", member.id)
 
     def _start(self, member):
-        self.instances[member.id].boot(wait=False)
+        instance = self.instances[member.id]
+        if instance.running:  # it hibernates
+            instance.wake()
+            self.note("awake", member.id)
+            return
+        instance.boot(wait=False)
         self.note("booting", member.id)
 
     def _switch_off(self, member):
-        self.instances[member.id].power_off()
+        if member.state == "Warmed:Hibernated":
+            self.instances[member.id].hibernate()
+        else:
+            self.instances[member.id].power_off()
         self.note("stopped", member.id)
 
     def _terminate(self, member):

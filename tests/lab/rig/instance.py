@@ -149,7 +149,7 @@ class Instance:
     def pull_plug(self):
         """The power fails. With a state disk, what was never synced is lost too."""
         if self.running:
-            self._stop_all()
+            self._signal_all(signal.SIGSTOP)
             if self.state_disk:
                 self._keep_state_disk()
             host.cgroup_kill(f"{self._run.cgroup}/{self.id}")
@@ -157,10 +157,19 @@ class Instance:
         if self.state_disk:
             self._restore_state_disk()
 
-    def _stop_all(self):
+    def hibernate(self):
+        """Nothing of it runs, what it has in memory stays, and the time goes on."""
+        self.cut()
+        self._signal_all(signal.SIGSTOP)
+
+    def wake(self):
+        self._signal_all(signal.SIGCONT)
+        self.join()
+
+    def _signal_all(self, number):
         for pid in host.cgroup_pids(f"{self._run.cgroup}/{self.id}"):
             try:
-                os.kill(pid, signal.SIGSTOP)
+                os.kill(pid, number)
             except ProcessLookupError:
                 pass
 

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/base/strv.h"
 #include "agent/health_verdict.h"
 
 static void forget_old_restarts(HealthState *state, uint64_t now) {
@@ -50,4 +51,17 @@ bool health_may_replace(const HealthPolicy *policy, const AutoScalingGroup *grou
         left = group->healthy > 0 ? group->healthy - 1 : 0;
         needed = MAX(group->desired, group->in_service);
         return left * 100 >= needed * policy->percent;
+}
+
+uint64_t health_turn(char *const *serving, const char *instance, uint64_t now, uint64_t random) {
+        uint64_t turns = MIN(strv_length(serving), (size_t) HEALTH_TURNS_MAX), cycle = turns * HEALTH_TURN,
+                 begin;
+        size_t place = 0;
+
+        if (turns < 2)
+                return 0;
+        STRV_FOREACH(other, serving)
+                place += strcmp(*other, instance) < 0;
+        begin = place % turns * HEALTH_TURN + HEALTH_TURN / 5 + random % (HEALTH_TURN / 5);
+        return (begin + cycle - now % cycle) % cycle;
 }

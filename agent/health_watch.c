@@ -9,7 +9,7 @@
 #include "agent/recheck.h"
 #include "agent/unit_restart.h"
 
-#define ASK_JITTER (10 * USEC_PER_SEC) /* instances that fail for one reason do not ask their group at once */
+#define ASK_JITTER (5 * USEC_PER_SEC) /* instances that fail for one reason do not ask their group at once */
 
 struct HealthWatch {
         EngineContext context;
@@ -24,7 +24,10 @@ struct HealthWatch {
         Release *release; /* while its units restart */
         UnitRestart *restart;
         AutoScalingRequest *request;
-        char reason[ERROR_MESSAGE_MAX];      /* of the last round that failed */
+        sd_event_source *turn;          /* of this instance among those of its group, while rounds go on */
+        bool waits;                     /* for it */
+        bool has_turn;                  /* it is asked and told */
+        char reason[ERROR_MESSAGE_MAX]; /* of the last round that failed */
         char replacement[ERROR_MESSAGE_MAX]; /* what has come of telling the group */
 };
 
@@ -61,11 +64,17 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 /* Replacement. */
 
 static void say_replacement(HealthWatch *watch, int priority, const char *message_id, const char *text) {
+        bool had_turn = watch->has_turn;
+
+        watch->has_turn = false;
         if (strcmp(watch->replacement, text) != 0) {
                 snprintf(watch->replacement, sizeof(watch->replacement), "%s", text);
                 log_watch(watch, priority, message_id, text, "");
         }
-        go_on(watch);
+        if (had_turn)
+                watch->changed(watch->userdata);
+        else
+                go_on(watch);
 }
 
 static void on_told(_unused_ AutoScalingRequest *request, int result, const Error *error, void *userdata) {
@@ -80,6 +89,32 @@ static void on_told(_unused_ AutoScalingRequest *request, int result, const Erro
                         "the Auto Scaling group is told that this instance is unhealthy and to be replaced");
 }
 
+static void replace(HealthWatch *watch);
+
+static int on_turn(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        HealthWatch *watch = userdata;
+
+        watch->waits = false;
+        watch->has_turn = watch->state->unhealthy; /* it may have recovered meanwhile */
+        if (watch->has_turn)
+                replace(watch);
+        return 0;
+}
+
+/* False if it is this instance's turn. */
+static bool wait_for_turn(HealthWatch *watch, const AutoScalingGroup *group) {
+        uint64_t wait = health_turn(group->serving, watch->context.instance,
+                                    clock_realtime(watch->context.clock), random_u64());
+
+        if (watch->has_turn || wait == 0)
+                return false;
+        watch->waits = true;
+        (void) sd_event_source_set_time_relative(watch->turn, wait);
+        (void) sd_event_source_set_enabled(watch->turn, SD_EVENT_ONESHOT);
+        go_on(watch);
+        return true;
+}
+
 static void on_group(AutoScalingRequest *request, int result, const Error *error, void *userdata) {
         HealthWatch *watch = userdata;
         const AutoScalingGroup *group = result == 0 ? autoscaling_request_group(request) : NULL;
@@ -87,8 +122,11 @@ static void on_group(AutoScalingRequest *request, int result, const Error *error
         char text[256];
 
         if (result == 0 && health_may_replace(&watch->policy, group)) {
-                AutoScalingRequest *before = TAKE_PTR(watch->request);
+                AutoScalingRequest *before;
 
+                if (wait_for_turn(watch, group))
+                        return;
+                before = TAKE_PTR(watch->request);
                 result = autoscaling_set_unhealthy_start(watch->context.traffic.aws, watch->context.instance,
                                                          on_told, watch, &watch->request, &problem);
                 autoscaling_request_free(before);
@@ -189,6 +227,10 @@ static void act(HealthWatch *watch, HealthAction action) {
                 restart_units(watch);
                 break;
         case HEALTH_REPLACE:
+                if (watch->waits || watch->has_turn) {
+                        go_on(watch);
+                        break;
+                }
                 if (watch->context.traffic.aws) {
                         run_after(watch, replace, random_below(ASK_JITTER));
                         watch->changed(watch->userdata);
@@ -260,6 +302,11 @@ int health_watch_new(const EngineContext *context, const AppConfig *config, Heal
         watch->next = begin_round;
         r = sd_event_add_time_relative(context->event, &watch->timer, CLOCK_BOOTTIME, watch->interval,
                                        TIMER_ACCURACY_EXACT, on_timer, watch);
+        if (r >= 0)
+                r = sd_event_add_time_relative(context->event, &watch->turn, CLOCK_BOOTTIME, 0,
+                                               TIMER_ACCURACY_EXACT, on_turn, watch);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(watch->turn, SD_EVENT_OFF);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(watch);
@@ -285,6 +332,7 @@ HealthWatch *health_watch_free(HealthWatch *watch) {
         if (!watch)
                 return NULL;
         sd_event_source_unref(watch->timer);
+        sd_event_source_unref(watch->turn);
         recheck_free(watch->round);
         unit_restart_free(watch->restart);
         release_free(watch->release);

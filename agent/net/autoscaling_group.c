@@ -10,6 +10,7 @@ AutoScalingGroup *autoscaling_group_free(AutoScalingGroup *group) {
                 return NULL;
         free(group->name);
         strv_free(group->target_groups);
+        strv_free(group->serving);
         free(group);
         return NULL;
 }
@@ -28,23 +29,28 @@ static int take_target_groups(const XmlElement *member, AutoScalingGroup *group,
         return 0;
 }
 
-static void count_instances(const XmlElement *member, AutoScalingGroup *group) {
+static int count_instances(const XmlElement *member, AutoScalingGroup *group, Error *error) {
         const XmlElement *instance = xml_find(member, "Instances/member");
 
         for (; instance; instance = xml_next(instance)) {
-                const char *health = xml_text(instance, "HealthStatus");
+                const char *health = xml_text(instance, "HealthStatus"),
+                           *id = xml_text(instance, "InstanceId");
                 bool serves = string_equal(xml_text(instance, "LifecycleState"), "InService");
 
                 group->instances++;
                 group->in_service += serves;
                 group->healthy += serves && health && strcasecmp(health, "Healthy") == 0;
+                if (serves && id && strv_append(&group->serving, id) < 0)
+                        return error_oom(error);
         }
+        return 0;
 }
 
 static int parse_group(const XmlElement *member, AutoScalingGroup *group, Error *error) {
         const char *name = xml_text(member, "AutoScalingGroupName"),
                    *desired = xml_text(member, "DesiredCapacity");
         uint64_t number;
+        int r;
 
         if (!name || !*name || !desired || parse_u64(desired, &number) < 0 || number > UINT32_MAX)
                 return error_set_fault(error, -EBADMSG, FAULT_HOST,
@@ -52,8 +58,8 @@ static int parse_group(const XmlElement *member, AutoScalingGroup *group, Error 
         group->desired = (unsigned) number;
         if (string_set(&group->name, name) < 0)
                 return error_oom(error);
-        count_instances(member, group);
-        return take_target_groups(member, group, error);
+        r = count_instances(member, group, error);
+        return r < 0 ? r : take_target_groups(member, group, error);
 }
 
 int autoscaling_group_parse(const char *text, size_t size, AutoScalingGroup **ret, Error *error) {

@@ -16,6 +16,7 @@ typedef struct AutoScalingGroup {
         unsigned instances;
         unsigned in_service;
         unsigned healthy; /* of those in service */
+        char **serving;   /* the ids of those in service; NULL: none */
 } AutoScalingGroup;
 
 /* *RET is NULL where the answer names no group. -EBADMSG with its sentence, -E2BIG, -ENOMEM. */

@@ -110,16 +110,17 @@ static void test_names(_unused_ void **state) {
 #define GROUP(members)                                                                                       \
         "<R><DescribeAutoScalingGroupsResult><AutoScalingGroups>" members                                    \
         "</AutoScalingGroups></DescribeAutoScalingGroupsResult></R>"
-#define INSTANCE(state, health)                                                                              \
-        "<member><LifecycleState>" state "</LifecycleState><HealthStatus>" health "</HealthStatus></member>"
+#define INSTANCE(id, state, health)                                                                          \
+        "<member><InstanceId>" id "</InstanceId><LifecycleState>" state                                      \
+        "</LifecycleState><HealthStatus>" health "</HealthStatus></member>"
 
 static void test_scaling_group(_unused_ void **state) {
         static const char text[] = GROUP(
                 "<member><AutoScalingGroupName>prod</AutoScalingGroupName><DesiredCapacity>4</DesiredCapacity>"
                 "<TargetGroupARNs><member>" ARN
-                "</member></TargetGroupARNs><Instances>" INSTANCE("InService", "Healthy")
-                        INSTANCE("InService", "Unhealthy")
-                                INSTANCE("Pending:Wait", "Healthy") "</Instances></member>");
+                "</member></TargetGroupARNs><Instances>" INSTANCE("i-1", "InService", "Healthy")
+                        INSTANCE("i-2", "InService", "Unhealthy")
+                                INSTANCE("i-3", "Pending:Wait", "Healthy") "</Instances></member>");
         static const char none[] = GROUP(""), bad[] = GROUP("<member/>");
         AutoScalingGroup *group;
         Error error = {};
@@ -132,6 +133,9 @@ static void test_scaling_group(_unused_ void **state) {
         assert_int_equal(group->instances, 3);
         assert_int_equal(group->in_service, 2);
         assert_int_equal(group->healthy, 1);
+        assert_string_equal(group->serving[0], "i-1");
+        assert_string_equal(group->serving[1], "i-2");
+        assert_null(group->serving[2]);
         autoscaling_group_free(group);
         assert_int_equal(autoscaling_group_parse(none, strlen(none), &group, NULL), 0);
         assert_null(group);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "agent/base/strv.h"
 #include "agent/health_verdict.h"
 
 #define MINUTE (UINT64_C(60) * 1000000)
@@ -129,6 +130,46 @@ static void test_the_group_keeps_its_limit(_unused_ void **state) {
                 }
 }
 
+/* All instances of a group fail at the same moment: each asks a while after the one before it has told, whenever that was. */
+static void test_turns(_unused_ void **state) {
+        for (unsigned n = 2; n <= HEALTH_TURNS_MAX; n++)
+                for (uint64_t now = 0; now < 3 * n * HEALTH_TURN; now += HEALTH_TURN * 3 / 7) {
+                        _cleanup_strv_ char **ids = NULL;
+                        uint64_t at[HEALTH_TURNS_MAX];
+
+                        for (unsigned i = 0; i < n; i++) {
+                                char id[16];
+
+                                snprintf(id, sizeof(id), "i-%04x", (i * 7919U) % 0x10000);
+                                assert_int_equal(strv_append(&ids, id), 0);
+                        }
+                        for (unsigned i = 0; i < n; i++) {
+                                at[i] = health_turn(ids, ids[i], now,
+                                                    (uint64_t) i * UINT64_C(0x9e3779b97f4a7c15));
+                                assert_true(at[i] < n * HEALTH_TURN);
+                                for (unsigned j = 0; j < i; j++)
+                                        assert_true(MAX(at[i], at[j]) - MIN(at[i], at[j]) >= HEALTH_TURN / 2);
+                        }
+                }
+}
+
+/* One alone has nobody to wait for, and nobody waits for long however many there are. */
+static void test_turns_of_few_and_many(_unused_ void **state) {
+        _cleanup_strv_ char **ids = NULL;
+
+        assert_int_equal(health_turn(NULL, "i-1", 1, 1), 0);
+        for (unsigned i = 0; i < 1000; i++) {
+                char id[16];
+
+                snprintf(id, sizeof(id), "i-%04u", i);
+                assert_int_equal(strv_append(&ids, id), 0);
+                if (i == 0)
+                        assert_int_equal(health_turn(ids, "i-0000", 1, 1), 0);
+        }
+        for (unsigned i = 0; i < 1000; i++)
+                assert_true(health_turn(ids, ids[i], 1234567, UINT64_MAX) < 120 * UINT64_C(1000000));
+}
+
 static void test_groups(_unused_ void **state) {
         const AutoScalingGroup launching = { .desired = 4, .instances = 4, .in_service = 2, .healthy = 2 },
                                shrinking = { .desired = 2, .instances = 8, .in_service = 8, .healthy = 6 },
@@ -152,6 +193,8 @@ int main(void) {
                 cmocka_unit_test(test_every_course),
                 cmocka_unit_test(test_the_group_keeps_its_limit),
                 cmocka_unit_test(test_groups),
+                cmocka_unit_test(test_turns),
+                cmocka_unit_test(test_turns_of_few_and_many),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

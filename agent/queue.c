@@ -12,9 +12,10 @@
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
 #define RETRY_MAX (60 * USEC_PER_SEC)
-#define FOREIGN_FIRST                                                                                        \
-        (50 * USEC_PER_MSEC) /* the wait after a batch for others alone, which is back at once */
-#define FOREIGN_MAX (5 * USEC_PER_SEC)
+/* The wait after a batch for others alone, which is back at once, or after a long poll that was not one. */
+#define PAUSE_FIRST (50 * USEC_PER_MSEC)
+#define PAUSE_MAX (5 * USEC_PER_SEC)
+#define HASTY (1 * USEC_PER_SEC) /* an empty answer to a long poll that comes sooner */
 #define SET_ASIDE 900U /* seconds until what is not understood may stand in the way of the rest again */
 #define HELD_FOR ((QUEUE_VISIBILITY - 5) * USEC_PER_SEC)
 
@@ -46,7 +47,8 @@ struct Queue {
         unsigned n_singles;    /* messages to receive one by one, after ten were too large together */
         bool concerned;        /* a message for us has come */
         uint64_t n_received, n_not_understood;
-        uint64_t retry_delay, foreign_delay;
+        uint64_t retry_delay, pause;
+        uint64_t asked_at; /* boot time of the long poll; 0: it does not wait */
         QueueState state;
         char reason[ERROR_MESSAGE_MAX];
         char return_problem[ERROR_MESSAGE_MAX]; /* why messages could not be removed or given back last */
@@ -307,25 +309,34 @@ static void fail(Queue *queue, int result, const Error *error) {
         queue->retry_delay = MIN(queue->retry_delay * 2, RETRY_MAX);
 }
 
-static void succeed(Queue *queue, bool foreign) {
+static void succeed(Queue *queue, bool in_vain) {
         if (queue->n_singles > 0)
                 queue->n_singles--;
         queue->retry_delay = RETRY_FIRST;
-        queue->foreign_delay = foreign ? MIN(MAX(queue->foreign_delay * 2, FOREIGN_FIRST), FOREIGN_MAX) : 0;
+        queue->pause = in_vain ? MIN(MAX(queue->pause * 2, PAUSE_FIRST), PAUSE_MAX) : 0;
         set_state(queue, QUEUE_HEALTHY, "");
         ask_for_looks(queue);
         queue_looked(queue);
-        receive_after(queue, queue->foreign_delay);
+        receive_after(queue, queue->pause);
+}
+
+/* Something in between that answers all by itself would be asked without end. */
+static bool is_hasty(const Queue *queue, const SqsMessages *messages) {
+        return messages->n == 0 && queue->asked_at > 0 && now(queue) < usec_add(queue->asked_at, HASTY);
 }
 
 static void on_received(SqsRequest *request, int result, const Error *receive_error, void *userdata) {
         Queue *queue = userdata;
         Error error = *receive_error;
-        bool foreign = result >= 0 && take(queue, sqs_request_messages(request));
+        bool in_vain = false;
+
+        if (result >= 0)
+                in_vain = take(queue, sqs_request_messages(request)) ||
+                          is_hasty(queue, sqs_request_messages(request));
 
         queue->receive = sqs_request_free(queue->receive);
         if (result >= 0)
-                succeed(queue, foreign);
+                succeed(queue, in_vain);
         else if (result == -E2BIG && queue->n_singles == 0) {
                 queue->n_singles = SQS_MESSAGES_MAX;
                 receive_after(queue, 0);
@@ -366,6 +377,7 @@ static void receive(Queue *queue) {
         Error error = {};
         int r;
 
+        queue->asked_at = order.wait > 0 ? now(queue) : 0;
         if (!queue->url)
                 r = sqs_get_queue_url_start(queue->context.aws, queue->context.name, on_url, queue,
                                             &queue->receive, &error);

@@ -10,8 +10,8 @@
  *   asks for nothing       removed
  *   cannot be understood   logged once, and left: a quarter of an hour aside each time, until a dead-letter queue gets it
  *
- * Looks are spaced, so that a flood costs one a second for each app; what is for others alone makes the next long poll wait. A
- * queue that is out of reach costs one line in the log, and is tried again. */
+ * Looks are spaced, so that a flood costs one a second for each app; what is for others alone makes the next long poll wait, and
+ * so does an empty answer that comes at once. A queue that is out of reach costs one line in the log, and is tried again. */
 
 #include <jansson.h>
 #include <systemd/sd-event.h>

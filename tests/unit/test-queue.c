@@ -43,6 +43,7 @@ typedef struct Fixture {
         const char *code;
         bool too_large; /* ten at once are */
         bool asleep;    /* an empty long poll is under way */
+        bool hasty;     /* there is none: nothing is answered at once */
         unsigned looks[3], judged[3];
         int offered; /* what offer() says */
         ErrorFault offer_fault;
@@ -99,7 +100,7 @@ static void answer_receive(Fixture *f, const json_t *input, TestReply *reply) {
         for (size_t i = f->first; i < f->n && json_array_size(messages) < (size_t) max; i++)
                 if (f->where[i] == IN_QUEUE)
                         json_array_append_new(messages, deliver(f, i));
-        if (json_array_size(messages) == 0 &&
+        if (json_array_size(messages) == 0 && !f->hasty &&
             json_integer_value(json_object_get(input, "WaitTimeSeconds")) > 0) {
                 reply->fault = TEST_FAULT_SILENT;
                 f->asleep = true;
@@ -530,6 +531,21 @@ static void test_flood(void **state) {
         assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
 }
 
+/* Whatever answers it does not wait: it is asked ever more seldom, and as before when it does. */
+static void test_nothing_at_once(void **state) {
+        uint64_t until = clock_boottime(&clock_system) + USEC_PER_SEC;
+        Fixture *f = *state;
+
+        f->hasty = true;
+        begin(f, "http://127.0.0.1/1/prod", false);
+        while (clock_boottime(&clock_system) < until)
+                assert_true(sd_event_run(f->client.event, 50 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
+        assert_in_range(test_server_requests(f->client.server), 3, 10);
+        f->hasty = false;
+        test_wait(f->client.event, &f->asleep);
+}
+
 static void test_out_of_reach(void **state) {
         Fixture *f = *state;
 
@@ -619,6 +635,7 @@ int main(void) {
                 TEST(test_lifecycle),
                 TEST(test_looks_are_spaced),
                 TEST(test_flood),
+                TEST(test_nothing_at_once),
                 TEST(test_out_of_reach),
                 TEST(test_gone),
                 TEST(test_too_large_together),

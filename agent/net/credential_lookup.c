@@ -234,6 +234,8 @@ static int assume_by_token(CredentialLookup *lookup, const char *path, StsRole r
         role.web_identity = buffer_string(&token);
         if (token.data)
                 token.data[strcspn((char *) token.data, "\r\n")] = '\0';
+        if (!*role.web_identity) /* which it may be for a moment, while it is replaced */
+                return error_set_fault(error, -ENODATA, FAULT_HOST, "%s is empty", path);
         r = start_assume(lookup, &role, NULL, error);
         if (token.data)
                 OPENSSL_cleanse(token.data, token.allocated);

@@ -226,6 +226,13 @@ static void test_web_identity(void **state) {
         add(setup, "AWS_ROLE_SESSION_NAME", "ci");
         expect(setup, "role");
         assert_non_null(strstr(setup->last_form, "&RoleSessionName=ci&"));
+        write_file(setup, "token", "d.e/f"); /* it is read each time */
+        expect(setup, "role");
+        assert_non_null(strstr(setup->last_form, "&WebIdentityToken=d.e%2Ff"));
+        write_file(setup, "token", "\n");
+        expect_failure(setup, -ENODATA, "is empty");
+        write_file(setup, "token", "");
+        expect_failure(setup, -ENODATA, "is empty");
         assert_int_equal(unlinkat(setup->folder->fd, "token", 0), 0);
         expect_failure(setup, -ENOENT, path);
 }

@@ -65,7 +65,7 @@ static void on_queue_left(_unused_ int result, _unused_ const Error *error, void
 static bool queue_is_left(Agent *agent, const LifeView *view) {
         Setup *setup = &agent->setup;
 
-        if (setup->queue_left || view->cause != LEAVE_TERMINATION)
+        if (setup->queue_left || view->life != LIFE_LEAVING || view->may_return)
                 return true;
         if (!setup->leaves_queue && setup->wakeup) {
                 setup->leaves_queue = true;
@@ -85,9 +85,12 @@ void agent_update_leave(Agent *agent) {
                 leave_begin(setup->leave, group ? group : life_watch_group(setup->life));
                 if (nothing_runs(setup) && queue_is_left(agent, view))
                         leave_drained(setup->leave);
-        } else if (view->life != LIFE_WARMING) {
-                leave_end(setup->leave);
+                return;
         }
+        if (view->life != LIFE_WARMING)
+                leave_end(setup->leave);
+        if (nothing_runs(setup)) /* EC2 takes a spot instance, and no group says so */
+                (void) queue_is_left(agent, view);
 }
 
 static int on_cut(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {

@@ -45,8 +45,8 @@ class Fleet:
         self.muster.publish(release, version)
         self.muster.set_target(GROUP, version)
 
-    def create(self, desired=1, hooks=(LAUNCH_HOOK, LEAVE_HOOK), prepare=None, **settings):
-        template = self.muster.template(GROUP, poll_interval="1s", agent="settle_time = 200ms\n", sections=LEAVE)
+    def create(self, desired=1, hooks=(LAUNCH_HOOK, LEAVE_HOOK), prepare=None, agent="", **settings):
+        template = self.muster.template(GROUP, poll_interval="1s", agent=f"settle_time = 200ms\n{agent}", sections=LEAVE)
         template.prepare = prepare
         self.director.create_group(GROUP, template, hooks, desired=desired, **settings)
 
@@ -283,16 +283,49 @@ def test_deploy_is_given_up_for_a_leave(fleet, director):
     assert member.results("muster-leave") == ["CONTINUE"]
 
 
+HEALTH = "health_interval = 500ms\nhealth_failures = 1\nhealth_restarts = 0\non_unhealthy = replace\n"
+
+
+@pytest.mark.long
+def test_all_of_a_group_are_unhealthy(fleet, director):
+    """At the same moment, for the same reason: three quarters of them stay, as configured."""
+    fleet.publish("1.0.0")
+    fleet.create(desired=6, hooks=[LAUNCH_HOOK])
+    director.wait_event("in_service", count=6, timeout=120)
+    director.change_group(GROUP, lambda group: group.suspended.update({"Launch", "ReplaceUnhealthy"}))
+    members = [Member(director, instance) for instance in director.instances]
+    for member in members:
+        member.host.sh(f"printf '\\n{HEALTH}' >>/etc/muster/muster.conf; systemctl reload musterd")
+    for member in members:
+        member.wait("to be watched", health_watch={"state": "healthy", "failed": 0, "restarts": 0, "reason": "", "replacement": ""})
+    for member in members:
+        member.host.sh("echo FAIL_HEALTH=1 >/var/lib/muster/apps/api/current/switches; systemctl reload api")
+
+    def answers():
+        watches = [member.status()["apps"][0]["health_watch"] or {} for member in members]
+        return sorted(watch.get("replacement", "").split(":")[0] for watch in watches)
+    told = "the Auto Scaling group is told that this instance is unhealthy and to be replaced"
+    wait_for(lambda: answers() == ["not replaced"] * 5 + [told], 120, "all of them to have asked")
+    time.sleep(65)  # they ask again once in a minute
+    assert [m.health for m in director.members(GROUP)].count("Unhealthy") == 1
+
+
 def in_seconds(seconds):
     return time.strftime(TIMESTAMP, time.gmtime(time.time() + seconds))
 
 
+def own_queues(cloud, member):
+    return cloud.client("sqs").list_queues(QueueNamePrefix=f"muster-{GROUP}-{member.id}").get("QueueUrls")
+
+
 def test_warnings_of_ec2(fleet, director, cloud):
-    """Drained for a recommendation, and serving again when it is withdrawn; an interruption ends what is being deployed."""
+    """Drained for a recommendation, and serving again when it is withdrawn; an interruption ends what is being deployed, and the
+    instance's queue goes with it."""
     def make_spot(instance):
         cloud.metadata.instances[instance.address].market = "spot"
+    topic = cloud.client("sns").create_topic(Name="spots")["TopicArn"]
     fleet.publish("1.0.0")
-    fleet.create(hooks=[LAUNCH_HOOK], prepare=make_spot)
+    fleet.create(hooks=[LAUNCH_HOOK], prepare=make_spot, agent=f"queue = own\nqueue_topic = {topic}\n")
     member = Member(director, fleet.first())
     director.wait_state(member.id, "InService")
     member.wait_life("in-service")
@@ -300,6 +333,7 @@ def test_warnings_of_ec2(fleet, director, cloud):
     metadata.rebalance = in_seconds(0)
     member.wait("to be drained", state="stopped")
     assert not member.active() and member.status()["life"]["cause"] == "rebalance-recommendation"
+    assert own_queues(cloud, member)
     metadata.rebalance = None
     member.wait("to serve again", state="good", version="1.0.0")
     assert member.active() and member.stops() == 1
@@ -309,6 +343,7 @@ def test_warnings_of_ec2(fleet, director, cloud):
     metadata.spot_action = {"action": "terminate", "time": in_seconds(6)}
     member.wait("to be drained", state="stopped")
     assert member.status()["life"]["cause"] == "spot-interruption" and not member.active()
+    wait_for(lambda: not own_queues(cloud, member), 30, "its queue to be removed")
     newest, deploy = member.deployments()[:2]
     assert (newest["kind"], newest["outcome"], newest["version"]) == ("drain", "succeeded", "2.0.0")
     assert (deploy["outcome"], deploy["failed_step"], deploy["fault"]) == ("failed", "HEALTH", "host")

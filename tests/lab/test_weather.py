@@ -209,3 +209,38 @@ def test_nothing_but_s3(weather, cloud):
     assert all(len(lines) == 1 for lines in said.values()), said
     weather.configure()
     weather.instance.run("systemctl", "reload", "musterd")
+
+
+VOID = "192.0.2.1"  # whose packets end nowhere, without a word
+ROLE = "AROALABLABLABLABLAB00"
+
+
+@pytest.mark.long
+def test_nothing_but_s3_and_no_answer(weather, cloud):
+    """The same where the others' packets are dropped: nothing waits for them, the report has its name without STS, and an
+    instance that its group holds, and cannot tell, is an alarm."""
+    instance = weather.instance
+    hosts = instance.get("/etc/hosts")
+    names = " ".join(f"{service}.eu-central-1.amazonaws.com" for service in ("sqs", "sts", "autoscaling"))
+    instance.put("/etc/hosts", hosts.decode() + f"{VOID} {names}\n")
+    instance.sh(f"ip neigh replace {VOID} lladdr 02:00:00:00:00:01 dev host0 nud permanent; ip route replace {VOID} dev host0")
+    weather.known.target_lifecycle_state = "InService"
+    weather.configure(more=f"queue = prod\nrole_id = {ROLE}\n")
+    instance.run("systemctl", "restart", "musterd")
+    for _ in range(2):
+        weather.publish()
+        weather.wait()
+    reports = "x/apps/api/groups/prod/instances/"
+    wait_for(lambda: f"{reports}{ROLE}:{instance.id}.json" in cloud.objects(weather.bucket, reports), 30, "the report")
+    wait_for(lambda: weather.status()["launch"]["alarm"], 150, "the alarm")
+    assert "BUT THE GROUP COULD NOT BE TOLD" in instance.run("muster", "status").out
+    assert [u["what"] for u in weather.status()["undelivered"]] == ["lifecycle action"]
+    assert len(weather.messages("nor be told that it is ready")) == 1
+    assert weather.status()["queue"]["state"] == "failing"
+    instance.put("/etc/hosts", hosts)
+    wait_for(lambda: not weather.status()["launch"]["alarm"], 150, "the alarm to be over")
+    weather.known.target_lifecycle_state = None
+    weather.configure()
+    instance.run("systemctl", "restart", "musterd")
+    weather.publish()
+    weather.wait()

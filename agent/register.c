@@ -97,6 +97,7 @@ static const SchemaMember register_members[] = {
         { "fleet", &number_type, offsetof(Register, fleet), true },
         { "full", &document_time_type, offsetof(Register, full), false },
         { "promoted", &document_boolean_type, offsetof(Register, promoted), false },
+        { "touched", &document_boolean_type, offsetof(Register, touched), false },
         { "live", &number_type, offsetof(Register, live), false },
         { "members", &number_type, offsetof(Register, members), false },
         { "running", &number_type, offsetof(Register, running), false },

@@ -51,6 +51,7 @@ typedef struct Register {
         uint64_t fleet;  /* how many instances there were then */
         uint64_t full;   /* since when all of the stage are healthy; 0: they are not */
         bool promoted;   /* by hand: the stage may end */
+        bool touched;    /* resumed or promoted since agents took in: what follows from that is due */
 
         /* As the last writer counted them, for views. */
         uint64_t live, members, running, failures;

@@ -265,6 +265,8 @@ static int take_in(Register *reg, const RegisterSight *sight) {
         granted = grant_places(reg, sight, &n);
         if (granted < 0)
                 return granted;
+        changed = changed || reg->touched;
+        reg->touched = false;
         reg->live = n.live;
         reg->members = n.members;
         reg->running = n.running;
@@ -357,6 +359,8 @@ int register_step(Register *reg, const RegisterEvent *event, const RegisterSight
         default:
                 r = -EINVAL;
         }
+        if (r > 0 && (event->kind == REGISTER_RESUME || event->kind == REGISTER_PROMOTE))
+                reg->touched = true;
         return r == -ENOMEM ? error_oom(error) : r;
 }
 

@@ -53,6 +53,8 @@ static uint64_t stage_ends(const Register *reg, const RolloutPlan *plan) {
 uint64_t register_due(const Register *reg, const RolloutPlan *plan) {
         uint64_t due = first_place_lost(reg), end = USEC_INFINITY;
 
+        if (reg->touched)
+                return reg->written;
         if (register_goes_on(reg))
                 due = MIN(due, usec_add(reg->written, REGISTER_REFRESH));
         if (reg->state == REGISTER_ACTIVE && reg->stage < plan->n_stages && reg->full > 0)

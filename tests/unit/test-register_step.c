@@ -316,7 +316,7 @@ static void test_refusals(void **state) {
         for (RegisterState from = REGISTER_ACTIVE; from <= REGISTER_COMPLETE; from++)
                 for (RegisterEventKind event = 0; event < REGISTER_EVENTS; event++) {
                         s->reg->state = from;
-                        s->reg->promoted = false;
+                        s->reg->promoted = s->reg->touched = false;
                         assert_int_equal(scene_step(s, event, 0, "x"), expected[from][event]);
                         if (expected[from][event] < 0) {
                                 assert_int_equal(s->reg->state, from);
@@ -324,6 +324,23 @@ static void test_refusals(void **state) {
                         }
                         assert_true(*register_event_to_string(event));
                 }
+}
+
+/* Who resumes or promotes does not list: agents are to take in at once what that lets begin. */
+static void test_due_after_the_operator(void **state) {
+        static const RegisterEventKind events[] = { REGISTER_RESUME, REGISTER_PROMOTE };
+        Scene *s = *state;
+
+        s->target.rollout.promote = TARGET_PROMOTE_MANUAL;
+        assert_int_equal(scene_step(s, REGISTER_PAUSE, 0, "lunch"), 1);
+        assert_int_equal(register_sign(s->reg, "0123456789abcdef", "ana", s->now), 0);
+        assert_true(register_due(s->reg, &s->plan) > s->now);
+        for (size_t i = 0; i < ELEMENTSOF(events); i++) {
+                assert_int_equal(scene_step(s, events[i], 0, NULL), 1);
+                assert_true(register_due(s->reg, &s->plan) <= s->now);
+                assert_int_equal(scene_take_in(s), 1);
+                assert_true(register_due(s->reg, &s->plan) > s->now);
+        }
 }
 
 /* A pin is a change of everyone, max_parallel at once, that nothing aborts; a newcomer takes it at once. */
@@ -472,6 +489,7 @@ int main(void) {
                 TEST(test_pause),
                 TEST(test_promote),
                 TEST(test_refusals),
+                TEST(test_due_after_the_operator),
                 TEST(test_plain_change),
                 TEST(test_canary_by_hand),
                 TEST(test_a_bake_in_a_large_fleet),

@@ -11,6 +11,7 @@
 #define CLOCK_BAD (15 * 60 * USEC_PER_SEC)
 #define NO_SUCH_ETAG "\"muster-doctor\""
 #define ARN_TEXT_MAX 1600U
+#define OWN_REPORT "instances/${aws:userid}.json"
 
 typedef struct Look {
         Doctor *doctor;
@@ -122,13 +123,12 @@ static void check_reads(const Look *look, const AppConfig *app) {
                            folder);
 }
 
-/* WHAT was to be written, in the folder WHERE of the group. */
+/* WHAT was to be written, at WHERE below the group. */
 static void judge_put(const Look *look, int r, const char *app, const char *what, const char *where) {
         DoctorReport *report = look->doctor->report;
         char advice[ARN_TEXT_MAX];
 
-        snprintf(advice, sizeof(advice),
-                 "allow s3:PutObject on arn:aws:s3:::%s/%sapps/%s/groups/*/%s/${aws:userid}.json",
+        snprintf(advice, sizeof(advice), "allow s3:PutObject on arn:aws:s3:::%s/%sapps/%s/groups/*/%s",
                  look->bucket, look->prefix, app, where);
         if (r == S3_PRECONDITION_FAILED || r == S3_NOT_FOUND || r == S3_CONFLICT)
                 doctor_say(report, DOCTOR_OK, "s3:PutObject", NULL, "%s of %s; nothing was written", what,
@@ -178,9 +178,9 @@ static void check_report(const Look *look, const AppConfig *app) {
                 r = get(look, key, &request);
         if (r == S3_OK) {
                 present = s3_request_reply(request);
-                judge_put(look, put_in_vain(look, key, &present), app->name, what, "instances");
+                judge_put(look, put_in_vain(look, key, &present), app->name, what, OWN_REPORT);
         } else if (r == S3_NOT_FOUND && heeds_conditions(doctor))
-                judge_put(look, put_in_vain(look, key, NULL), app->name, what, "instances");
+                judge_put(look, put_in_vain(look, key, NULL), app->name, what, OWN_REPORT);
         else
                 doctor_say(
                         doctor->report, DOCTOR_NOT_TRIED, "s3:PutObject", NULL, "%s",
@@ -197,7 +197,17 @@ static void check_failure(const Look *look, const AppConfig *app) {
         if (heeds_conditions(doctor) && layout_failure(app->name, group_of(doctor, app), nobodys,
                                                        doctor->identity.report_id, key, NULL) >= 0)
                 judge_put(look, put_in_vain(look, key, NULL), app->name, "what a failed launch tells",
-                          "failures/*");
+                          "failures/*/${aws:userid}.json");
+}
+
+/* The register of a rollout that nobody has. */
+static void check_rollout(const Look *look, const AppConfig *app) {
+        char key[LAYOUT_KEY_MAX];
+
+        if (heeds_conditions(look->doctor) &&
+            layout_rollout(app->name, group_of(look->doctor, app), "muster-doctor", key, NULL) >= 0)
+                judge_put(look, put_in_vain(look, key, NULL), app->name, "the registers of rollouts",
+                          "rollouts/*.json");
 }
 
 static void check_s3(Doctor *doctor, const char *address) {
@@ -218,6 +228,7 @@ static void check_s3(Doctor *doctor, const char *address) {
                 check_reads(&look, &doctor->config->apps[i]);
                 check_report(&look, &doctor->config->apps[i]);
                 check_failure(&look, &doctor->config->apps[i]);
+                check_rollout(&look, &doctor->config->apps[i]);
         }
 }
 

@@ -178,6 +178,7 @@ def test_on_an_instance(director, cloud, muster):
     cloud.set_clock(3600)
     with cloud.fault(faults.access_denied(), method="GET", path="/root/"), \
             cloud.fault(faults.access_denied(), method="PUT", path="/failures/"), \
+            cloud.fault(faults.access_denied(), method="PUT", path="/rollouts/"), \
             cloud.fault(faults.access_denied(), action="CompleteLifecycleAction"), \
             cloud.fault(faults.reset(), service="sts"):
         code, said = examine(instance, "--quiet")
@@ -185,6 +186,7 @@ def test_on_an_instance(director, cloud, muster):
     assert re.search(r"failed +clock +3\d\d\d s behind S3's\n +-> set it", said), said
     assert re.search(r"failed +s3:GetObject .*\n +-> allow s3:GetObject on arn:aws:s3:::.*/depot/root/\*", said), said
     assert re.search(r"failed +s3:PutObject .*\n +-> allow s3:PutObject on .*/groups/\*/failures/\*/", said), said
+    assert re.search(r"failed +s3:PutObject .*\n +-> allow s3:PutObject on .*/groups/\*/rollouts/\*.json", said), said
     assert re.search(r"failed +CompleteLifecycleAction .*AccessDenied.*\n +-> allow it on the Auto Scaling group", said), said
     assert re.search(r"warning +sts:GetCallerIdentity .*\n +-> make a way to STS", said), said
     cloud.set_clock(0)

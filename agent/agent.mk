@@ -209,6 +209,8 @@ LIB_SRC += \
         agent/register_view.c \
         agent/rollout_marks.c \
         agent/rollout_pace.c \
+        agent/register_watch.c \
+        agent/rollout_health.c \
         agent/rollout_plan.c \
         agent/rollout_record.c \
         agent/rollout_role.c \

@@ -138,6 +138,8 @@ void app_make_way(App *app) {
         app->recheck = recheck_free(app->recheck);
         app->rejoin = rejoin_free(app->rejoin);
         app_health_stop(app);
+        if (app->rollout_health)
+                rollout_health_stop(app->rollout_health);
         app_keep_history(app);
 }
 

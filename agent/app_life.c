@@ -54,8 +54,8 @@ bool app_is_drained(const App *app) {
 
         if (!app_is_open(app)) /* what cannot be opened is left alone, and holds nobody up */
                 return *app->decision.reason;
-        return !app->engine && !app->stopping && !decision_runs(&app->record) &&
-               (posture == POSTURE_LEAVE || posture == POSTURE_PREPARE);
+        return !app->engine && !app->stopping && !(app->rollout && rollout_watch_is_parting(app->rollout)) &&
+               !decision_runs(&app->record) && (posture == POSTURE_LEAVE || posture == POSTURE_PREPARE);
 }
 
 bool app_has_served(const App *app) {

@@ -132,23 +132,27 @@ static int start_watch(App *app, Error *error) {
         };
 
         const RolloutWatchContext rollout = {
-                .event = context->event,
-                .clock = context->clock,
-                .depot = context->depot,
+                .look = {
+                        .event = context->event,
+                        .clock = context->clock,
+                        .depot = context->depot,
+                        .app = app->config->name,
+                        .group = app->group,
+                        .instance = context->identity->report_id,
+                        .report_interval = context->config->report_interval,
+                        .look_max = context->config->poll_interval,
+                },
                 .record = &app->record,
                 .app_fd = app->store->app_fd,
-                .app = app->config->name,
-                .group = app->group,
-                .instance = context->identity->report_id,
-                .report_interval = context->config->report_interval,
-                .look_max = context->config->poll_interval,
         };
         int r;
 
         if (!context->depot)
                 return 0;
         r = target_watch_new(&watch, app_on_target, app, &app->watch, error);
-        return r < 0 ? r : rollout_watch_new(&rollout, app_on_rollout, app, &app->rollout, error);
+        if (r >= 0)
+                r = rollout_watch_new(&rollout, app_on_rollout, app, &app->rollout, error);
+        return r < 0 ? r : app_rollout_open_health(app, error);
 }
 
 static int resume(App *app, Error *error) {
@@ -172,6 +176,8 @@ void app_close(App *app) {
         app->stopping = unpack_stop_free(app->stopping);
         app->clean = app_clean_free(app->clean);
         app->audit = app_audit_free(app->audit);
+        app->rollout_failure = failure_upload_free(app->rollout_failure);
+        app->rollout_health = rollout_health_free(app->rollout_health);
         app->rollout = rollout_watch_free(app->rollout);
         app->watch = target_watch_free(app->watch);
         app->report = report_free(app->report);

@@ -16,6 +16,7 @@
 #include "agent/recheck.h"
 #include "agent/rejoin.h"
 #include "agent/report.h"
+#include "agent/rollout_health.h"
 #include "agent/rollout_watch.h"
 #include "agent/target_watch.h"
 #include "agent/unpack_stop.h"
@@ -30,6 +31,9 @@ struct App {
         Record record;
         TargetWatch *watch;
         RolloutWatch *rollout; /* NULL: there is no depot */
+        RolloutHealth *rollout_health;
+        FailureUpload *rollout_failure;
+        unsigned rollout_told; /* the attempt of which the failure was told */
         char **environment;    /* the group's values, of the target in force */
         char env_sha256[DIGEST_HEX_SIZE];
         Engine *engine;
@@ -103,6 +107,8 @@ void app_on_rollout(RolloutWatch *watch, void *userdata);
 
 /* Does what the rollout of the group asks of this instance, up to what it is to run. */
 void app_rollout_settle(App *app);
+void app_tell_rollout_failure(App *app);
+int app_rollout_open_health(App *app, Error *error);
 void app_rollout_deploys(App *app);
 int app_rollout_to_json(const App *app, bool report, json_t *status);
 

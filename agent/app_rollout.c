@@ -70,6 +70,39 @@ static bool is_absent(const App *app, const Target *target) {
                 record_good_is_up(record));
 }
 
+static void on_health(bool good, const char *reason, void *userdata) {
+        App *app = userdata;
+
+        rollout_watch_take_health(app->rollout, good, reason);
+        app_evaluate(app);
+}
+
+int app_rollout_open_health(App *app, Error *error) {
+        uint64_t interval = MIN(ROLLOUT_HEALTH_INTERVAL, app->context.config->poll_interval);
+
+        return rollout_health_new(app->context.event, interval, on_health, app, &app->rollout_health, error);
+}
+
+static void settle_health(App *app) {
+        const EngineContext context = app_engine_context(app);
+
+        if (rollout_watch_wants_health(app->rollout))
+                rollout_health_run(app->rollout_health, &context);
+        else
+                rollout_health_stop(app->rollout_health);
+}
+
+static void settle_failure(App *app) {
+        const RolloutRecord *part = &app->record.rollout;
+
+        if (!part->id[0] || (part->owes != MARK_FAILED && part->owes != MARK_SICK)) {
+                app->rollout_told = 0;
+        } else if (app->rollout_told != part->attempt) {
+                app->rollout_told = part->attempt;
+                app_tell_rollout_failure(app);
+        }
+}
+
 void app_rollout_settle(App *app) {
         const Target *target = app_target(app);
         const RolloutSituation situation = {
@@ -77,13 +110,17 @@ void app_rollout_settle(App *app) {
                 .env_sha256 = app->env_sha256,
                 .life_known = app->life.life != LIFE_UNKNOWN,
                 .absent = is_absent(app, target),
+                .leaves = instance_life_posture(app->life.life) == POSTURE_LEAVE,
                 .deploying = app->engine && app->record.deployment.kind != KIND_PREFETCH,
         };
 
         if (target && environment_of_target(target, &app->environment, app->env_sha256) < 0)
                 log_error("%s: out of memory", app->config->name);
-        if (app->rollout)
-                rollout_watch_settle(app->rollout, &situation);
+        if (!app->rollout)
+                return;
+        rollout_watch_settle(app->rollout, &situation);
+        settle_health(app);
+        settle_failure(app);
 }
 
 void app_rollout_deploys(App *app) {

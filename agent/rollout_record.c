@@ -40,7 +40,7 @@ static const Failure *find_failure(const PartFacts *facts) {
 
 static bool are_equal(const RolloutRecord *a, const RolloutRecord *b) {
         return strcmp(a->id, b->id) == 0 && a->standing == b->standing && a->attempt == b->attempt &&
-               a->owes == b->owes && a->then == b->then && a->failed == b->failed &&
+               a->owes == b->owes && a->then == b->then && a->failed == b->failed && a->good == b->good &&
                a->sick_before == b->sick_before;
 }
 
@@ -59,7 +59,7 @@ static void join(RolloutRecord *part, const RolloutPlan *plan) {
 static void begin_attempt(RolloutRecord *part) {
         part->standing = STANDING_BEFORE;
         part->attempt++;
-        part->sick_before = false;
+        part->sick_before = part->good = false;
         part->deployment[0] = '\0';
 }
 
@@ -134,6 +134,8 @@ static void settle_standing(RolloutRecord *part, const PartFacts *facts) {
 static void settle_presence(RolloutRecord *part, const PartFacts *facts) {
         if (facts->absent && part->standing != STANDING_OUT)
                 owe(part, STANDING_OUT, MARK_OUT);
+        else if (facts->absent && part->good && (facts->leaves || !runs(facts, facts->plan->to)))
+                part->owes = MARK_BACK; /* it makes way for another one */
         else if (!facts->absent && part->standing == STANDING_OUT)
                 begin_attempt(part);
 }
@@ -223,11 +225,12 @@ void rollout_record_say(RolloutRecord *part, uint64_t now) {
         part->owes = OWES_NOTHING;
         part->said = now;
         part->failed = part->failed || mark == MARK_FAILED || mark == MARK_SICK;
+        part->good = mark == MARK_GOOD || (part->good && mark != MARK_BACK);
         if (mark == MARK_UP)
                 part->standing = STANDING_ASKED;
         else if (mark == MARK_DOWN)
                 part->standing = STANDING_ASKED_DOWN;
-        else if (mark == MARK_FAILED || mark == MARK_VOID || mark == MARK_BACK)
+        else if (part->standing != STANDING_OUT && mark != MARK_GOOD && mark != MARK_SICK)
                 begin_attempt(part);
 }
 
@@ -327,11 +330,11 @@ const char *rollout_record_role(const RolloutRecord *part, const PartFacts *fact
 json_t *rollout_record_to_json(const RolloutRecord *part) {
         if (!part->id[0])
                 return json_null();
-        return json_pack("{s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:b, s:s}", "id", part->id, "standing",
+        return json_pack("{s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:b, s:b, s:s}", "id", part->id, "standing",
                          standings[part->standing], "attempt", (json_int_t) part->attempt, "said",
                          time_to_json(part->said), "owes", mark_to_string(part->owes), "then",
-                         mark_to_string(part->then), "failed", part->failed, "sick_before", part->sick_before,
-                         "deployment", part->deployment);
+                         mark_to_string(part->then), "good", part->good, "failed", part->failed,
+                         "sick_before", part->sick_before, "deployment", part->deployment);
 }
 
 static int standing_from_string(const char *text, RolloutStanding *ret) {
@@ -345,7 +348,7 @@ static int standing_from_string(const char *text, RolloutStanding *ret) {
 
 int rollout_record_from_json(json_t *json, RolloutRecord *ret) {
         const char *id, *standing, *owes, *then, *deployment;
-        int failed, sick_before;
+        int good, failed, sick_before;
         RolloutRecord part = {};
         json_int_t attempt;
         json_t *said;
@@ -353,9 +356,10 @@ int rollout_record_from_json(json_t *json, RolloutRecord *ret) {
         *ret = part;
         if (!json || json_is_null(json))
                 return 0;
-        if (json_unpack(json, "{s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:b, s:s}", "id", &id, "standing",
-                        &standing, "attempt", &attempt, "said", &said, "owes", &owes, "then", &then, "failed",
-                        &failed, "sick_before", &sick_before, "deployment", &deployment) < 0 ||
+        if (json_unpack(json, "{s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:b, s:b, s:s}", "id", &id, "standing",
+                        &standing, "attempt", &attempt, "said", &said, "owes", &owes, "then", &then, "good",
+                        &good, "failed", &failed, "sick_before", &sick_before, "deployment",
+                        &deployment) < 0 ||
             !*id || strlen(id) >= sizeof(part.id) || strlen(deployment) >= sizeof(part.deployment) ||
             attempt < 1 || attempt > MARK_ATTEMPTS_MAX + 1 || time_from_json(said, &part.said) < 0 ||
             standing_from_string(standing, &part.standing) < 0 || mark_from_string(owes, &part.owes) < 0 ||
@@ -364,6 +368,7 @@ int rollout_record_from_json(json_t *json, RolloutRecord *ret) {
         memcpy(part.id, id, strlen(id) + 1);
         memcpy(part.deployment, deployment, strlen(deployment) + 1);
         part.attempt = (unsigned) attempt;
+        part.good = good;
         part.failed = failed;
         part.sick_before = sick_before;
         *ret = part;

@@ -22,6 +22,7 @@ typedef struct RolloutRecord {
         uint64_t said; /* when its latest mark was made, by the depot's clock */
         MarkKind owes; /* the mark that is to be made next, or OWES_NOTHING */
         MarkKind then; /* STANDING_RETURNING: what it will owe once it is back */
+        bool good;     /* it has said so, and not that it is back */
         bool failed;   /* it has said so: it does not ask again */
         bool sick_before; /* what served before this attempt did not pass its checks: the attempt says nothing of the release */
         char deployment
@@ -34,6 +35,7 @@ typedef struct PartFacts {
         const Record *record;
         const char *env_sha256; /* of the target's environment values */
         bool absent;            /* the instance is pinned by itself, leaves, or waits in standby */
+        bool leaves;
         bool deploying;
         uint64_t now; /* the wall clock, as failures are stamped by it */
 } PartFacts;

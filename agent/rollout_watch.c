@@ -2,52 +2,47 @@
 #include <string.h>
 
 #include "agent/base/log.h"
-#include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/rollout_view.h"
 #include "agent/rollout_watch.h"
 #include "artifacts/layout.h"
 
-#define FIRST_LOOK_MAX (10 * USEC_PER_SEC) /* then nobody waits for the register any more */
-#define SILENT_INTERVALS 3U                /* reports that an instance which is gone has missed */
 #define MARK_RETRY_FIRST (2 * USEC_PER_SEC)
 #define MARK_RETRY_MAX (60 * USEC_PER_SEC)
+#define PARTING_MAX (5 * USEC_PER_SEC)
 #define MARK_TEXT_MAX 512U
 #define STEPS_MAX 8U /* of one settling: the longest way through the standings that needs nobody else */
+
+typedef enum HealthSeen {
+        HEALTH_NOT_SEEN, /* since it was wanted */
+        HEALTH_SEEN_GOOD,
+        HEALTH_SEEN_BAD,
+} HealthSeen;
 
 struct RolloutWatch {
         RolloutWatchContext context;
         RolloutWatchChanged changed;
         void *userdata;
         sd_event_source *timer;
+        RegisterWatch *look;
 
         Target *target; /* a copy: who accepts a new one frees the old */
         RolloutPlan plan;
-        RegisterSite site;
         bool follows; /* the plan is one that the fleet shares */
         char env_sha256[DIGEST_HEX_SIZE];
         RolloutSituation situation; /* without its pointers */
-
-        RegisterOp *op;   /* a look in its turn, or ... */
-        bool writing;     /* ... a write */
-        RegisterOp *look; /* one that a deployment waits for */
-        bool look_again;  /* it was asked for while one was on its way */
-        RegisterOp *kept; /* owns REG */
-        const Register *reg;
-        RegisterFound found;
-        uint64_t depot_time, seen; /* the depot's clock, and the boot-time clock at that */
-        uint64_t began;            /* boot time: since when it looks at this register */
-        uint64_t next_look;        /* likewise */
-        bool may_write;            /* there is news since the last write of ours */
 
         DepotOp *mark;
         uint64_t mark_at, mark_delay; /* the next try, on the boot-time clock */
         bool new_here;                /* the part was begun in this run, and has said nothing yet */
         uint64_t proving; /* boot time: since when it is healthy, as far as is known; 0: it is not proving */
+        HealthSeen health;
+        uint64_t health_at;     /* boot time */
+        uint64_t parting_until; /* likewise; 0: the instance stays */
 
         char reason[ROLLOUT_REASON_MAX];
         char objection[ERROR_MESSAGE_MAX];
-        char problem[ERROR_MESSAGE_MAX];
+        char problem[ERROR_MESSAGE_MAX]; /* of marks and the record */
 };
 
 static RolloutRecord *part_of(const RolloutWatch *watch) {
@@ -60,21 +55,26 @@ static PartFacts facts_of(const RolloutWatch *watch) {
                 .record = watch->context.record,
                 .env_sha256 = watch->env_sha256,
                 .absent = watch->situation.absent,
+                .leaves = watch->situation.leaves,
                 .deploying = watch->situation.deploying,
-                .now = clock_realtime(watch->context.clock),
+                .now = clock_realtime(watch->context.look.clock),
         };
 }
 
 static uint64_t boot_now(const RolloutWatch *watch) {
-        return clock_boottime(watch->context.clock);
+        return clock_boottime(watch->context.look.clock);
 }
 
 static uint64_t depot_now(const RolloutWatch *watch) {
-        return watch->depot_time + (boot_now(watch) - watch->seen);
+        return register_watch_now(watch->look);
+}
+
+static const Register *register_of(const RolloutWatch *watch) {
+        return register_watch_register(watch->look);
 }
 
 static void tell_problem(RolloutWatch *watch, const Error *error) {
-        const LogFields fields = { .app = watch->context.app, .instance = watch->context.instance };
+        const LogFields fields = { .app = watch->context.look.app, .instance = watch->context.look.instance };
 
         if (strcmp(watch->problem, error->message) == 0)
                 return;
@@ -90,9 +90,9 @@ static void keep_part(RolloutWatch *watch) {
 }
 
 static void log_part(const RolloutWatch *watch, const char *what) {
-        const LogFields fields = { .app = watch->context.app,
+        const LogFields fields = { .app = watch->context.look.app,
                                    .version = watch->plan.to->version,
-                                   .instance = watch->context.instance };
+                                   .instance = watch->context.look.instance };
 
         log_message(LOG_INFO, NULL, &fields, "rollout %s: %s (attempt %u)", watch->plan.id, what,
                     part_of(watch)->attempt);
@@ -103,10 +103,10 @@ static void log_part(const RolloutWatch *watch, const char *what) {
 static Role role_of(const RolloutWatch *watch) {
         const RolloutRecord *part = part_of(watch);
         const RoleFacts facts = {
-                .reg = watch->reg,
+                .reg = register_of(watch),
                 .plan = &watch->plan,
-                .place = register_find_place(watch->reg, watch->context.instance),
-                .instance = watch->context.instance,
+                .place = register_find_place(register_of(watch), watch->context.look.instance),
+                .instance = watch->context.look.instance,
                 .standing = part->standing,
                 .attempt = part->attempt,
                 .said = part->said,
@@ -120,9 +120,10 @@ static Role role_of(const RolloutWatch *watch) {
 
 /* Without a register nobody can show that he has a place. */
 static RoleStep step_of(const RolloutWatch *watch) {
-        bool gone = watch->found == REGISTER_MISSING || watch->found == REGISTER_UNREADABLE;
+        RegisterFound found = register_watch_found(watch->look);
+        bool gone = found == REGISTER_MISSING || found == REGISTER_UNREADABLE;
 
-        if (watch->reg)
+        if (register_of(watch))
                 return role_of(watch).step;
         return gone && (part_of(watch)->standing == STANDING_CHANGING ||
                         part_of(watch)->standing == STANDING_ASKED)
@@ -130,143 +131,23 @@ static RoleStep step_of(const RolloutWatch *watch) {
                        : ROLE_WAIT;
 }
 
+/* How what serves is before it is changed: an attempt on an instance that was sick says nothing of the release. */
+static bool knows_health(const RolloutWatch *watch) {
+        return !watch->plan.staged || watch->health != HEALTH_NOT_SEEN;
+}
+
 /* What needs a fresh look is taken only with one, but this is asked at any time: the deadline of a place passes by itself. */
 static bool take_step(RolloutWatch *watch) {
         const PartFacts facts = facts_of(watch);
         RoleStep step = step_of(watch);
 
-        if (facts.absent || !rollout_record_take(part_of(watch), &facts, step))
+        if (facts.absent || (step == ROLE_ASK_UP && !knows_health(watch)))
+                return false;
+        part_of(watch)->sick_before |= step == ROLE_GO_UP && watch->health == HEALTH_SEEN_BAD;
+        if (!rollout_record_take(part_of(watch), &facts, step))
                 return false;
         log_part(watch, role_step_to_string(step));
         return true;
-}
-
-/* Looking and writing. */
-
-static void on_register(RegisterOp *op, int result, const Error *error, void *userdata);
-
-/* Never less often than the target is looked at. */
-static uint64_t look_interval(const RolloutWatch *watch, RolloutPart part, uint64_t chance) {
-        uint64_t fleet = watch->reg ? MAX(watch->reg->fleet, watch->reg->live) : 0,
-                 look = rollout_pace_look(part, fleet, chance), most = watch->context.look_max;
-
-        return look <= most ? look : most - most / 4 * (chance >> 32) / UINT32_MAX;
-}
-
-static void plan_look(RolloutWatch *watch) {
-        uint64_t now = depot_now(watch), boot = boot_now(watch), due, in;
-        Role role;
-
-        if (!watch->reg) {
-                watch->next_look = boot + look_interval(watch, ROLLOUT_LOOKS_ON, random_u64());
-                return;
-        }
-        role = role_of(watch);
-        in = look_interval(watch, role.part, random_u64());
-        due = rollout_pace_due(register_due(watch->reg, &watch->plan), watch->reg->fleet, random_u64());
-        if (due > now)
-                in = MIN(in, due - now);
-        if (role.look_by > now)
-                in = MIN(in, role.look_by - now);
-        watch->next_look = usec_add(boot, in);
-}
-
-static bool is_to_write(const RolloutWatch *watch) {
-        uint64_t fleet;
-        Role role;
-
-        if (!watch->may_write || !watch->reg || watch->situation.absent)
-                return false;
-        role = role_of(watch);
-        fleet = MAX(watch->reg->fleet, watch->reg->live);
-        return role.writes && rollout_pace_writes(role.crowd, fleet, look_interval(watch, role.part, 0),
-                                                  role.age, random_u64());
-}
-
-static void begin_write(RolloutWatch *watch) {
-        const RegisterEvent event = { .kind = REGISTER_TAKE_IN };
-        Error error = {};
-
-        watch->writing = true;
-        if (register_change_start(&watch->site, &event, on_register, watch, &watch->op, &error) < 0)
-                tell_problem(watch, &error);
-}
-
-static void begin_look(RolloutWatch *watch, RegisterOp **op) {
-        Error error = {};
-
-        if (register_read_start(&watch->site, watch->reg ? register_op_etag(watch->kept) : NULL, on_register,
-                                watch, op, &error) < 0)
-                tell_problem(watch, &error);
-}
-
-static void lose_register(RolloutWatch *watch, RegisterFound found) {
-        watch->found = found;
-        watch->reg = NULL;
-        watch->kept = register_op_free(watch->kept);
-}
-
-/* Takes OP over, which has brought a register. */
-static void take_register(RolloutWatch *watch, RegisterOp *op) {
-        const Register *reg = register_op_register(op);
-        Error error = {};
-
-        if (register_check(reg, &watch->plan, &error) < 0) {
-                lose_register(watch, REGISTER_UNREADABLE);
-                register_op_free(op);
-                tell_problem(watch, &error);
-                return;
-        }
-        register_op_free(watch->kept);
-        watch->kept = op;
-        watch->reg = reg;
-        watch->found = REGISTER_THERE;
-        watch->problem[0] = '\0';
-}
-
-/* What was read before holds where nobody answers: its deadlines do not wait for that. */
-static void take_error(RolloutWatch *watch, int result, const Error *error) {
-        if (result == -ENOENT)
-                lose_register(watch, REGISTER_MISSING);
-        else if (result == -EBADMSG || result == -EINVAL || watch->found == REGISTER_NOT_READ)
-                lose_register(watch, REGISTER_UNREADABLE);
-        tell_problem(watch, error);
-}
-
-static void take_answer(RolloutWatch *watch, RegisterOp *op, int result, const Error *error) {
-        if (result >= 0 || result == -ENOENT || result == -EBADMSG) {
-                watch->depot_time = register_op_time(op);
-                watch->seen = boot_now(watch);
-        }
-        if (result < 0)
-                take_error(watch, result, error);
-        else if (register_op_register(op)) {
-                take_register(watch, op);
-                return;
-        }
-        register_op_free(op);
-}
-
-/* A write is not followed by another one before the next look, whatever is left to say. */
-static void on_register(RegisterOp *op, int result, const Error *error, void *userdata) {
-        RolloutWatch *watch = userdata;
-        bool looked = op == watch->look;
-
-        if (looked) {
-                watch->look = NULL;
-        } else {
-                watch->op = NULL;
-                watch->may_write = !watch->writing;
-                watch->writing = false;
-                watch->next_look = 0;
-        }
-        take_answer(watch, op, result, error);
-        if (watch->next_look == 0)
-                plan_look(watch);
-        if (looked && watch->look_again)
-                begin_look(watch, &watch->look);
-        watch->look_again = watch->look_again && !looked;
-        watch->changed(watch, watch->userdata);
 }
 
 /* Marks. */
@@ -297,7 +178,7 @@ static void on_mark(DepotOp *op, int result, const Error *error, void *userdata)
                 log_part(watch, mark_to_string(part->owes));
                 rollout_record_say(part, depot_now(watch));
                 watch->new_here = false;
-                watch->may_write = true;
+                register_watch_has_news(watch->look);
         }
         keep_part(watch);
         watch->changed(watch, watch->userdata);
@@ -305,7 +186,7 @@ static void on_mark(DepotOp *op, int result, const Error *error, void *userdata)
 
 static int make_mark(const RolloutWatch *watch, char ret_key[static LAYOUT_KEY_MAX],
                      char ret_text[static MARK_TEXT_MAX], Error *error) {
-        const RolloutWatchContext *context = &watch->context;
+        const RegisterWatchContext *context = &watch->context.look;
         const RolloutRecord *part = part_of(watch);
         char folder[MARK_FOLDER_MAX];
         int n;
@@ -326,12 +207,12 @@ static void pay_mark(RolloutWatch *watch) {
         Error error = {};
         int r;
 
-        if (watch->mark || part_of(watch)->owes == OWES_NOTHING || !watch->reg ||
+        if (watch->mark || part_of(watch)->owes == OWES_NOTHING || !register_of(watch) ||
             boot_now(watch) < watch->mark_at)
                 return;
         r = make_mark(watch, key, text, &error);
         if (r >= 0)
-                r = depot_put_start(watch->context.depot, key, text, strlen(text), DEPOT_CREATE, NULL,
+                r = depot_put_start(watch->context.look.depot, key, text, strlen(text), DEPOT_CREATE, NULL,
                                     on_mark, watch, &watch->mark, &error);
         if (r < 0)
                 retry_mark(watch, &error);
@@ -341,6 +222,13 @@ static void pay_mark(RolloutWatch *watch) {
 
 static uint64_t proven_at(const RolloutWatch *watch) {
         return usec_add(watch->proving, watch->target->rollout.min_healthy_time);
+}
+
+/* What has just been deployed has passed its checks; where it is to be healthy for longer, it was looked at again. */
+static bool is_proven(const RolloutWatch *watch) {
+        return boot_now(watch) >= proven_at(watch) &&
+               (watch->target->rollout.min_healthy_time == 0 ||
+                (watch->health == HEALTH_SEEN_GOOD && watch->health_at >= watch->proving));
 }
 
 /* It counts once it has been healthy for long enough, if it still has its place by then. */
@@ -353,10 +241,11 @@ static bool prove(RolloutWatch *watch) {
         }
         if (watch->proving == 0)
                 watch->proving = boot_now(watch);
-        if (boot_now(watch) < proven_at(watch))
+        if (!is_proven(watch))
                 return false;
-        if (!watch->reg || watch->seen < proven_at(watch)) {
-                rollout_watch_look(watch);
+        if (!register_of(watch) || register_watch_seen(watch->look) < proven_at(watch)) {
+                if (!register_watch_is_looking(watch->look))
+                        register_watch_look(watch->look);
                 return false;
         }
         if (step_of(watch) != ROLE_WAIT)
@@ -386,30 +275,36 @@ static void advance(RolloutWatch *watch) {
                 keep_part(watch);
 }
 
+static const char *problem_of(const RolloutWatch *watch) {
+        const char *problem = register_watch_problem(watch->look);
+
+        return *problem ? problem : watch->problem;
+}
+
 static RolloutViewFacts view_of(const RolloutWatch *watch) {
         return (RolloutViewFacts){
                 .part = part_of(watch),
                 .part_facts = facts_of(watch),
-                .instance = watch->context.instance,
-                .found = watch->found,
-                .reg = watch->reg,
-                .problem = watch->problem,
+                .instance = watch->context.look.instance,
+                .found = register_watch_found(watch->look),
+                .reg = register_of(watch),
+                .problem = problem_of(watch),
                 .now = depot_now(watch),
         };
 }
 
 /* When something is to be done although nobody calls. */
 static uint64_t wakes_at(const RolloutWatch *watch) {
-        const RegisterPlace *place =
-                watch->reg ? register_find_place(watch->reg, watch->context.instance) : NULL;
-        uint64_t at = watch->op ? USEC_INFINITY : watch->next_look, now = depot_now(watch);
+        const Register *reg = register_of(watch);
+        const RegisterPlace *place = reg ? register_find_place(reg, watch->context.look.instance) : NULL;
+        uint64_t at = USEC_INFINITY, now = depot_now(watch);
 
-        if (watch->found == REGISTER_NOT_READ)
-                at = MIN(at, watch->began + FIRST_LOOK_MAX);
-        if (part_of(watch)->owes != OWES_NOTHING && watch->reg && !watch->mark)
+        if (part_of(watch)->owes != OWES_NOTHING && reg && !watch->mark)
                 at = MIN(at, watch->mark_at);
         if (watch->proving > 0 && boot_now(watch) < proven_at(watch))
                 at = MIN(at, proven_at(watch));
+        if (watch->parting_until > boot_now(watch))
+                at = MIN(at, watch->parting_until);
         if (place && place->until > now)
                 at = MIN(at, usec_add(boot_now(watch), place->until - now));
         return at;
@@ -418,46 +313,38 @@ static uint64_t wakes_at(const RolloutWatch *watch) {
 static void go_on(RolloutWatch *watch) {
         if (watch->situation.life_known)
                 pay_mark(watch);
-        if (!watch->op && !watch->mark && is_to_write(watch))
-                begin_write(watch);
+        if (!watch->mark)
+                register_watch_go_on(watch->look);
         (void) sd_event_source_set_time(watch->timer, wakes_at(watch));
         (void) sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         RolloutWatch *watch = userdata;
-        uint64_t now = boot_now(watch);
 
-        if (watch->found == REGISTER_NOT_READ && now >= watch->began + FIRST_LOOK_MAX)
-                watch->found = REGISTER_UNREADABLE;
-        if (!watch->op && now >= watch->next_look) {
-                begin_look(watch, &watch->op);
-                plan_look(watch);
-        }
         watch->changed(watch, watch->userdata);
         return 0;
 }
 
-/* Following. */
+static void on_register(void *userdata) {
+        RolloutWatch *watch = userdata;
 
-static void stop_asking(RolloutWatch *watch) {
-        bool looked = watch->look;
-
-        watch->op = register_op_free(watch->op);
-        watch->look = register_op_free(watch->look);
-        watch->writing = false;
-        watch->look_again = watch->look_again || looked;
+        watch->changed(watch, watch->userdata);
 }
 
+static void on_role(void *userdata, Role *ret) {
+        *ret = role_of(userdata);
+}
+
+/* Following. */
+
 static void forget(RolloutWatch *watch) {
-        stop_asking(watch);
-        lose_register(watch, REGISTER_NOT_READ);
         watch->mark = depot_op_free(watch->mark);
         watch->mark_at = 0;
         watch->mark_delay = MARK_RETRY_FIRST;
         watch->proving = 0;
+        watch->health = HEALTH_NOT_SEEN;
         watch->problem[0] = '\0';
-        watch->began = watch->next_look = boot_now(watch);
 }
 
 static int copy_target(const Target *target, Target **ret, Error *error) {
@@ -475,7 +362,6 @@ static int copy_target(const Target *target, Target **ret, Error *error) {
 
 /* The same rollout may go on under a new serial: with a freeze, say. */
 static int follow(RolloutWatch *watch, const Target *target, Error *error) {
-        char before[ROLLOUT_ID_MAX];
         Target *copy;
         int r;
 
@@ -484,18 +370,12 @@ static int follow(RolloutWatch *watch, const Target *target, Error *error) {
         r = copy_target(target, &copy, error);
         if (r < 0)
                 return r;
-        stop_asking(watch);
-        snprintf(before, sizeof(before), "%s", watch->follows ? watch->plan.id : "");
         target_free(watch->target);
         watch->target = copy;
         rollout_plan_make(copy, &watch->plan);
         watch->follows = rollout_plan_is_shared(&watch->plan);
-        if (!watch->follows || strcmp(before, watch->plan.id) != 0)
+        if (register_watch_follow(watch->look, watch->follows ? &watch->plan : NULL))
                 forget(watch);
-        watch->next_look = boot_now(watch);
-        if (watch->follows && watch->look_again)
-                begin_look(watch, &watch->look);
-        watch->look_again = false;
         return 0;
 }
 
@@ -513,6 +393,10 @@ void rollout_watch_settle(RolloutWatch *watch, const RolloutSituation *situation
         Error error = {};
 
         watch->situation = *situation;
+        if (!situation->leaves)
+                watch->parting_until = 0;
+        else if (watch->parting_until == 0)
+                watch->parting_until = usec_add(boot_now(watch), PARTING_MAX);
         if (situation->target && follow(watch, situation->target, &error) < 0)
                 tell_problem(watch, &error);
         if (!watch->target)
@@ -536,7 +420,8 @@ bool rollout_watch_wish(const RolloutWatch *watch, RolloutWish *ret) {
 
         if (!watch->follows)
                 return false;
-        rollout_record_wish(part_of(watch), &facts, watch->found, watch->reg, ret);
+        rollout_record_wish(part_of(watch), &facts, register_watch_found(watch->look), register_of(watch),
+                            ret);
         return true;
 }
 
@@ -545,30 +430,73 @@ const char *rollout_watch_reason(const RolloutWatch *watch) {
 }
 
 void rollout_watch_look(RolloutWatch *watch) {
-        if (watch->look || !watch->target)
-                watch->look_again = true;
-        else if (watch->follows)
-                begin_look(watch, &watch->look);
+        if (watch->follows || !watch->target)
+                register_watch_look(watch->look);
 }
 
 bool rollout_watch_is_looking(const RolloutWatch *watch) {
-        return watch->look;
+        return register_watch_is_looking(watch->look);
 }
 
 const char *rollout_watch_objects(RolloutWatch *watch, bool switching) {
         const RolloutRecord *part = part_of(watch);
+        const Register *reg = register_of(watch);
         Error error = {};
 
-        if (!watch->follows || part->standing != STANDING_CHANGING || watch->found == REGISTER_NOT_READ)
+        if (!watch->follows || part->standing != STANDING_CHANGING ||
+            register_watch_found(watch->look) == REGISTER_NOT_READ)
                 return NULL;
-        if (watch->reg &&
-            register_check_holder(watch->reg, &watch->plan, watch->context.instance, part->attempt,
-                                  REGISTER_UP, switching, depot_now(watch), &error) >= 0)
+        if (reg && register_check_holder(reg, &watch->plan, watch->context.look.instance, part->attempt,
+                                         REGISTER_UP, switching, depot_now(watch), &error) >= 0)
                 return NULL;
         snprintf(watch->objection, sizeof(watch->objection), "rollout %s: %.*s", watch->plan.id,
                  (int) sizeof(watch->objection) - 128,
-                 watch->reg ? error.message : "its register is missing or cannot be read");
+                 reg ? error.message : "its register is missing or cannot be read");
         return watch->objection;
+}
+
+bool rollout_watch_is_parting(const RolloutWatch *watch) {
+        const RolloutRecord *part = part_of(watch);
+        const Register *reg = register_of(watch);
+
+        return watch->follows && reg && register_goes_on(reg) && boot_now(watch) < watch->parting_until &&
+               (part->standing != STANDING_OUT || part->owes != OWES_NOTHING || part->good ||
+                part->said > reg->written);
+}
+
+bool rollout_watch_wants_health(const RolloutWatch *watch) {
+        const PartFacts facts = facts_of(watch);
+        const RolloutRecord *part = part_of(watch);
+        const Register *reg = register_of(watch);
+
+        if (!watch->follows || !watch->plan.staged || !reg || facts.absent || facts.deploying ||
+            !record_good_is_up(facts.record) ||
+            (reg->state != REGISTER_ACTIVE && reg->state != REGISTER_PAUSED &&
+             (reg->state != REGISTER_COMPLETE || part->standing >= STANDING_COMMITTED)))
+                return false;
+        if (part->standing == STANDING_BEFORE && watch->health != HEALTH_NOT_SEEN)
+                return false;
+        return part->standing <= STANDING_MEMBER && part->owes != MARK_FAILED &&
+               rollout_record_asks_at(part, &facts) != USEC_INFINITY;
+}
+
+/* Whose release is not the new one is only looked at. */
+void rollout_watch_take_health(RolloutWatch *watch, bool good, const char *reason) {
+        Record *record = watch->context.record;
+        RolloutRecord *part = part_of(watch);
+        const PartFacts facts = facts_of(watch);
+        bool has_new = rollout_record_is_proving(part, &facts) || part->standing == STANDING_COMMITTED ||
+                       part->standing == STANDING_MEMBER;
+
+        watch->health = good ? HEALTH_SEEN_GOOD : HEALTH_SEEN_BAD;
+        watch->health_at = boot_now(watch);
+        if (good || !has_new || part->owes != OWES_NOTHING || !rollout_watch_wants_health(watch))
+                return;
+        rollout_record_sicken(part);
+        log_part(watch, "the release does not stay healthy");
+        (void) record_note_failure(record, &record->good, STEP_HEALTH, watch->target->serial,
+                                   watch->target->rollout.id, reason, facts.now);
+        keep_part(watch);
 }
 
 void rollout_watch_deploys(RolloutWatch *watch, const ReleaseRef *release, const char *id) {
@@ -592,6 +520,7 @@ json_t *rollout_watch_to_json(const RolloutWatch *watch, bool report) {
 int rollout_watch_new(const RolloutWatchContext *context, RolloutWatchChanged changed, void *userdata,
                       RolloutWatch **ret, Error *error) {
         _cleanup_(rollout_watch_freep) RolloutWatch *watch = calloc(1, sizeof(*watch));
+        const RegisterWatchHandlers handlers = { on_register, on_role, watch };
         int r;
 
         if (!watch)
@@ -600,15 +529,10 @@ int rollout_watch_new(const RolloutWatchContext *context, RolloutWatchChanged ch
         watch->changed = changed;
         watch->userdata = userdata;
         watch->mark_delay = MARK_RETRY_FIRST;
-        watch->site = (RegisterSite){
-                .depot = context->depot,
-                .app = context->app,
-                .group = context->group,
-                .writer = context->instance,
-                .plan = &watch->plan,
-                .silence = SILENT_INTERVALS * context->report_interval,
-        };
-        r = sd_event_add_time(context->event, &watch->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
+        r = register_watch_new(&context->look, &handlers, &watch->look, error);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time(context->look.event, &watch->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
                               on_timer, watch);
         if (r >= 0)
                 r = sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
@@ -622,9 +546,7 @@ RolloutWatch *rollout_watch_free(RolloutWatch *watch) {
         if (!watch)
                 return NULL;
         sd_event_source_disable_unref(watch->timer);
-        register_op_free(watch->op);
-        register_op_free(watch->look);
-        register_op_free(watch->kept);
+        register_watch_free(watch->look);
         depot_op_free(watch->mark);
         target_free(watch->target);
         free(watch);

@@ -6,23 +6,15 @@
  *
  * It deploys nothing: it says what the app is to run. */
 
-#include "agent/base/clock.h"
 #include "agent/record.h"
-#include "agent/register_store.h"
+#include "agent/register_watch.h"
 
 typedef struct RolloutWatch RolloutWatch;
 
 typedef struct RolloutWatchContext {
-        sd_event *event;
-        const Clock *clock;
-        Depot *depot;
+        RegisterWatchContext look;
         Record *record; /* its part is kept here, */
         int app_fd;     /* which is in this folder */
-        const char *app;
-        const char *group;
-        const char *instance;     /* as it reports */
-        uint64_t report_interval; /* microseconds; who has not reported for three of them is gone */
-        uint64_t look_max;        /* the register is looked at that often at least */
 } RolloutWatchContext;
 
 /* What the app knows; borrowed for the call. */
@@ -30,7 +22,7 @@ typedef struct RolloutSituation {
         const Target *target; /* NULL: none that may be acted on */
         const char *env_sha256;
         bool life_known;
-        bool absent; /* as in PartFacts */
+        bool absent, leaves; /* as in PartFacts */
         bool deploying;
 } RolloutSituation;
 
@@ -57,6 +49,15 @@ bool rollout_watch_is_looking(const RolloutWatch *watch);
 
 /* Why the deployment that runs may not go on, or NULL. SWITCHING: it has yet to switch. */
 const char *rollout_watch_objects(RolloutWatch *watch, bool switching);
+
+/* Whether an instance that leaves has yet to say so, and to be heard: others wait for its place. Not for long, whatever becomes of
+ * it. */
+bool rollout_watch_is_parting(const RolloutWatch *watch);
+
+/* Whether the health of what serves is looked at for the rollout: before it is changed, and from then on until the last stage has
+ * baked; and what a round of its checks has come to. The release that does not stay healthy is led back. */
+bool rollout_watch_wants_health(const RolloutWatch *watch);
+void rollout_watch_take_health(RolloutWatch *watch, bool good, const char *reason);
 
 /* A deployment to RELEASE has begun: the rollout's, if this is what it is about. Before the record is saved. */
 void rollout_watch_deploys(RolloutWatch *watch, const ReleaseRef *release, const char *id);

@@ -271,6 +271,23 @@ static void test_absent(void **state) {
         assert_true(take(&c, ROLE_ASK_UP));
 }
 
+/* Who is scaled in makes way at once, also where it was good. */
+static void test_leaving(void **state) {
+        Case c = begin(state);
+
+        run(&c, v2, DIGEST);
+        (void) settle(&c);
+        say(&c, MARK_GOOD);
+        c.facts.absent = c.facts.leaves = true;
+        assert_true(settle(&c));
+        say(&c, MARK_OUT);
+        assert_true(settle(&c));
+        say(&c, MARK_BACK);
+        assert_false(settle(&c));
+        assert_int_equal(c.record.rollout.standing, STANDING_OUT);
+        assert_int_equal(c.record.rollout.attempt, 1);
+}
+
 /* Nothing serves here: the stable release at once, unless it is let in; but not before the first look. */
 static void test_newcomer(void **state) {
         Case c = begin(state);
@@ -423,6 +440,7 @@ int main(void) {
                 TEST(test_sick_member),
                 TEST(test_stray),
                 TEST(test_absent),
+                TEST(test_leaving),
                 TEST(test_newcomer),
                 TEST(test_plain),
                 TEST(test_values_in_a_rollout),

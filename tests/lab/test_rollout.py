@@ -4,7 +4,9 @@ the stage that is open allows."""
 
 import json
 import os
+import random
 import threading
+import time
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -53,9 +55,12 @@ class Watch:
             if len(running) > (SHARES[register["stage"]] if register else 0):
                 self.broken.append((running, register))
 
-    def stop(self):
+    def end(self):
         self._stop.set()
         self._thread.join()
+
+    def stop(self):
+        self.end()
         assert self.broken == []
         return self.most
 
@@ -76,7 +81,7 @@ class Fleet:
         self.director = Director(lab, cloud, self.balancer)
         self.muster = Muster(lab.layers[0] / "usr/bin/muster")
         self.muster.prepare(cloud)
-        self.rollout = None
+        self.rollout = self.watch = None
         self._versions = 0
         self.stable = self.publish()
 
@@ -100,19 +105,64 @@ class Fleet:
         apps = json.loads(answer.out)["apps"] if answer.code == 0 else []
         return apps[0] if apps else {}
 
-    def start(self, version, *options):
+    def named(self, instance_id):
+        return self.director.instances[instance_id]
+
+    def load(self):
+        return Load(self._lab, URL, rate=100)
+
+    def start(self, version, *options, stages=STAGES):
         """Begins a rollout; returns who watches it."""
-        watch = Watch(self, version)
+        self.watch = watch = Watch(self, version)
         self.rollout = f"r-{version}"
-        self.muster.rollout("start", GROUP, "--version", version, "--stages", STAGES, "--max-parallel", PARALLEL, "--id",
+        self.muster.rollout("start", GROUP, "--version", version, "--stages", stages, "--max-parallel", PARALLEL, "--id",
                             self.rollout, *options)
         return watch
 
-    def register(self):
+    def end_watching(self):
+        if self.watch:
+            self.watch.end()
+
+    def add_one(self):
+        """A newcomer, in service."""
+        before = {i.id for i in self.instances()}
+        self.director.set_desired(GROUP, len(before) + 1)
+        wait_for(lambda: len(self.instances()) > len(before), PATIENCE, "a newcomer")
+        made = next(i for i in self.instances() if i.id not in before)
+        self.director.wait_event("in_service", made.id, timeout=PATIENCE)
+        return made
+
+    def make_bad(self, instance_id):
+        self.named(instance_id).run("touch", BAD)
+
+    def heal(self):
+        for instance in self.instances():
+            instance.run("rm", "-f", BAD, check=False)
+
+    def freeze(self, length):
+        now = time.time()
+        until = now + {"1h": 3600}[length]
+        times = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(t)) for t in (now - 60, until)]
+        self.muster.freeze(GROUP, *times, "the cup final")
+
+    def raw_register(self):
         key = f"{PREFIX}/rollouts/{self.rollout}.json"
-        if not self.rollout or key not in self.cloud.objects(self.muster.bucket, f"{PREFIX}/rollouts/"):
-            return None
-        return json.loads(self.cloud.read(self.muster.bucket, key))
+        return self.cloud.read(self.muster.bucket, key) if key in self.cloud.objects(
+            self.muster.bucket, f"{PREFIX}/rollouts/") else None
+
+    def put_register(self, content):
+        """Puts something in its place, or nothing; returns what was there."""
+        before, s3 = self.raw_register(), self.cloud.client("s3")
+        place = {"Bucket": self.muster.bucket, "Key": f"{PREFIX}/rollouts/{self.rollout}.json"}
+        if content is None:
+            s3.delete_object(**place)
+        else:
+            s3.put_object(Body=content, **place)
+        return before
+
+    def register(self):
+        text = self.raw_register() if self.rollout else None
+        return json.loads(text) if text else None
 
     def marks(self):
         """{"up-1": {instance…}, …}"""
@@ -122,6 +172,10 @@ class Fleet:
             kind, instance = key[len(prefix):].removesuffix(".json").split("/")
             marks.setdefault(kind, set()).add(instance.split(":")[-1])
         return marks
+
+    def wait_mark(self, mark):
+        """The first instance that has made it."""
+        return next(iter(wait_for(lambda: self.marks().get(mark), PATIENCE, f"a mark {mark}", 0.2)))
 
     def wait_state(self, state):
         def reached():
@@ -138,8 +192,10 @@ class Fleet:
 
     def settle(self):
         """A plain target again."""
+        self.heal()
         if self.register()["state"] != "complete":
             self.muster.rollout("abort", GROUP, "--reason", "the test is over", check=False)
+            wait_for(lambda: self.register()["running"] == 0, PATIENCE, "everybody to be back")
             self.muster.set_target(GROUP, self.stable)
         else:
             self.muster.rollout("finish", GROUP)
@@ -164,13 +220,17 @@ def fleet(whole, cloud, request):
     request.node.director = whole.director
     whole.wait_all(whole.stable)
     yield whole
+    whole.end_watching()
     whole.settle()
+
+
+BAD = "/srv/bad"  # an instance with this file is one on which a candidate does not stay healthy
 
 
 def test_good_candidate(fleet):
     """Stage after stage, and no request is lost."""
     candidate = fleet.publish()
-    load = Load(fleet._lab, URL, rate=100)
+    load = fleet.load()
     watch = fleet.start(candidate)
     fleet.wait_state("complete")
     fleet.wait_all(candidate)
@@ -178,17 +238,162 @@ def test_good_candidate(fleet):
     assert load.stop()["failed"] == 0
     marks = fleet.marks()
     assert len(marks["good-1"]) == FLEET and set(marks) == {"up-1", "good-1"}
+    wait_for(lambda: all((app["rollout"]["role"], app["rollout"]["state"]) == ("member", "complete")
+                         for app in map(fleet.status, fleet.instances())), PATIENCE, "all to know that it is complete")
     fleet.stable = candidate
 
 
 def test_bad_at_the_canary(fleet):
-    """One instance tries it, and all stay as they are."""
+    """One instance tries it, and all stay as they are. It is not tried again, and its report says why."""
     candidate = fleet.publish(FAIL_HEALTH="1")
-    load = Load(fleet._lab, URL, rate=100)
     watch = fleet.start(candidate)
     register = fleet.wait_state("aborted")
     assert register["failures"] == 1 and "1 instance failed, 0 may" in register["reason"]
     fleet.wait_all(fleet.stable)
     assert watch.stop() == 1
-    assert len(fleet.marks()["failed-1"]) == 1 and "good-1" not in fleet.marks()
-    load.stop()
+    marks = fleet.marks()
+    assert len(marks["failed-1"]) == 1 and "good-1" not in marks
+    failed = fleet.named(marks["failed-1"].pop())
+    assert fleet.status(failed)["rollout"]["role"] == "failed"
+    assert "/healthz" in fleet.status(failed)["last_failure"]["reason"]
+
+
+def test_fails_in_its_bake(fleet):
+    """The canary was good, and is not any more: it says so, and goes back from its own disk."""
+    candidate = fleet.publish(FAIL_IF=BAD)
+    watch = fleet.start(candidate, stages="1:10m,50%:1s,100%")
+    canary = fleet.wait_mark("good-1")
+    fleet.make_bad(canary)
+    fleet.wait_state("aborted")
+    fleet.wait_all(fleet.stable)
+    assert watch.stop() == 1
+    wait_for(lambda: fleet.marks().get("back-1") == {canary}, PATIENCE, "the canary to say that it is back")
+    assert fleet.marks()["sick-1"] == {canary}
+
+
+def test_by_hand_with_comings_and_goings(fleet):
+    """Stages are promoted by hand. A newcomer takes the stable release; a canary that is scaled in makes way for another one;
+    a pause lets nobody begin; and an operator aborts it half-way."""
+    candidate = fleet.publish()
+    load = fleet.load()
+    watch = fleet.start(candidate, "--promote", "manual", stages="1:0s,50%:0s,100%")
+    first = fleet.wait_mark("good-1")
+    newcomer = fleet.add_one()
+    assert fleet.status(newcomer)["version"] == fleet.stable
+    fleet.director.terminate(first)
+    fleet.director.wait_event("terminated", first)
+    wait_for(lambda: fleet.marks()["good-1"] - {first}, PATIENCE, "another canary")
+    fleet.muster.rollout("pause", GROUP, "--reason", "lunch")
+    fleet.wait_state("paused")
+    assert len(fleet.marks()["good-1"]) == 2
+    fleet.muster.rollout("resume", GROUP)
+    fleet.muster.rollout("promote", GROUP)
+    wait_for(lambda: len(fleet.marks()["good-1"]) == 1 + FLEET // 2, PATIENCE, "half of them")
+    fleet.muster.rollout("abort", GROUP, "--reason", "enough")
+    fleet.wait_all(fleet.stable)
+    assert watch.stop() == FLEET // 2
+    assert load.stop()["failed"] == 0
+    wait_for(lambda: len(fleet.marks().get("back-1", ())) >= FLEET // 2, PATIENCE, "all to say that they are back")
+
+
+@pytest.mark.long
+def test_bad_at_half(fleet):
+    """The canary stays healthy, others do not; it goes back with them."""
+    candidate = fleet.publish(FAIL_IF=BAD)
+    watch = fleet.start(candidate, stages="1:5s,50%:1s,100%")
+    canary = fleet.wait_mark("good-1")
+    for instance in fleet.instances():
+        if instance.id != canary:
+            fleet.make_bad(instance.id)
+    fleet.wait_state("aborted")
+    fleet.wait_all(fleet.stable)
+    assert watch.stop() <= FLEET // 2
+    assert fleet.marks()["failed-1"] and fleet.marks()["good-1"] == {canary}
+    wait_for(lambda: fleet.marks().get("back-1") == {canary}, PATIENCE, "the canary to be back")
+
+
+@pytest.mark.long
+def test_pin_in_the_middle(fleet):
+    """A pin goes over the rollout: all are at its release, two at a time."""
+    candidate = fleet.publish()
+    watch = fleet.start(candidate, "--promote", "manual", stages="1:0s,50%:0s,100%")
+    fleet.wait_mark("good-1")
+    fleet.muster.rollout("promote", GROUP)
+    wait_for(lambda: len(fleet.marks()["good-1"]) == FLEET // 2, PATIENCE, "half of them")
+    watch.stop()
+    fleet.muster.pin(GROUP, fleet.stable, "the cup final")
+    fleet.wait_all(fleet.stable)
+    fleet.muster.unpin(GROUP)
+
+
+@pytest.mark.long
+def test_freeze_in_the_middle(fleet):
+    """Nobody begins while the group is frozen; aborts are never frozen."""
+    candidate = fleet.publish()
+    watch = fleet.start(candidate, stages="1:5s,50%:1s,100%")
+    canary = fleet.wait_mark("good-1")
+    fleet.freeze("1h")
+    time.sleep(15)  # three times what the bake takes
+    assert fleet.register()["stage"] == 0 and fleet.marks()["good-1"] == {canary}
+    fleet.muster.rollout("abort", GROUP, "--reason", "not today")
+    fleet.wait_all(fleet.stable)
+    assert watch.stop() == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("content", [None, b"", b"rubbish", b'{"id": "r-1"}'], ids=["none", "empty", "rubbish", "half"])
+def test_register_lost(fleet, content):
+    """Everybody stays as he is, newcomers take the stable release, nobody makes a second one; with the first one back it goes on."""
+    candidate = fleet.publish()
+    fleet.start(candidate, "--promote", "manual", stages="1:0s,50%:0s,100%").stop()
+    canary = fleet.wait_mark("good-1")
+    wait_for(lambda: not fleet.register()["places"], PATIENCE, "the canary's place to end")
+    before = fleet.put_register(content)
+    state = "missing" if content is None else "unreadable"
+    wait_for(lambda: {fleet.status(i)["rollout"]["state"] for i in fleet.instances()} == {state}, PATIENCE,
+             f"all to say that it is {state}")
+    newcomer = fleet.add_one()
+    assert {i.id: fleet.status(i)["version"] for i in fleet.instances()} == {
+        i.id: candidate if i.id == canary else fleet.stable for i in fleet.instances()}
+    assert fleet.status(newcomer)["rollout"]["state"] == state
+    assert fleet.raw_register() == content
+    fleet.put_register(before)
+    fleet.director.terminate(newcomer.id)
+    fleet.director.wait_event("terminated", newcomer.id)
+    fleet.muster.rollout("abort", GROUP, "--reason", "seen enough")
+    fleet.wait_all(fleet.stable)
+
+
+@pytest.mark.long
+def test_agents_restarted_at_random(fleet):
+    """Whatever they were about."""
+    candidate = fleet.publish()
+    load = fleet.load()
+    watch = fleet.start(candidate)
+    chance = random.Random(7)
+    while fleet.register()["state"] == "active":
+        chance.choice(fleet.instances()).run("systemctl", "restart", "musterd", check=False)
+        time.sleep(chance.random())
+    fleet.wait_state("complete")
+    fleet.wait_all(candidate)
+    assert watch.stop() == FLEET
+    assert load.stop()["failed"] == 0
+    fleet.stable = candidate
+
+
+@pytest.mark.long
+def test_canary_killed_in_the_middle(fleet):
+    """Its place is given up after its deadline and the margin, and it is not charged."""
+    candidate = fleet.publish(SLOW_START="20s")
+    watch = fleet.start(candidate, "--progress-deadline", "30s")
+    wait_for(lambda: fleet.register()["places"], PATIENCE, "a place")
+    canary = fleet.register()["places"][0]["instance"].split(":")[-1]
+    fleet.named(canary).pull_plug()
+    wait_for(lambda: fleet.marks().get("good-1"), 240, "another canary")
+    assert fleet.register()["failures"] == 0 and canary not in fleet.marks()["good-1"]
+    fleet.muster.rollout("abort", GROUP, "--reason", "seen enough")
+    watch.stop()
+    fleet.director.terminate(canary, decrement=False)
+    fleet.director.wait_event("terminated", canary)
+    fleet.director.wait_event("in_service", count=1 + len(fleet.director.find("in_service")), timeout=PATIENCE)
+    fleet.wait_all(fleet.stable)

@@ -6,6 +6,7 @@
 //	SLOW_START=5s      ready only after a while
 //	FAIL_START=1       ends with an error instead of becoming ready
 //	FAIL_HEALTH=1      /healthz answers 503
+//	FAIL_IF=/srv/bad   /healthz answers 503 while there is such a file
 //	CRASH_AFTER=3s     ends with an error after a while
 //	HANG_ON_RELOAD=1   SIGHUP does nothing
 //	LEAK_DAEMON=1      leaves a process of its own session behind
@@ -128,6 +129,11 @@ type service struct {
 	draining atomic.Bool
 }
 
+func (s *service) exists(path string) bool {
+	_, err := os.Stat(path)
+	return path != "" && err == nil
+}
+
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Version", version)
 	w.Header().Set("X-Instance", s.instance)
@@ -135,7 +141,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	switch {
-	case r.URL.Path == "/healthz" && s.switches["FAIL_HEALTH"] != "":
+	case r.URL.Path == "/healthz" && (s.switches["FAIL_HEALTH"] != "" || s.exists(s.switches["FAIL_IF"])):
 		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 	case r.URL.Path == "/slow":
 		length, _ := time.ParseDuration(r.URL.Query().Get("for"))

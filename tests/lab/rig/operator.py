@@ -61,6 +61,10 @@ class Muster:
         key = ["--key", "target.key"] if verb in ("start", "finish") else []
         return self._run("rollout", verb, "api", group, *key, *options, check=check)
 
+    def freeze(self, group, begin, end, reason):
+        return self._run("freeze", "add", "api", group, "--from", begin, "--until", end, "--reason", reason, "--key",
+                         "target.key")
+
     def failures(self, group, instance=None):
         """What instances that failed have left in the depot, the newest first."""
         options = ["--instance", instance] if instance else []

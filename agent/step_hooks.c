@@ -11,6 +11,7 @@
 #include "agent/unpack_unit.h"
 
 #define LOGS_MODE 0700
+#define TAIL_SHARE_MIN 512U /* bytes of what one of many scripts printed */
 
 /* Whose hooks run, and from which folder: as in CodeDeploy those of BeforeBlockTraffic, AfterBlockTraffic and
  * ApplicationStop are the old release's, the last one's going back the failed one's. */
@@ -36,19 +37,25 @@ static Subject subject_of(const Engine *engine) {
         }
 }
 
-/* The end of what a step's scripts printed, each under its name if there are several. */
+/* The end of what a step's scripts printed; if there are several, each under its name, and none at the cost of another. */
 static int keep_output(StepWork *work, const char *location, const char *warning, const char *tail) {
-        bool ends = string_ends_with(tail, "\n") || !*tail;
-        int r = 0;
+        bool several = work->n_scripts > 1;
+        _cleanup_buffer_ Buffer end = {};
+        int r;
 
         if (!*tail && !warning)
                 return 0;
-        if (work->n_scripts > 1)
+        r = buffer_append(&end, tail, strlen(tail), SIZE_MAX);
+        if (r >= 0 && several)
+                buffer_keep_end(&end, MAX(STEP_TAIL_MAX / (work->n_scripts + 1), TAIL_SHARE_MIN));
+        if (r >= 0 && several)
                 r = buffer_printf(&work->tail, "%s:\n", location);
         if (r >= 0 && warning)
                 r = buffer_printf(&work->tail, "[%s]\n", warning);
         if (r >= 0)
-                r = buffer_printf(&work->tail, "%s%s", tail, ends || work->n_scripts == 1 ? "" : "\n");
+                r = buffer_append(&work->tail, end.data, end.size, SIZE_MAX);
+        if (r >= 0 && several && *tail && !string_ends_with(tail, "\n"))
+                r = buffer_append(&work->tail, "\n", 1, SIZE_MAX);
         if (r >= 0)
                 buffer_keep_end(&work->tail, STEP_TAIL_MAX);
         return r;

@@ -49,6 +49,7 @@ const SchemaType appspec_type = {
         .kind = &schema_object,
         .size = sizeof(Appsource),
         .members = members,
+        .lenient = true,
         .expected = "a mapping with version, os and sections",
 };
 
@@ -59,6 +60,7 @@ static void clear_sections(Appspec *appspec) {
         schema_clear(&release_units_type, &appspec->units);
         schema_clear(&release_healths_type, &appspec->health);
         schema_clear(&document_environment_type, &appspec->env);
+        strv_free(appspec->warnings);
 }
 
 Appspec *appspec_free(Appspec *appspec) {
@@ -86,6 +88,7 @@ int appspec_parse(const char *name, const void *data, size_t size, Appspec **ret
         if (r >= 0) {
                 *appspec = source.spec;
                 source.spec = (Appspec){};
+                appspec->warnings = yaml_tree_take_passed_over(tree);
                 *ret = TAKE_PTR(appspec);
         }
         schema_clear(&appspec_type, &source);
@@ -125,7 +128,7 @@ static void move_sections(Appspec *from, Release *to) {
         to->health = from->health;
         to->traffic = from->traffic;
         to->env = from->env;
-        *from = (Appspec){};
+        *from = (Appspec){ .warnings = from->warnings };
 }
 
 int appspec_compile(Appspec *appspec, const char *app, const char *version, uint64_t created, Release **ret,

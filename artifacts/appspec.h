@@ -30,8 +30,9 @@
  *   env:
  *     GOMAXPROCS: 4
  *
- * It is read where it is published, never on an instance. A section or a key that this version does not act on is
- * refused by name; every message has file, line and key ("appspec.yml:12: hooks.AfterInstall[0].timeout: ..."). Numbers may
+ * It is read where it is published, never on an instance. A key that is not known is refused by name, but for those that
+ * CodeDeploy, which ignores them, lets pass in its own sections: such a one is passed over with a warning, unless it
+ * resembles a known one; every message has file, line and key ("appspec.yml:12: hooks.AfterInstall[0].timeout: ..."). Numbers may
  * be quoted or not. As CodeDeploy joins a location to the bundle's folder, a leading "/" or "./" is dropped. `sudo`, which
  * CodeDeploy takes in a hook, is taken too and changes nothing: hooks start as root and become `runas`. */
 
@@ -50,6 +51,7 @@ typedef struct Appspec {
         ReleaseHealths health;
         unsigned traffic; /* ReleaseTraffic */
         DocumentEnvironment env;
+        char **warnings; /* a strv of sentences: keys that were passed over; NULL: none */
 } Appspec;
 
 /* All that may stand in one. */

@@ -38,6 +38,9 @@ struct JsonSource {
         /* Keys that the reader does not know are refused, wherever they stand. */
         bool closed;
 
+        /* Where keys that were passed over are told, a strv of sentences; NULL: none is passed over. */
+        char ***passed_over;
+
         /* The line on which the value of a field stands, 0 if unknown; NULL where there are no lines. */
         unsigned (*line_of)(const JsonSource *source, const JsonField *field);
 };

@@ -113,6 +113,7 @@ static const SchemaType file_type = {
         .size = sizeof(ReleaseFile),
         .members = members,
         .check = check_file,
+        .lenient = true,
         .expected = "a mapping with source and destination",
 };
 

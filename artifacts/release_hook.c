@@ -44,6 +44,7 @@ static const SchemaType hook_type = {
         .kind = &schema_object,
         .size = sizeof(ReleaseHook),
         .members = hook_members,
+        .lenient = true,
         .expected = "a script: a mapping with location",
         .prepare = prepare_hook,
 };

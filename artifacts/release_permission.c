@@ -168,6 +168,7 @@ static const SchemaType permission_type = {
         .size = sizeof(ReleasePermission),
         .members = members,
         .check = check_permission,
+        .lenient = true,
         .expected = "a mapping with object and what is to be set",
 };
 const SchemaType release_permissions_type = {

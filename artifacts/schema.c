@@ -1,10 +1,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "agent/base/strv.h"
+#include "agent/base/suggest.h"
 #include "artifacts/schema.h"
 
 #define CRITICAL_MAX 64U
 #define EXPECTED_TEXT_MAX 256U
+#define LENIENT_MEMBERS_MAX 32U
 
 size_t schema_size(const SchemaType *type) {
         return type->size ?: type->kind->size;
@@ -46,17 +49,47 @@ static int fail_unknown(const SchemaType *type, const JsonField *member, Error *
                                known);
 }
 
-static int refuse_unknown(const SchemaType *type, const JsonField *field, Error *error) {
+/* Whether KEY may have been meant to be one of the known ones, or says more than it. */
+static bool resembles_member(const SchemaType *type, const char *key) {
+        const char *names[LENIENT_MEMBERS_MAX];
+        size_t n = 0;
+
+        for (const SchemaMember *m = type->members; m->name && n < LENIENT_MEMBERS_MAX; m++) {
+                if (strncasecmp(key, m->name, strlen(m->name)) == 0)
+                        return true;
+                names[n++] = m->name;
+        }
+        return suggest_nearest(key, names, n);
+}
+
+static int pass_over(const JsonField *member, Error *error) {
+        Error told;
+
+        json_field_fail(member, &told,
+                        "nothing is known of this key; it is passed over, as CodeDeploy does it");
+        return strv_append(member->source->passed_over, told.message) < 0 ? error_oom(error) : 0;
+}
+
+static int meet_unknown(const SchemaType *type, const JsonField *member, Error *error) {
+        if (type->lenient && member->source->passed_over && !resembles_member(type, member->key))
+                return pass_over(member, error);
+        return fail_unknown(type, member, error);
+}
+
+static int meet_unknowns(const SchemaType *type, const JsonField *field, Error *error) {
         const char *key;
         json_t *value;
+        int r = 0;
 
         json_object_foreach(field->value, key, value) {
                 JsonField member = { .source = field->source, .parent = field, .key = key, .value = value };
 
                 if (!find_member(type, key, strlen(key)))
-                        return fail_unknown(type, &member, error);
+                        r = meet_unknown(type, &member, error);
+                if (r < 0)
+                        break;
         }
-        return 0;
+        return r;
 }
 
 static int read_object(const SchemaType *type, const JsonField *field, void *value, Error *error) {
@@ -67,7 +100,7 @@ static int read_object(const SchemaType *type, const JsonField *field, void *val
         if (type->prepare)
                 type->prepare(value);
         if (type->closed || field->source->closed)
-                r = refuse_unknown(type, field, error);
+                r = meet_unknowns(type, field, error);
         for (const SchemaMember *m = type->members; r >= 0 && m->name; m++) {
                 JsonField member = json_field_member(field, m->name);
 

@@ -41,6 +41,7 @@ struct SchemaType {
 
         const SchemaMember *members; /* of an object, up to one without a name */
         bool closed;                 /* an unknown member is refused, in any notation */
+        bool lenient; /* in a closed source one that resembles none of the known ones is passed over, and told */
         void (*prepare)(void *value);
         bool (*is_set)(const void *value); /* an object for which this is false is left out when written */
 

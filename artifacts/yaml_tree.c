@@ -18,6 +18,7 @@ struct YamlTree {
         JsonSource source; /* first: line_of() gets from here to the lines */
         char *name;
         json_t *root;
+        char **passed_over;
         NodeLine *lines; /* of every value; looked through only for a message */
         size_t n_lines, n_lines_allocated;
 };
@@ -339,8 +340,11 @@ int yaml_tree_parse(const char *name, const void *data, size_t size, size_t limi
                 return error_oom(error);
         if (string_set(&tree->name, name) < 0)
                 return error_oom(error);
-        tree->source =
-                (JsonSource){ .name = tree->name, .untyped = true, .closed = true, .line_of = line_of };
+        tree->source = (JsonSource){ .name = tree->name,
+                                     .untyped = true,
+                                     .closed = true,
+                                     .passed_over = &tree->passed_over,
+                                     .line_of = line_of };
         if (size > limit)
                 return error_set_fault(error, -EBADMSG, FAULT_INPUT,
                                        "%s: expected at most %zu bytes, found %zu", name, limit, size);
@@ -357,6 +361,7 @@ YamlTree *yaml_tree_free(YamlTree *tree) {
         if (!tree)
                 return NULL;
         json_decref(tree->root);
+        strv_free(tree->passed_over);
         free(tree->lines);
         free(tree->name);
         free(tree);
@@ -365,4 +370,8 @@ YamlTree *yaml_tree_free(YamlTree *tree) {
 
 JsonField yaml_tree_top(const YamlTree *tree) {
         return json_field_top(&tree->source, tree->root);
+}
+
+char **yaml_tree_take_passed_over(YamlTree *tree) {
+        return TAKE_PTR(tree->passed_over);
 }

@@ -22,3 +22,6 @@ DEFINE_CLEANUP(YamlTree *, yaml_tree_free)
 
 /* The document's root for a schema: untyped, closed, with lines. Belongs to the tree. */
 JsonField yaml_tree_top(const YamlTree *tree);
+
+/* What a schema has passed over so far, a strv of sentences; NULL if nothing. */
+char **yaml_tree_take_passed_over(YamlTree *tree);

@@ -13,6 +13,7 @@ LIB_SRC += \
         agent/base/parse.c \
         agent/base/random.c \
         agent/base/strv.c \
+        agent/base/suggest.c \
         agent/base/task.c \
         agent/base/utf8.c
 
@@ -30,6 +31,7 @@ UNIT_TESTS += \
         test-parse \
         test-random \
         test-strv \
+        test-suggest \
         test-task \
         test-utf8
 

@@ -63,7 +63,6 @@ LIB_SRC += \
         agent/cli/s3_archive.c \
         agent/cli/screen.c \
         agent/cli/show_command.c \
-        agent/cli/suggest.c \
         agent/cli/table.c \
         agent/cli/target_change.c \
         agent/cli/target_command.c \
@@ -97,7 +96,6 @@ UNIT_TESTS += \
         test-rollout_request \
         test-s3_archive \
         test-screen \
-        test-suggest \
         test-target_edit \
         test-verbs \
         test-view

@@ -2,7 +2,7 @@
 
 #include "agent/base/buffer.h"
 #include "agent/cli/command.h"
-#include "agent/cli/suggest.h"
+#include "agent/base/suggest.h"
 
 static const Command *find_verb(const Command *group, const char *word) {
         for (const Command *const *verb = group->verbs; verb && *verb; verb++)

@@ -2,7 +2,7 @@
 
 #include "agent/base/parse.h"
 #include "agent/cli/option.h"
-#include "agent/cli/suggest.h"
+#include "agent/base/suggest.h"
 
 #define OPTION_WORDS_MAX 128U /* names that a suggestion is chosen from */
 

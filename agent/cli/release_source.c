@@ -126,19 +126,22 @@ static bool some_have_appspec(const ReleaseSource *source) {
 }
 
 static int compile(ReleaseSource *source, const ReleaseRequest *request, const char *name, const Buffer *text,
-                   uint64_t now, Error *error) {
+                   const Cli *cli, Error *error) {
         _cleanup_appspec_ Appspec *appspec = NULL;
         int r;
 
         r = appspec_parse(name, text->data, text->size, &appspec, error);
+        STRV_FOREACH(warning, r >= 0 ? appspec->warnings : NULL)
+                cli_warn(cli, "%s", *warning);
         if (r >= 0)
-                r = appspec_compile(appspec, request->app, request->version, now, &source->release, error);
+                r = appspec_compile(appspec, request->app, request->version, clock_realtime(cli->clock),
+                                    &source->release, error);
         if (r >= 0 && string_set(&source->release->commit, request->commit) < 0)
                 r = error_oom(error);
         return r;
 }
 
-static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, uint64_t now, Error *error) {
+static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, const Cli *cli, Error *error) {
         _cleanup_buffer_ Buffer file = {};
         _cleanup_free_ char *name = NULL;
         const Bundle *bundle = NULL;
@@ -148,14 +151,14 @@ static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, ui
                 r = file_read_at(AT_FDCWD, request->appspec, APPSPEC_SIZE_MAX, &file);
                 if (r < 0)
                         return error_set_errno(error, r, "%s", request->appspec);
-                return compile(source, request, request->appspec, &file, now, error);
+                return compile(source, request, request->appspec, &file, cli, error);
         }
         r = common_appspec(source, &bundle, error);
         if (r < 0)
                 return r;
         if (asprintf(&name, "%s/%s", bundle->path, bundle->appspec_name) < 0)
                 return error_oom(error);
-        return compile(source, request, name, &bundle->appspec, now, error);
+        return compile(source, request, name, &bundle->appspec, cli, error);
 }
 
 int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSource *ret, Error *error) {
@@ -165,7 +168,7 @@ int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSo
         choose_names(ret, request->appspec);
         r = open_bundles(ret, request, cli, error);
         if (r >= 0)
-                r = read_appspec(ret, request, clock_realtime(cli->clock), error);
+                r = read_appspec(ret, request, cli, error);
         for (size_t i = 0; i < ret->n && r >= 0; i++)
                 r = bundle_check_files(&ret->bundles[i], ret->release, cli, error);
         return r;

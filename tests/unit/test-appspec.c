@@ -343,6 +343,51 @@ static void test_bytes(void **state) {
         refuse_bytes("", 0, "appspec.yml: there is nothing in it");
 }
 
+/* What CodeDeploy ignores in its own sections is passed over, but for what may be a slip of the pen. */
+static void test_passed_over(void **state) {
+        static const char text[] = "version: 0.0\n"
+                                   "os: linux\n"
+                                   "branch_config:\n"
+                                   "  master: {}\n"
+                                   "files:\n"
+                                   "  - source: /\n"
+                                   "    destination: /srv/api\n"
+                                   "    overwrite: true\n"
+                                   "    file_exists_behavior: OVERWRITE\n"
+                                   "permissions:\n"
+                                   "  - object: /srv/api\n"
+                                   "    recursive: yes\n"
+                                   "    owner: api\n"
+                                   "hooks:\n"
+                                   "  AfterInstall:\n"
+                                   "    - location: a\n"
+                                   "      description: first of all\n";
+        static const char *const keys[] = { "3: branch_config", "8: files[0].overwrite",
+                                            "9: files[0].file_exists_behavior",
+                                            "12: permissions[0].recursive",
+                                            "17: hooks.AfterInstall[0].description" };
+        _cleanup_appspec_ Appspec *appspec = NULL;
+        _cleanup_json_ json_t *release = NULL;
+        Error error = {};
+
+        (void) state;
+        if (appspec_parse("appspec.yml", text, strlen(text), &appspec, &error) < 0)
+                fail_msg("%s", error.message);
+        assert_int_equal(strv_length(appspec->warnings), ELEMENTSOF(keys));
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                _cleanup_free_ char *wanted = NULL;
+
+                assert_true(asprintf(&wanted,
+                                     "appspec.yml:%s: nothing is known of this key; it is passed over, as "
+                                     "CodeDeploy does it",
+                                     keys[i]) > 0);
+                assert_true(strv_contains(appspec->warnings, wanted));
+        }
+        release = compiled(appspec);
+        assert_int_equal(json_object_size(release), 3);
+        assert_int_equal(strv_length(appspec->warnings), ELEMENTSOF(keys));
+}
+
 /* The example in the manual is one that works. */
 static void test_example_of_the_manual(void **state) {
         _cleanup_appspec_ Appspec *appspec = NULL;
@@ -400,9 +445,13 @@ static void test_compiled_is_a_release(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_whole),          cmocka_unit_test(test_matrix),
-                cmocka_unit_test(test_bytes),          cmocka_unit_test(test_example_of_the_manual),
-                cmocka_unit_test(test_size_is_capped), cmocka_unit_test(test_compiled_is_a_release),
+                cmocka_unit_test(test_whole),
+                cmocka_unit_test(test_matrix),
+                cmocka_unit_test(test_bytes),
+                cmocka_unit_test(test_passed_over),
+                cmocka_unit_test(test_example_of_the_manual),
+                cmocka_unit_test(test_size_is_capped),
+                cmocka_unit_test(test_compiled_is_a_release),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

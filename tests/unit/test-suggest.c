@@ -3,7 +3,7 @@
 #include "tests/unit/test.h"
 
 #include "agent/base/cleanup.h"
-#include "agent/cli/suggest.h"
+#include "agent/base/suggest.h"
 
 static const char *const verbs[] = { "publish", "status", "history", "deploy", "poll", "key", "show" };
 

@@ -3,7 +3,7 @@
 
 #include "agent/base/cleanup.h"
 #include "agent/base/strv.h"
-#include "agent/cli/suggest.h"
+#include "agent/base/suggest.h"
 
 size_t suggest_distance(const char *a, const char *b) {
         size_t rows[3][SUGGEST_WORD_MAX + 1];

@@ -1,11 +1,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/strv.h"
 #include "artifacts/appspec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What is accepted compiles into sections that a release may have. */
+/* One line that names the file. */
+static void check_sentence(const char *text) {
+        if (strncmp(text, "appspec.yml:", strlen("appspec.yml:")) != 0 || strchr(text, '\n'))
+                abort();
+}
+
+/* What is accepted compiles into sections that a release may have; what is refused or passed over is told. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         ReleaseChunk chunk = {};
         ReleaseArtifact artifact = { .platform = (char *) "any",
@@ -18,10 +25,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Error error = {};
 
         if (appspec_parse("appspec.yml", data, size, &appspec, &error) < 0) {
-                if (!*error.message || strchr(error.message, '\n'))
-                        abort();
+                check_sentence(error.message);
                 return 0;
         }
+        STRV_FOREACH(warning, appspec->warnings)
+                check_sentence(*warning);
         artifact.chunks.items = &chunk;
         artifact.chunks.n = 1;
         memset(artifact.sha256, '0', DIGEST_HEX_SIZE - 1);

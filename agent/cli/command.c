@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "agent/base/buffer.h"
-#include "agent/cli/command.h"
 #include "agent/base/suggest.h"
+#include "agent/cli/command.h"
 
 static const Command *find_verb(const Command *group, const char *word) {
         for (const Command *const *verb = group->verbs; verb && *verb; verb++)

@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "agent/base/parse.h"
-#include "agent/cli/option.h"
 #include "agent/base/suggest.h"
+#include "agent/cli/option.h"
 
 #define OPTION_WORDS_MAX 128U /* names that a suggestion is chosen from */
 

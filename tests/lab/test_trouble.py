@@ -55,6 +55,22 @@ def test_document_is_lost(serving):
     assert serving.instance.sh("ls /var/lib/muster/apps/api/releases/1.0.0-*.json").text
 
 
+def test_unit_of_another_app(serving):
+    """Two apps that bring a unit of one name: the one that came first has it, and the other is told whose it is."""
+    before = serving.instance.run("systemctl", "show", "-P", "InvocationID", "api.service").text
+    serving.muster("publish", "/srv/api-1.0.0", "--app", "web", "--version", "1.0.0", "--key", "/srv/release.key")
+    serving.muster("target", "set", "--app", "web", "--group", "site", "--version", "1.0.0", "--key", "/srv/target.key")
+    serving.configure("[app web]\n")
+    serving.instance.run("systemctl", "reload", "musterd")
+    web = wait_for(lambda: next((app for app in serving.status()["apps"] if app["app"] == "web" and app["last_failure"]), None),
+                   60, "web to be refused")
+    assert web["state"] == "failed" and web["last_failure"]["fault"] == "release"
+    assert "api.service" in web["last_failure"]["reason"] and "app api" in web["last_failure"]["reason"]
+    assert serving.app()["state"] == "good"
+    still_serves(serving)
+    assert serving.instance.run("systemctl", "show", "-P", "InvocationID", "api.service").text == before
+
+
 def test_hook_that_hangs(serving):
     """Its time-out ends every process that it started."""
     def change(folder):

@@ -228,7 +228,7 @@ unsigned fake_systemd_count(const FakeSystemd *fake, const char *member) {
 }
 
 void fake_systemd_run(FakeSystemd *fake, const bool *flag) {
-        uint64_t end = clock_boottime(&clock_system) + 5 * USEC_PER_SEC;
+        uint64_t end = clock_boottime(&clock_system) + TEST_WAIT_MAX;
 
         while (!*flag) {
                 assert_true(clock_boottime(&clock_system) < end);
@@ -237,7 +237,7 @@ void fake_systemd_run(FakeSystemd *fake, const bool *flag) {
 }
 
 void fake_systemd_await(FakeSystemd *fake, const char *member, unsigned n) {
-        uint64_t end = clock_boottime(&clock_system) + 5 * USEC_PER_SEC;
+        uint64_t end = clock_boottime(&clock_system) + TEST_WAIT_MAX;
 
         while (fake_systemd_count(fake, member) < n) {
                 assert_true(clock_boottime(&clock_system) < end);

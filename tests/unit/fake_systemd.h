@@ -69,7 +69,7 @@ void fake_systemd_owner_changed(FakeSystemd *fake);
 
 unsigned fake_systemd_count(const FakeSystemd *fake, const char *member);
 
-/* Runs the event loop until *FLAG, at most five seconds; fails the test if it does not come. */
+/* Runs the event loop until *FLAG, at most TEST_WAIT_MAX; fails the test if it does not come. */
 void fake_systemd_run(FakeSystemd *fake, const bool *flag);
 
 /* Runs it until MEMBER was called N times. */

@@ -9,8 +9,7 @@
 #include "agent/base/cleanup.h"
 #include "agent/base/clock.h"
 #include "tests/unit/http-server.h"
-
-#define WAIT_MAX (10 * USEC_PER_SEC)
+#include "tests/unit/test.h"
 
 typedef struct Connection Connection;
 
@@ -231,7 +230,7 @@ char *test_request_header(const TestRequest *request, const char *name) {
 }
 
 void test_wait(sd_event *event, const bool *flag) {
-        uint64_t end = usec_add(clock_boottime(&clock_system), WAIT_MAX);
+        uint64_t end = usec_add(clock_boottime(&clock_system), TEST_WAIT_MAX);
 
         while (!*flag) {
                 ensure(clock_boottime(&clock_system) < end);

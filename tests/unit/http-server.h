@@ -49,5 +49,5 @@ void test_reply(TestReply *reply, int status, const char *headers, const char *b
 /* The value of a header, new memory; NULL: absent. */
 char *test_request_header(const TestRequest *request, const char *name);
 
-/* Runs the loop until *FLAG; aborts the test after ten seconds. */
+/* Runs the loop until *FLAG; aborts the test after TEST_WAIT_MAX. */
 void test_wait(sd_event *event, const bool *flag);

@@ -74,7 +74,7 @@ static void run(Fixture *f) {
 
 /* Goes on until something was asked. */
 static void run_until_asked(Fixture *f, const char *text) {
-        uint64_t until = clock_boottime(&clock_system) + 10 * USEC_PER_SEC;
+        uint64_t until = clock_boottime(&clock_system) + TEST_WAIT_MAX;
 
         f->group->asked[0] = '\0';
         while (!strstr(f->group->asked, text) && clock_boottime(&clock_system) < until)

@@ -8,7 +8,6 @@
 
 #define KEY "apps/api/groups/prod/instances/i-1.json"
 #define LOOK (50 * USEC_PER_MSEC)
-#define PATIENCE (10 * USEC_PER_SEC)
 
 typedef struct Fixture {
         TestFolder *folder;
@@ -77,24 +76,24 @@ static void test_changes_without_end(void **state) {
         Fixture *f = *state;
 
         f->changes = true;
-        assert_true(is_written_within(f, PATIENCE));
+        assert_true(is_written_within(f, TEST_WAIT_MAX));
 }
 
 static void test_what_has_not_changed_is_not_written_again(void **state) {
         Fixture *f = *state;
 
-        assert_true(is_written_within(f, PATIENCE));
+        assert_true(is_written_within(f, TEST_WAIT_MAX));
         assert_int_equal(unlinkat(f->folder->fd, KEY, 0), 0);
         assert_false(is_written_within(f, USEC_PER_SEC / 2));
         f->changes = true;
-        assert_true(is_written_within(f, PATIENCE));
+        assert_true(is_written_within(f, TEST_WAIT_MAX));
 }
 
 static void test_says_when(void **state) {
         _cleanup_buffer_ Buffer text = {};
         Fixture *f = *state;
 
-        assert_true(is_written_within(f, PATIENCE));
+        assert_true(is_written_within(f, TEST_WAIT_MAX));
         assert_int_equal(file_read_at(f->folder->fd, KEY, 4096, &text), 0);
         assert_non_null(strstr(buffer_string(&text), "\"reported\":\"20"));
         assert_non_null(strstr(buffer_string(&text), "\"version\":1"));

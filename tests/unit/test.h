@@ -13,6 +13,10 @@
 
 #define TEST_PATH_MAX 256
 
+/* How long a test waits for what must come, microseconds: under valgrind on a busy machine that may be late; what never
+ * comes is as wrong a minute later. */
+#define TEST_WAIT_MAX (60 * UINT64_C(1000000))
+
 /* A new, empty folder below $TMPDIR (or /tmp), which is removed again with all it holds. */
 typedef struct TestFolder {
         char path[TEST_PATH_MAX];

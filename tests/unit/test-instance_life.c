@@ -148,8 +148,11 @@ static void test_spot(_unused_ void **state) {
         assert_int_equal(view.cause, LEAVE_TERMINATION);
         assert_int_equal(view.deadline, NOW + 2 * MINUTE);
         assert_false(view.may_return);
-        /* In whatever state it is. */
+        /* In whatever state it is, and whatever else EC2 warns of. */
         facts.target = "Teleported";
+        assert_int_equal(view_of(facts).cause, LEAVE_SPOT);
+        facts.target = "InService";
+        facts.rebalance = facts.drain_on_rebalance = true;
         assert_int_equal(view_of(facts).cause, LEAVE_SPOT);
 }
 
@@ -226,6 +229,20 @@ static void test_names(_unused_ void **state) {
         assert_int_equal(leave_cause_from_string("gone", &cause), -EINVAL);
 }
 
+/* What is not known yet is told apart from what nobody knows. */
+static void test_unknown(_unused_ void **state) {
+        LifeFacts facts = { .view = GROUP_ASKED };
+
+        assert_string_equal(view_of(facts).reason, "its lifecycle state is not known yet");
+        facts.view = GROUP_MEMBER;
+        facts.in_group = INSTANCE_UNKNOWN;
+        assert_string_equal(view_of(facts).reason,
+                            "its lifecycle state is one that this muster does not know");
+        facts = (LifeFacts){ .target_known = true, .target = "Teleported" };
+        assert_string_equal(view_of(facts).reason,
+                            "its lifecycle state is one that this muster does not know");
+}
+
 /* Nobody is put back into a load balancer that the group has taken it out of, or is about to. */
 static void test_traffic(_unused_ void **state) {
         for (InstanceLife life = 0; life < LIFE_COUNT; life++) {
@@ -259,11 +276,12 @@ static void test_pending(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_traffic),       cmocka_unit_test(test_pending),
-                cmocka_unit_test(test_states),        cmocka_unit_test(test_targets),
-                cmocka_unit_test(test_without_group), cmocka_unit_test(test_spot),
-                cmocka_unit_test(test_rebalance),     cmocka_unit_test(test_maintenance),
-                cmocka_unit_test(test_postures),      cmocka_unit_test(test_names),
+                cmocka_unit_test(test_unknown),     cmocka_unit_test(test_traffic),
+                cmocka_unit_test(test_pending),     cmocka_unit_test(test_states),
+                cmocka_unit_test(test_targets),     cmocka_unit_test(test_without_group),
+                cmocka_unit_test(test_spot),        cmocka_unit_test(test_rebalance),
+                cmocka_unit_test(test_maintenance), cmocka_unit_test(test_postures),
+                cmocka_unit_test(test_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,31 @@ static void test_fruitless_attempts(_unused_ void **state) {
         assert_true(launch_pace_is_alive(&pace, now, NULL));
 }
 
+/* So many attempts in a row count from their beginning on, and one more does not; an attempt at another release does. */
+static void test_last_fruitless_attempt(_unused_ void **state) {
+        _cleanup_(launch_pace_deinit) LaunchPace pace = {};
+        uint64_t now = START;
+        char id[16];
+
+        for (unsigned i = 0; i <= LAUNCH_FRUITLESS_MAX; i++) {
+                (void) snprintf(id, sizeof(id), "d-%u", i);
+                note(&pace, work(A, id, STEP_FETCH, 0, 0), now);
+                assert_true(launch_pace_is_alive(&pace, now, NULL));
+                now += LAUNCH_SILENCE_MAX;
+                assert_false(launch_pace_is_alive(&pace, now, NULL));
+                note(&pace, work(A, id, STEP_FETCH, 0, 100), now);
+                assert_true(launch_pace_is_alive(&pace, now, NULL));
+                now += LAUNCH_SILENCE_MAX;
+        }
+        note(&pace, work(A, "d-last", STEP_FETCH, 0, 0), now);
+        assert_false(launch_pace_is_alive(&pace, now, NULL));
+        note(&pace, work(B, "d-other", STEP_VERIFY, 0, 0), now);
+        assert_true(launch_pace_is_alive(&pace, now, NULL));
+        now += LAUNCH_SILENCE_MAX;
+        note(&pace, work(B, "d-other", STEP_FETCH, 0, 1), now); /* less than A came to */
+        assert_true(launch_pace_is_alive(&pace, now, NULL));
+}
+
 /* One of several apps is enough. */
 static void test_several_apps(_unused_ void **state) {
         _cleanup_(launch_pace_deinit) LaunchPace pace = {};
@@ -116,7 +141,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nothing_runs), cmocka_unit_test(test_progress),
                 cmocka_unit_test(test_silence),      cmocka_unit_test(test_fruitless_attempts),
-                cmocka_unit_test(test_several_apps),
+                cmocka_unit_test(test_several_apps), cmocka_unit_test(test_last_fruitless_attempt),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

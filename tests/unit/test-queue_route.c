@@ -58,6 +58,8 @@ static void test_objects(_unused_ void **state) {
                 { "depot", "apps/api/groups/prod/target.json", QUEUE_CONCERNS_OTHERS, 0, false },
                 { "depo", "team/a/apps/api/groups/prod/target.json", QUEUE_CONCERNS_OTHERS, 0, false },
                 { "depot2", "team/a/apps/api/groups/prod/target.json", QUEUE_CONCERNS_OTHERS, 0, false },
+                { "other", "team/a/apps/api/groups/prod/target.json", QUEUE_CONCERNS_OTHERS, 0, false },
+                { "depot", "team/b/apps/api/groups/prod/target.json", QUEUE_CONCERNS_OTHERS, 0, false },
         };
         const QueueSelf bare = { "i-1", "s3://depot", apps, ELEMENTSOF(apps) };
         const QueueSelf files = { "i-1", "file:///srv/depot", apps, ELEMENTSOF(apps) };

@@ -43,6 +43,22 @@ static void test_of_a_rollout(void **state) {
         assert_int_equal(plan.progress_deadline, 2 * MINUTE);
 }
 
+/* A register is consulted for stages and for a limit that counts. */
+static void test_shared(void **state) {
+        Target staged = target_of(NULL, 0), plain = { .serial = 18, .stable = { .version = (char *) "1" } };
+        RolloutPlan plan;
+
+        (void) state;
+        rollout_plan_make(&staged, &plan);
+        assert_true(rollout_plan_is_shared(&plan));
+        rollout_plan_make(&plain, &plan);
+        assert_false(rollout_plan_is_shared(&plan));
+        plain.max_parallel.count = 1;
+        assert_true(rollout_plan_is_shared(&plan));
+        plain.urgent = true;
+        assert_false(rollout_plan_is_shared(&plan));
+}
+
 /* A pin, or another stable release: everyone may, and nothing aborts it. */
 static void test_of_a_plain_change(void **state) {
         Target target = { .serial = 18, .stable = { .version = (char *) "1" } };
@@ -167,6 +183,13 @@ static void test_canaries(void **state) {
         assert_false(rollout_plan_is_canary(&plan, "i-0abc:other"));
 }
 
+/* Of ten thousand with a hundred places: twice as many and four ask at once, each after them two seconds later. */
+static uint64_t patience_of(const RolloutPlan *plan, const char *instance) {
+        uint64_t position = ((rollout_plan_order(plan, instance) >> 32) * 10000) >> 32;
+
+        return position < 204 ? 0 : MIN((position - 203) * 2 * USEC_PER_SEC, ROLLOUT_PATIENCE_MAX);
+}
+
 /* Of ten thousand a few more ask at once than there are places, the others later, none too late. */
 static void test_patience(void **state) {
         char *canaries[] = { (char *) "i-7", NULL };
@@ -183,6 +206,8 @@ static void test_patience(void **state) {
                 snprintf(name, sizeof(name), "i-%u", i);
                 wait = rollout_plan_patience(&plan, name, 100, 10000);
                 assert_true(wait <= ROLLOUT_PATIENCE_MAX);
+                if (!rollout_plan_is_canary(&plan, name))
+                        assert_int_equal(wait, patience_of(&plan, name));
                 at_once += wait == 0;
                 assert_int_equal(rollout_plan_patience(&plan, name, 10000, 10000), 0);
                 assert_int_equal(rollout_plan_patience(&plan, name, UINT64_MAX, 10000), 0);
@@ -197,6 +222,7 @@ int main(void) {
                 cmocka_unit_test(test_allowed),      cmocka_unit_test(test_parallel),
                 cmocka_unit_test(test_entry),        cmocka_unit_test(test_order),
                 cmocka_unit_test(test_canaries),     cmocka_unit_test(test_patience),
+                cmocka_unit_test(test_shared),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,23 @@ static void test_limit(_unused_ void **state) {
         target_registrations_deinit(&registrations);
 }
 
+/* Of a record that somebody has written in: no list of ours is as long. */
+static void test_too_many(_unused_ void **state) {
+        json_auto_t *json = json_array();
+        TargetRegistrations back = {};
+
+        for (int i = 0; i <= (int) TARGET_REGISTRATIONS_MAX; i++)
+                assert_int_equal(json_array_append_new(
+                                         json, json_pack("{s:s, s:i}", "target_group", ARN("a"), "port", i)),
+                                 0);
+        assert_int_equal(target_registrations_from_json(json, &back), -EINVAL);
+        assert_int_equal(back.n, 0);
+        assert_int_equal(json_array_remove(json, 0), 0);
+        assert_int_equal(target_registrations_from_json(json, &back), 0);
+        assert_int_equal(back.n, TARGET_REGISTRATIONS_MAX);
+        target_registrations_deinit(&back);
+}
+
 static void test_round_trip(_unused_ void **state) {
         TargetRegistrations registrations = {}, back = {};
         json_auto_t *json = NULL, *null = json_null();
@@ -83,9 +100,8 @@ static void test_what_is_none(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_set),
-                cmocka_unit_test(test_limit),
-                cmocka_unit_test(test_round_trip),
+                cmocka_unit_test(test_set),          cmocka_unit_test(test_limit),
+                cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_too_many),
                 cmocka_unit_test(test_what_is_none),
         };
 

@@ -13,8 +13,10 @@
 #define ENTRY_COMPONENT_MAX 255U    /* bytes, as file systems have it */
 #define ENTRY_LINK_TARGET_MAX 4095U /* bytes, as the kernel has it */
 
-/* What is left of a mode in a release: read and execute for everybody, write for the owner. */
-#define ENTRY_MODE_MASK 0755U
+/* What is left of a mode in a release, which is root's, user and group: write for nobody else. Archives that were made with a
+ * umask of 002 have files of 0664, and those are installed so; who may add names to a folder is no archive's business. */
+#define ENTRY_MODE_MASK 0775U
+#define ENTRY_FOLDER_MODE_MASK 0755U
 
 /* Whether TEXT is valid UTF-8 without control characters. */
 bool entry_text_is_valid(const char *text, size_t length);

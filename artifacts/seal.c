@@ -85,7 +85,7 @@ static int seal_folder(Sealer *s, int fd);
 static int seal_subfolder(Sealer *s, int dirfd, const char *name, const struct statx *st) {
         int fd, r;
 
-        if (st->stx_mode & 07777U & ~ENTRY_MODE_MASK)
+        if (st->stx_mode & 07777U & ~ENTRY_FOLDER_MODE_MASK)
                 return refuse(s, "its mode is not one that the unpacker gives");
         if (s->depth >= UNPACK_DEPTH_MAX)
                 return refuse(s, "it lies too deep");
@@ -184,7 +184,7 @@ static int seal_root(Sealer *s, int fd) {
         r = seal_folder(s, copy);
         if (r < 0)
                 return r;
-        if (fchown(fd, s->rules->uid, s->rules->gid) < 0 || fchmod(fd, ENTRY_MODE_MASK) < 0)
+        if (fchown(fd, s->rules->uid, s->rules->gid) < 0 || fchmod(fd, ENTRY_FOLDER_MODE_MASK) < 0)
                 return error_set_errno(s->error, -errno, "the staging folder");
         return 0;
 }

@@ -2,7 +2,7 @@
 
 /* Looks at a tree that somebody less trusted made, and takes it over. Every name in it must be a folder, a file or a
  * symbolic link that stays within the tree (entry_name.h), belong to that user, lie on one file system, and have no mode
- * bits beyond ENTRY_MODE_MASK; their number and the files' bytes must be what was signed. Whatever else is there,
+ * bits beyond ENTRY_MODE_MASK or ENTRY_FOLDER_MODE_MASK; their number and the files' bytes must be what was signed. Whatever else is there,
  * nothing is changed outside the tree: no link is followed, and what belongs to somebody else is refused, not taken.
  *
  * Nobody else may be writing there any more. */

@@ -160,7 +160,7 @@ static int check_root(const Check *check, int fd, Error *error) {
         if (fstat(fd, &st) < 0)
                 return error_set_errno(error, -errno, "the release's folder");
         r = check_owner(check, ".", &st, error);
-        return r < 0 ? r : check_mode(check, ".", &st, ENTRY_MODE_MASK, error);
+        return r < 0 ? r : check_mode(check, ".", &st, ENTRY_FOLDER_MODE_MASK, error);
 }
 
 int tree_check(int fd, const void *manifest, size_t size, const TreeRules *rules, TreeDriftVisit visit,

@@ -78,7 +78,8 @@ static size_t split(const char *line, size_t length, Field fields[static FIELDS_
         }
 }
 
-static int read_mode(const TreeReader *reader, const Field *field, mode_t least, mode_t *ret, Error *error) {
+static int read_mode(const TreeReader *reader, const Field *field, mode_t least, mode_t most, mode_t *ret,
+                     Error *error) {
         mode_t mode = 0;
 
         for (size_t i = 0; i < field->length && i < MODE_DIGITS; i++) {
@@ -86,7 +87,7 @@ static int read_mode(const TreeReader *reader, const Field *field, mode_t least,
                         return refuse(reader, "its mode is no octal number", error);
                 mode = mode * 8 + (mode_t) (field->text[i] - '0');
         }
-        if (field->length != MODE_DIGITS || (mode & ~ENTRY_MODE_MASK) || (mode & least) != least)
+        if (field->length != MODE_DIGITS || (mode & ~most) || (mode & least) != least)
                 return refuse(reader, "its mode is none that a release has", error);
         *ret = mode;
         return 0;
@@ -166,10 +167,10 @@ static int read_fields(TreeReader *reader, const Field *fields, size_t n, TreeEn
 
         if (letter == 'd' && n == 3) {
                 ret->type = ENTRY_FOLDER;
-                r = read_mode(reader, &fields[1], S_IRWXU, &ret->mode, error);
+                r = read_mode(reader, &fields[1], S_IRWXU, ENTRY_FOLDER_MODE_MASK, &ret->mode, error);
         } else if (letter == 'f' && n == 5) {
                 ret->type = ENTRY_FILE;
-                r = read_mode(reader, &fields[1], 0, &ret->mode, error);
+                r = read_mode(reader, &fields[1], 0, ENTRY_MODE_MASK, &ret->mode, error);
                 if (r >= 0)
                         r = read_size(reader, &fields[2], &ret->size, error);
                 if (r >= 0)

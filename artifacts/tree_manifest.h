@@ -10,7 +10,8 @@
  *     l <target> <path>                    a symbolic link
  *
  * with a tab where a space stands here, and a newline at the end of each line. Names have no control characters
- * (entry_name.h), so nothing is escaped. <mode> is four octal digits within ENTRY_MODE_MASK, 0700 at least for a folder;
+ * (entry_name.h), so nothing is escaped. <mode> is four octal digits within ENTRY_MODE_MASK, for a folder within
+ * ENTRY_FOLDER_MODE_MASK and 0700 at least;
  * <size> is decimal. Every name beneath the root has a line, the root has none. Lines are sorted by path, byte by byte,
  * with "/" before everything else: the order of a walk that reads each folder sorted. Times, owners and the inodes of
  * hard links are not in it: owners are always root, and the rest changes nothing of what runs. */

@@ -167,7 +167,8 @@ static int read_hard_link(Reader *reader, struct archive_entry *header, UnpackEn
 
 static int read_folder(Reader *reader, UnpackEntry *entry) {
         entry->type = ENTRY_FOLDER;
-        entry->mode |= S_IRWXU; /* its owner can always fill and remove it */
+        entry->mode = (entry->mode & ENTRY_FOLDER_MODE_MASK) |
+                      S_IRWXU; /* its owner can always fill and remove it */
         return *entry->path ? give(reader, entry) : 0;
 }
 

@@ -24,8 +24,8 @@ typedef struct UnpackEntry {
         bool exists;        /* a folder that was implied by an entry before; now comes what it looks like */
         const char *path;   /* normalised, without the wrapping folder; its folder has been given before */
         const char *target; /* of links; of a hard link normalised, and given before */
-        mode_t mode;        /* permission bits within ENTRY_MODE_MASK; folders always have 0700 */
-        int64_t mtime;      /* seconds since 1970 */
+        mode_t mode; /* permission bits within ENTRY_MODE_MASK; of folders within ENTRY_FOLDER_MODE_MASK and always 0700 */
+        int64_t mtime; /* seconds since 1970 */
         uint32_t mtime_nsec;
         uint64_t size; /* of a file: so many bytes follow through data() */
 } UnpackEntry;

@@ -109,7 +109,7 @@ def test_info_zip(unpack, tree, tmp_path):
 
 def test_git_archive(unpack, tree, tmp_path):
     shutil.rmtree(tree / "empty")
-    git = ["git", "-C", tree, "-c", "user.name=a", "-c", "user.email=a@b"]
+    git = ["git", "-C", tree, "-c", "user.name=a", "-c", "user.email=a@b", "-c", "tar.umask=022"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], check=True)
     archive = subprocess.run([*git, "archive", "HEAD"], check=True, capture_output=True).stdout

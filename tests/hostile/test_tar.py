@@ -190,4 +190,4 @@ def test_special_bits_of_folders_go(unpack):
     result = unpack(tar(folder(b"d", mode=0o7777), file(b"d/f", mode=0o1666)), entries=2, unpacked=0)
     assert result.counts == (2, 0)
     assert (result.folder / "d").stat().st_mode & 0o7777 == 0o755
-    assert (result.folder / "d/f").stat().st_mode & 0o7777 == 0o644
+    assert (result.folder / "d/f").stat().st_mode & 0o7777 == 0o664

@@ -122,7 +122,7 @@ def test_publish_dry_run(desk):
     ("version: 0.0\nos: linux\nhooks:\n\tAfterInstall: []\n", r"appspec\.yml:4.*tab"),
     ("version: 0.0\nos: windows\n", r"appspec\.yml:2: os"),
     ("version: 0.0\nos: linux\nhoks: {}\n", r"appspec\.yml:3.*hoks"),
-    ("version: 0.0\nos: linux\nfiles:\n  - source: /\n    destination: /opt\n", r"appspec\.yml:3: files: not supported"),
+    ("version: 0.0\nos: linux\nfiles:\n  - source: /\n    destination: opt\n", r"appspec\.yml:5: files\[0\]\.destination: "),
     (APPSPEC.replace("hooks/migrate", "hooks/gone"), "no file hooks/gone, which AfterInstall names"),
     (APPSPEC.replace("units/api.service", "units/gone.service"), r"no file units/gone\.service, which units names"),
     (APPSPEC.replace("hooks/migrate", "../migrate"), r"location"),

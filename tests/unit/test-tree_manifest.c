@@ -72,6 +72,7 @@ static void test_refused(_unused_ void **state) {
                 { HEADER "d\t0655\tbin\n", "line 2: its mode is none that a release has" },
                 { HEADER "f\t4755\t0\t" SHA "\ta\n", "line 2: its mode is none that a release has" },
                 { HEADER "f\t0777\t0\t" SHA "\ta\n", "line 2: its mode is none that a release has" },
+                { HEADER "d\t0775\ta\n", "line 2: its mode is none that a release has" },
                 { HEADER "f\t755\t0\t" SHA "\ta\n", "line 2: its mode is none that a release has" },
                 { HEADER "f\t07 5\t0\t" SHA "\ta\n", "line 2: its mode is no octal number" },
                 { HEADER "f\t0644\t\t" SHA "\ta\n", "line 2: its size is no number" },

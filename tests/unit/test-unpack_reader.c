@@ -145,10 +145,10 @@ static void test_tree(_unused_ void **state) {
         for (size_t i = 0; i < ELEMENTSOF(locales); i++) {
                 check(false, tree, ELEMENTSOF(tree), locales[i],
                       "d a 700\n"
-                      "f a/file 644\n=text\n"
-                      "h a/same 644 a/file\n"
+                      "f a/file 664\n=text\n"
+                      "h a/same 664 a/file\n"
                       "f a/empty 111\n"
-                      "l link 755 a/file\n"
+                      "l link 775 a/file\n"
                       "f \xc3\xa9t\xc3\xa9 600\n=x\n",
                       6, 5);
         }
@@ -193,7 +193,7 @@ static void test_wrapping_folder(_unused_ void **state) {
 
         assert_int_equal(read_wrapped(false, items, ELEMENTSOF(items), &f, entry, &error), 0);
         assert_string_equal(buffer_string(&f.log),
-                            "d? a 755\nf a/file 644\n=1\nh same 644 a/file\nl link 755 a/file\n");
+                            "d? a 755\nf a/file 644\n=1\nh same 644 a/file\nl link 775 a/file\n");
         buffer_deinit(&f.log);
         assert_int_equal(read_wrapped(true, items + 2, 1, &f, entry, &error), 0);
         assert_string_equal(buffer_string(&f.log), "d? a 755\nf a/file 644\n=1\n");

@@ -38,6 +38,10 @@ class Bundle:
     places: list  # what is looked at
     processes: list = field(default_factory=list)  # names of programs that may run
     prepare: str = ""
+    umask: int = 0o022  # of the build; 002 as git has it
+
+    def _mode(self, text):
+        return (0o777 if text.startswith("#!") else 0o666) & ~self.umask
 
     def archive(self, version):
         """The bytes of one version, as a build's archive."""
@@ -47,20 +51,16 @@ class Bundle:
             with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
                 for path, text in files.items():
                     info = zipfile.ZipInfo(path, (2026, 1, 2, 3, 4, 6))
-                    info.external_attr = (0o100000 | _mode(text)) << 16
+                    info.external_attr = (0o100000 | self._mode(text)) << 16
                     info.create_system = 3
                     archive.writestr(info, text)
             return out.getvalue()
         with tarfile.open(fileobj=out, mode="w:gz" if self.kind == "tgz" else "w") as archive:
             for path, text in files.items():
                 info = tarfile.TarInfo(path)
-                info.size, info.mode, info.mtime = len(text), _mode(text), 1767323046
+                info.size, info.mode, info.mtime = len(text), self._mode(text), 1767323046
                 archive.addfile(info, io.BytesIO(text.encode()))
         return out.getvalue()
-
-
-def _mode(text):
-    return 0o755 if text.startswith("#!") else 0o644
 
 
 def _script(*lines):
@@ -285,15 +285,16 @@ BUNDLES = {
     "wordpress": Bundle("tgz", [_wordpress({"wp-old.php": "old\n", "wp-content/a.css": "a\n"}),
                                 _wordpress({"wp-content/b.css": "b\n"})], ["/var/www/html/WordPress"], ["httpd", "mariadb"]),
     "tomcat": Bundle("tar", [_tomcat("war one\n"), _tomcat("war two\n")],
-                     ["/tmp/staging-area", "/usr/share/tomcat7-app", "/var/tomcat-sample"], ["tomcat7"]),
-    "node": Bundle("zip", [_node({"old.js": "old\n"}), _node({"new.js": "new\n"})], ["/home/ec2-user/node-app"], ["node"]),
+                     ["/tmp/staging-area", "/usr/share/tomcat7-app", "/var/tomcat-sample"], ["tomcat7"], umask=0o002),
+    "node": Bundle("zip", [_node({"old.js": "old\n"}), _node({"new.js": "new\n"})], ["/home/ec2-user/node-app"], ["node"],
+                   umask=0o002),
     "backend": Bundle("tar", [_backend({".deploy/nginx/default.conf": "listen 80\n", "artisan": "old\n"}),
                               _backend({".deploy/nginx/default.conf": "listen 81\n", "composer.json": "{}\n"})],
                       ["/var/www/html/backend", "/etc/nginx"]),
     "site": Bundle("tgz", [_site({"html/old/gone.html": "gone\n", "html/a.css": "a\n"}),
                            _site({"html/new/page.html": "page\n", "html/a.css": "b\n"})], ["/srv/www", "/etc/site"],
                    prepare="mkdir -p /srv/www /etc/site; echo before >/srv/www/index.html; echo theirs >/srv/www/theirs.html; "
-                           "chmod 700 /etc/site"),
+                           "chmod 700 /etc/site", umask=0o002),
 }
 
 

@@ -53,8 +53,15 @@ LIB_SRC += \
         agent/cli/rollout_access.c \
         agent/cli/rollout_command.c \
         agent/cli/rollout_control.c \
+        agent/cli/rollout_picture.c \
         agent/cli/rollout_request.c \
+        agent/cli/rollout_rows.c \
         agent/cli/rollout_sign.c \
+        agent/cli/rollout_status.c \
+        agent/cli/rollout_survey.c \
+        agent/cli/rollout_view.c \
+        agent/cli/rollout_watch.c \
+        agent/cli/rollout_why.c \
         agent/cli/root_command.c \
         agent/cli/root_file.c \
         agent/cli/root_make_command.c \
@@ -73,7 +80,8 @@ LIB_SRC += \
         agent/cli/verbs.c \
         agent/cli/verify_command.c \
         agent/cli/verify_installed.c \
-        agent/cli/view.c
+        agent/cli/view.c \
+        agent/cli/why_command.c
 
 PROGRAMS += muster
 muster_MAIN := agent/muster-main.c
@@ -95,10 +103,14 @@ UNIT_TESTS += \
         test-progress \
         test-rollout_request \
         test-s3_archive \
+        test-rollout_view \
+        test-rollout_why \
         test-screen \
         test-target_edit \
         test-verbs \
         test-view
+
+TEST_SUPPORT_SRC += tests/unit/rollout_scene.c
 
 TEST_PROGRAMS += mock-musterd
 mock-musterd_MAIN := tests/lab/mock-musterd.c

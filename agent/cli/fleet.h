@@ -5,6 +5,7 @@
  * cannot be read is shown as that. */
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/error.h"

@@ -17,7 +17,7 @@ static unsigned bar_width(unsigned columns) {
         return width < BAR_WIDTH_MIN ? BAR_WIDTH_MIN : width > BAR_WIDTH_MAX ? BAR_WIDTH_MAX : width;
 }
 
-static void format_bar(unsigned percent, unsigned width, char *ret) {
+void progress_bar(unsigned percent, unsigned width, char *ret) {
         unsigned filled = percent * width / 100;
 
         for (unsigned i = 0; i < width; i++)
@@ -66,7 +66,7 @@ void progress_format(const char *label, uint64_t done, uint64_t total, uint64_t 
         format_size(total, of);
         add(&line, label);
         if (total > 0) {
-                format_bar(percent, width, bar);
+                progress_bar(percent, width, bar);
                 snprintf(text, sizeof(text), "  [%s]", bar);
                 add(&line, text);
                 snprintf(text, sizeof(text), "  %3u%%  %s of %s", percent, is, of);

@@ -14,6 +14,9 @@
 void progress_format(const char *label, uint64_t done, uint64_t total, uint64_t elapsed, unsigned columns,
                      char ret[static PROGRESS_LINE_MAX]);
 
+/* "=====>    ", WIDTH characters and a zero byte. */
+void progress_bar(unsigned percent, unsigned width, char *ret);
+
 typedef struct Progress {
         const Cli *cli;
         const char *label;

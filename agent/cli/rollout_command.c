@@ -1,6 +1,7 @@
 #include "agent/cli/rollout_command.h"
 #include "agent/cli/rollout_control.h"
 #include "agent/cli/rollout_sign.h"
+#include "agent/cli/rollout_status.h"
 
 const Command command_rollout = {
         .name = "rollout",
@@ -12,6 +13,7 @@ const Command command_rollout = {
         .verbs =
                 (const Command *const[]){
                         &command_rollout_start,
+                        &command_rollout_status,
                         &command_rollout_promote,
                         &command_rollout_pause,
                         &command_rollout_resume,

@@ -5,6 +5,7 @@
 #include "agent/cli/place_words.h"
 #include "agent/cli/rollout_request.h"
 #include "agent/cli/rollout_sign.h"
+#include "agent/cli/rollout_watch.h"
 #include "agent/cli/target_change.h"
 #include "agent/cli/target_rollout.h"
 
@@ -16,6 +17,8 @@ typedef struct SignValues {
         RolloutRequest request;
         const char *max_parallel;
         bool urgent;
+        bool watch;
+        OptionNumber timeout;
 } SignValues;
 
 static int open_group(TargetChange *change, Cli *cli, SignValues *values, char *const *words,
@@ -93,20 +96,35 @@ static int tell_start(const TargetChange *change, Error *error) {
         return target_change_say(change, sentence, error);
 }
 
+/* With --json the end is what is told. */
+static int tell_or_watch(const TargetChange *change, const SignValues *values, Error *error) {
+        const TargetValues *target = &values->target;
+        const RolloutValues where = { target->app, target->group, target->root, NULL, target->depot };
+        _cleanup_rollout_survey_ RolloutSurvey survey = {};
+        int r = 0;
+
+        if (!values->watch || !change->cli->json)
+                r = tell_start(change, error);
+        if (r < 0 || !values->watch)
+                return r;
+        r = rollout_survey_open(&survey, change->cli, &where, error);
+        return r < 0 ? r : rollout_watch(&survey, values->timeout.value, error);
+}
+
 static int begin(TargetChange *change, const SignValues *values, Error *error) {
         const char *id = values->request.id;
         int r;
 
         if (is_begun(change, id)) {
                 change->next = TAKE_PTR(change->present);
-                return tell_start(change, error);
+                return tell_or_watch(change, values, error);
         }
         r = check_candidate(change, error);
         if (r >= 0)
                 r = target_rollout_check_over(change, error);
         if (r >= 0)
                 r = id ? write_rollout(change, values, id, error) : write_next_rollout(change, values, error);
-        return r < 0 ? r : tell_start(change, error);
+        return r < 0 ? r : tell_or_watch(change, values, error);
 }
 
 static int run_start(Cli *cli, void *values, char **words, Error *error) {
@@ -213,6 +231,16 @@ static const Option start_options[] = {
           .type = OPTION_FLAG,
           OPTION_INTO(SignValues, urgent),
           .help = "all instances of a stage at once, whatever max_parallel the target has" },
+        { .name = "watch",
+          .letter = 'w',
+          .type = OPTION_FLAG,
+          OPTION_INTO(SignValues, watch),
+          .help = "follow it to its end, as \"muster rollout status --watch\" does" },
+        { .name = "timeout",
+          .type = OPTION_DURATION,
+          OPTION_INTO(SignValues, timeout),
+          .value = "TIME",
+          .help = "with --watch, give up looking on (exit 1) after so long" },
         PLACE_OPTIONS(SignValues, target.app, target.group),
         SIGNING_OPTIONS(SignValues, target),
         OPTION_END,
@@ -235,6 +263,8 @@ const Command command_rollout_start = {
                 (const Example[]){
                         { "One instance, a quarter, all; ten minutes each.",
                           "muster rollout start api prod --version 1.5.0 --key target.key" },
+                        { "From a build: repeatable, and its status is the rollout's.",
+                          "muster rollout start api prod --version 1.5.0 --id build-4711 --watch --timeout 2h" },
                         { "By hand, the canary named.",
                           "muster rollout start api prod --version 1.5.0 --stages 1,50%,100% --promote manual \\\n"
                           "--canary i-0123456789abcdef0 --key target.key" },

@@ -5,6 +5,7 @@
 #include "agent/cli/documents.h"
 #include "agent/cli/failure_command.h"
 #include "agent/cli/output.h"
+#include "agent/cli/register_access.h"
 #include "agent/cli/shared_options.h"
 #include "agent/cli/show_command.h"
 #include "agent/cli/table.h"
@@ -207,7 +208,7 @@ static void print_freezes(FILE *stream, const Target *target) {
         }
 }
 
-static void print_target(const Cli *cli, const Target *target, const char *fresh) {
+static void print_target(const Cli *cli, const Target *target, const char *rollout, const char *fresh) {
         char issued[TIME_TEXT_MAX];
 
         format_time(target->issued, issued);
@@ -220,7 +221,7 @@ static void print_target(const Cli *cli, const Target *target, const char *fresh
         print_target_release(cli->out, "candidate", &target->candidate);
         print_target_release(cli->out, "previous", &target->previous);
         if (target->rollout.id)
-                fprintf(cli->out, "%-10s %s\n", "rollout", target->rollout.id);
+                fprintf(cli->out, "%-10s %s: %s\n", "rollout", target->rollout.id, rollout);
         print_freezes(cli->out, target);
         fprintf(cli->out, "%-10s %s\n", "fresh", fresh);
         print_environment(cli->out, &target->env);
@@ -262,12 +263,31 @@ static int describe_freshness(const DepotAccess *access, const TrustRoot *root, 
         return 0;
 }
 
+/* How far it is, or why that is not known. */
+static int describe_rollout(const DepotAccess *access, const Target *target,
+                            char ret[static REGISTER_SENTENCE_MAX], Error *error) {
+        _cleanup_(register_op_freep) RegisterOp *op = NULL;
+        RolloutPlan plan;
+        RegisterSite site;
+        int r;
+
+        rollout_plan_make(target, &plan);
+        site = register_access_site(access, &plan, NULL);
+        r = plan.staged ? register_access_read(&site, &op, error) : 0;
+        if (r == -ENOENT || r == -EBADMSG)
+                snprintf(ret, REGISTER_SENTENCE_MAX, "its register is %s: nothing moves",
+                         r == -ENOENT ? "missing" : "unreadable");
+        else if (op)
+                register_describe(register_op_register(op), &plan, register_op_time(op), ret);
+        return r < 0 && r != -ENOENT && r != -EBADMSG ? r : 0;
+}
+
 static int show_target(const Cli *cli, const DepotAccess *access, const TrustRoot *root,
                        const ShowValues *options, Error *error) {
         uint64_t now = clock_realtime(cli->clock);
         _cleanup_stored_document_ StoredDocument document = {};
         _cleanup_target_ Target *target = NULL;
-        char fresh[ERROR_MESSAGE_MAX + 8];
+        char fresh[ERROR_MESSAGE_MAX + 8], rollout[REGISTER_SENTENCE_MAX] = "";
         int r;
 
         r = documents_read_target(access, options->app, options->group, &document, error);
@@ -282,7 +302,9 @@ static int show_target(const Cli *cli, const DepotAccess *access, const TrustRoo
                 return print_document(cli, "target", target->sha256, &document, error);
         r = describe_freshness(access, root, target, now, fresh, sizeof(fresh), error);
         if (r >= 0)
-                print_target(cli, target, fresh);
+                r = describe_rollout(access, target, rollout, error);
+        if (r >= 0)
+                print_target(cli, target, rollout, fresh);
         return r;
 }
 

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "agent/base/strv.h"
 #include "agent/cli/key_source.h"
 #include "agent/cli/output.h"
 #include "agent/cli/target_change.h"
@@ -224,27 +223,29 @@ static int put_next(const TargetChange *change, const char *envelope, size_t siz
 }
 
 /* A rollout that goes on has its register, and if that was lost nobody makes a second one. */
-static bool has_register(const TargetChange *change) {
-        const char *id = change->next->rollout.id;
-
-        return id && change->present && string_equal(id, change->present->rollout.id);
+static bool has_register(const TargetChange *change, const TargetEdit *edit) {
+        return edit->kind == TARGET_EDIT_VALUES && change->next->rollout.id;
 }
 
 /* 0: a register of that id is there, and is not this target's. */
-static int sign_and_put(const TargetChange *change, const char *payload, size_t payload_size, Error *error) {
+static int sign_and_put(const TargetChange *change, const TargetEdit *edit, const char *payload,
+                        size_t payload_size, Error *error) {
         _cleanup_free_ char *envelope = NULL;
         size_t size;
         int r;
 
         r = sign_next(change, payload, payload_size, &envelope, &size, error);
-        if (r >= 0)
-                r = has_register(change) ? 1 : target_register_make(&change->access, change->next, error);
+        if (r >= 0 && !has_register(change, edit))
+                r = target_register_make(&change->access, change->next, error);
+        else if (r >= 0)
+                r = 1;
         if (r <= 0)
                 return r;
         r = put_next(change, envelope, size, error);
         return r < 0 ? r : 1;
 }
 
+/* A rollout that is begun is always another one. */
 static int write_once(TargetChange *change, const TargetEdit *edit, uint64_t skipped, Error *error) {
         _cleanup_free_ char *payload = NULL;
         size_t size;
@@ -253,9 +254,9 @@ static int write_once(TargetChange *change, const TargetEdit *edit, uint64_t ski
         r = make_next(change, edit, skipped, &payload, &size, error);
         if (r < 0)
                 return r;
-        change->changed = !change->payload ||
+        change->changed = !change->payload || edit->kind == TARGET_EDIT_CANDIDATE ||
                           !target_says_the_same(change->payload, change->payload_size, payload, size);
-        return change->changed ? sign_and_put(change, payload, size, error) : 1;
+        return change->changed ? sign_and_put(change, edit, payload, size, error) : 1;
 }
 
 /* Who was broken off between the two writes may have left a register of the next serial about another release: then that

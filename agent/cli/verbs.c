@@ -16,6 +16,7 @@
 #include "agent/cli/show_command.h"
 #include "agent/cli/target_command.h"
 #include "agent/cli/verify_command.h"
+#include "agent/cli/why_command.h"
 
 const Command command_root = {
         .name = "muster",
@@ -25,28 +26,11 @@ const Command command_root = {
                 "of them, publish an app, set a target.",
         .verbs =
                 (const Command *const[]){
-                        &command_key,
-                        &command_root_of_trust,
-                        &command_publish,
-                        &command_target,
-                        &command_rollout,
-                        &command_freeze,
-                        &command_show,
-                        &command_verify,
-                        &command_queue,
-                        &command_fleet,
-                        &command_wait,
-                        &command_gc,
-                        &command_pin,
-                        &command_unpin,
-                        &command_rollback,
-                        &command_status,
-                        &command_history,
-                        &command_replay,
-                        &command_deploy,
-                        &command_poll,
-                        &command_doctor,
-                        &command_migrate,
-                        NULL,
+                        &command_key,     &command_root_of_trust, &command_publish, &command_target,
+                        &command_rollout, &command_freeze,        &command_why,     &command_show,
+                        &command_verify,  &command_queue,         &command_fleet,   &command_wait,
+                        &command_gc,      &command_pin,           &command_unpin,   &command_rollback,
+                        &command_status,  &command_history,       &command_replay,  &command_deploy,
+                        &command_poll,    &command_doctor,        &command_migrate, NULL,
                 },
 };

@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import pytest
-from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, OK, USAGE
+from rig.desk import CONFLICT, DENIED, FAILED, INPUT, NOT_FOUND, OK, UNREACHABLE, USAGE
 
 PROD = "apps/api/groups/prod/"
 TARGET = PROD + "target.json"
@@ -178,6 +178,16 @@ def test_pause_resume_abort(shop):
     assert target(shop)["rollout"]["id"] == "r-2"
 
 
+def test_each_start_has_an_id_of_its_own(shop):
+    names = []
+    for _ in range(3):
+        shop.ok(*START)
+        names.append(target(shop)["rollout"]["id"])
+        shop.ok("rollout", "abort", "api", "prod")
+    assert len(set(names)) == 3
+    assert [register(shop, name)["state"] for name in names] == ["aborted"] * 3
+
+
 def test_promote(shop):
     started(shop, "--promote", "manual")
     shop.fails(USAGE, "--stage is 4, expected one of the rollout's 3", "rollout", "promote", "api", "prod", "--stage", "4")
@@ -263,6 +273,122 @@ def test_freeze(shop):
     assert "no freeze at 2030-01-01T00:00:00Z any more (serial 4)" in shop.ok(
         "freeze", "remove", "api", "prod", "--from", "2030-01-01T00:00:00Z", *KEY)
     assert [window.get("reason") for window in target(shop)["freeze"]] == ["broadcast"]
+
+
+def mark(shop, rollout, kind, instance):
+    file = shop.folder / "depot" / PROD / "rollouts" / rollout / kind / f"{instance}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("{}")
+
+
+def report(shop, instance, **members):
+    """What the instance says of itself, from now on."""
+    file = shop.folder / "depot" / PROD / "instances" / f"{instance}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"instance": instance, "app": "api", "state": "good", "version": "1.0",
+                                "since": "2026-01-01T00:00:00Z", **members}))
+
+
+def play(shop):
+    """Three instances: one runs the candidate, one changes, one failed at its hook."""
+    started(shop, "--stages", "1,50%,100%", "--max-failures", "1", "--max-parallel", "1")
+    failure = {"version": "1.1", "step": "AfterInstall", "reason": "hook hooks/migrate ended with 1", "at": "2026-01-01T00:00:00Z"}
+    report(shop, "i-1", version="1.1", rollout={"id": "r-1", "role": "member"})
+    report(shop, "i-2", state="deploying", reason="deployment d-2 of release 1.1 is in step FETCH")
+    report(shop, "i-3", state="held", last_failure=failure)
+    for kind, instance in (("up-1", "i-1"), ("good-1", "i-1"), ("up-1", "i-2"), ("up-1", "i-3"), ("failed-1", "i-3")):
+        mark(shop, "r-1", kind, instance)
+    left = shop.folder / "depot" / PROD / "failures" / register(shop, "r-1")["release_sha256"] / "i-3.json"
+    left.parent.mkdir(parents=True)
+    left.write_text(json.dumps({**failure, "deployment": {"steps": [
+        {"step": "AFTER_INSTALL", "output_tail": "connecting\n\x1b[31mno such table\n"}]}}))
+    become(shop, "r-1", live=3, fleet=3, members=1, running=2, failures=1, stage=1, places=[
+        {"instance": "i-2", "attempt": 1, "move": "up", "until": "2099-01-01T00:00:00Z"}])
+    return shop
+
+
+def test_status(shop):
+    assert shop.ok("rollout", "status", "api", "prod") == "api in prod, serial 1: no rollout: 1.0 is stable\n"
+    shop.fails(NOT_FOUND, "there is no rollout, 1.0 is stable", "rollout", "status", "api", "prod", "--watch")
+    play(shop)
+    shown = shop.ok("rollout", "status", "api", "prod")
+    assert "rollout r-1 from 1.0 to 1.1\nstate      active, stage 2 of 3: 1 of 1 healthy, 1 changing\n" in shown
+    assert "rules      1 at once, 1 of them may fail, promote auto\n" in shown
+    assert "i-3: 1.1 failed at AfterInstall, " in shown
+    assert "ago: hook hooks/migrate ended with 1\n    | connecting\n    | ?[31mno such table\n" in shown
+    rows = [line.split()[:3] for line in shown.splitlines() if line.startswith("i-") and ":" not in line.split()[0]]
+    assert rows == [["i-2", "1.0", "changing"], ["i-3", "1.0", "failed"], ["i-1", "1.1", "member"]]
+    told = shop.json("rollout", "status", "api", "prod")
+    assert [stage["state"] for stage in told["stages"]] == ["done", "open", "to come"]
+    assert (told["state"], told["stage"], told["changing"], told["failures"]) == ("active", 2, 1, 1)
+    shop.fails(NOT_FOUND, "no target for the group test", "rollout", "status", "api", "test")
+
+
+def test_why(shop):
+    play(shop)
+    where = ["--app", "api", "--group", "prod"]
+    report(shop, "i-4")
+    assert shop.ok("why", "i-2", *where) == ("i-2 changes to 1.1 (deployment d-2 of release 1.1 is in step FETCH), until "
+                                            "2099-01-01T00:00:00Z at most\n")
+    assert "i-4 waits for its stage to change to 1.1; rollout r-1 is active: stage 2 of 3" in shop.ok("why", "i-4", *where)
+    assert "those who change now: i-2 (changing, until" in shop.ok("why", "i-4", *where)
+    assert "failed with 1.1 and does not try it again" in shop.json("why", "i-3", *where)["why"][0]["why"]
+    shop.fails(NOT_FOUND, "no instance i-9 has reported", "why", "i-9", *where)
+    shop.fails(USAGE, "the group is missing: muster why INSTANCE", "why", "i-1", "--app", "api")
+    shop.fails(UNREACHABLE, "musterd does not run|system bus", "why")
+
+
+def watch(shop, *words):
+    return subprocess.Popen(shop.command("rollout", *words), cwd=shop.folder, env=shop.environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def test_watch(shop):
+    """To its end, with a line for each thing that is new; the status says how it ended."""
+    play(shop)
+    looking = watch(shop, "status", "api", "prod", "--watch")
+    lines = [looking.stdout.readline() for _ in range(4)]
+    assert [line.split(" ", 1)[1].split(",")[0].strip() for line in lines] == [
+        "i-2: changing", "i-3: failed", "i-1: member", "r-1: active"]
+    mark(shop, "r-1", "good-1", "i-2")
+    report(shop, "i-2", version="1.1")
+    become(shop, "r-1", state="complete", stage=2, members=2, places=[])
+    out, err = looking.communicate(timeout=30)
+    assert (looking.returncode, err) == (OK, "")
+    assert "i-2: member, runs 1.1\n" in out and " r-1: complete; the candidate is not signed as stable yet\n" in out
+    assert out.endswith("r-1 is complete; make it permanent: muster rollout finish api prod\n")
+    assert "not signed as stable yet\nnext       muster rollout finish api prod: until then 1.0" in shop.ok(
+        "rollout", "status", "api", "prod")
+    assert "rollout    r-1: complete; the candidate is not signed as stable yet\n" in shop.ok(
+        "show", "target", "--app", "api", "--group", "prod")
+
+
+def test_watch_to_a_bad_end(shop):
+    """Aborted, replaced, lost, or not in time: each has its status, and says what failed."""
+    play(shop)
+    late = watch(shop, "start", "api", "prod", "--version", "1.1", "--id", "r-1", *KEY, "--watch", "--timeout", "1s")
+    looking = watch(shop, "status", "api", "prod", "--watch", "--json")
+    assert late.communicate(timeout=30)[1] == (
+        "muster: rollout r-1 has not ended in that time: stage 2 of 3: 1 of 1 healthy, 1 changing\n")
+    assert late.returncode == FAILED
+    become(shop, "r-1", state="aborted", reason="2 instances failed, 1 may", running=0)
+    out, _ = looking.communicate(timeout=30)
+    assert looking.returncode == FAILED
+    assert json.loads(out)["failed"][0]["output"] == ["connecting", "?[31mno such table"]
+    done = shop.run("rollout", "status", "api", "prod", "--watch")
+    assert done.returncode == FAILED and "r-1: aborted in stage 2 of 3: 2 instances failed, 1 may\n" in done.stdout
+    assert done.stdout.endswith("    | connecting\n    | ?[31mno such table\n")
+    shop.ok(*START, "--id", "r-2")
+    looking = watch(shop, "status", "api", "prod", "--watch")
+    assert "r-2: active" in looking.stdout.readline()
+    shop.ok("rollback", "api", "prod", *KEY)
+    out, _ = looking.communicate(timeout=30)
+    assert looking.returncode == FAILED and "r-2 was replaced: api in prod, serial 4, has 1.0 as its stable release" in out
+    shop.ok("unpin", "api", "prod", *KEY)
+    shop.ok(*START, "--id", "r-3")
+    register_file(shop, "r-3").unlink()
+    shop.fails(NOT_FOUND, "rollout r-3: its register is missing: nothing moves", "rollout", "status", "api", "prod", "--watch",
+               "--quiet")
 
 
 def race(shop, *commands):

@@ -1,0 +1,12 @@
+#pragma once
+
+/* Follows a rollout to its end: a page that is drawn over itself on a terminal, lines of what is new elsewhere. */
+
+#include "agent/cli/rollout_survey.h"
+
+#define ROLLOUT_WATCH_INTERVAL (UINT64_C(2) * USEC_PER_SEC)
+
+/* From the survey's last picture on. 0: it is complete, or was finished; EXIT_CODE_FAILED: it was aborted, and all are back,
+ * or it was replaced, or it has not ended within TIMEOUT (0: for ever), which has been said. What cannot be read for a while
+ * is waited for; -ENOENT, -EBADMSG: the register is lost. */
+int rollout_watch(RolloutSurvey *survey, uint64_t timeout, Error *error);

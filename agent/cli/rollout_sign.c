@@ -121,7 +121,7 @@ static int begin(TargetChange *change, const SignValues *values, Error *error) {
         }
         r = check_candidate(change, error);
         if (r >= 0)
-                r = target_rollout_check_over(change, error);
+                r = target_rollout_check_over(change, true, error);
         if (r >= 0)
                 r = id ? write_rollout(change, values, id, error) : write_next_rollout(change, values, error);
         return r < 0 ? r : tell_or_watch(change, values, error);

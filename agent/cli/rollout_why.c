@@ -129,7 +129,7 @@ static int describe_own_part(Buffer *text, const json_t *rollout) {
                               text_of(rollout, "state") ?: "-");
 
         if (r >= 0 && waits_for)
-                r = buffer_printf(text, ": waits for %s", waits_for);
+                r = buffer_printf(text, ": %s", waits_for);
         if (r >= 0 && holder)
                 r = buffer_printf(text, ", held by %s", holder);
         return r >= 0 && until ? buffer_printf(text, ", until %s at most", until) : r;

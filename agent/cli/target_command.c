@@ -28,7 +28,7 @@ static int choose_edit(TargetChange *change, const SetValues *given, TargetEdit 
                 return r;
         if (given->version) {
                 r = target_change_check_not_pinned(change, error);
-                return r < 0 ? r : target_rollout_check_over(change, error);
+                return r < 0 ? r : target_rollout_check_over(change, false, error);
         }
         if (!change->present)
                 return documents_no_target(&change->access, given->target.app, given->target.group, error);

@@ -24,12 +24,12 @@ static int refuse(int r, const TargetChange *change, const char *what, const cha
                                *advice ? ": " : "", advice);
 }
 
-static int refuse_by_state(const TargetChange *change, const Register *reg, Error *error) {
+static int refuse_by_state(const TargetChange *change, const Register *reg, bool starts, Error *error) {
         const Target *present = change->present;
         char advice[256];
 
         if (reg->state == REGISTER_ABORTED) {
-                if (reg->running == 0)
+                if (reg->running == 0 || !starts)
                         return 0;
                 return refuse(-EEXIST, change, "was aborted, and instances are still on their way back",
                               "muster rollout status --watch shows them", error);
@@ -44,7 +44,7 @@ static int refuse_by_state(const TargetChange *change, const Register *reg, Erro
                       error);
 }
 
-int target_rollout_check_over(const TargetChange *change, Error *error) {
+int target_rollout_check_over(const TargetChange *change, bool starts, Error *error) {
         _cleanup_(register_op_freep) RegisterOp *op = NULL;
         RolloutPlan plan;
         int r;
@@ -55,7 +55,7 @@ int target_rollout_check_over(const TargetChange *change, Error *error) {
         r = read_register(change, &plan, &op, error);
         if (r < 0 || !op)
                 return r;
-        return refuse_by_state(change, register_op_register(op), error);
+        return refuse_by_state(change, register_op_register(op), starts, error);
 }
 
 int target_rollout_check_complete(const TargetChange *change, Error *error) {

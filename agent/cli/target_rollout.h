@@ -4,9 +4,9 @@
 
 #include "agent/cli/target_change.h"
 
-/* Whether another release may be said: there is no rollout, or it was aborted and all are back, or its register is lost.
- * -EEXIST with a sentence that says what to do first. */
-int target_rollout_check_over(const TargetChange *change, Error *error);
+/* Whether another release may be said: there is no rollout, or it was aborted, or its register is lost; for a candidate, which
+ * STARTS another rollout, all must be back, too. -EEXIST with a sentence that says what to do first. */
+int target_rollout_check_over(const TargetChange *change, bool starts, Error *error);
 
 /* Whether the candidate may be signed as stable. -ENOENT: there is no rollout; -ESTALE: not complete. */
 int target_rollout_check_complete(const TargetChange *change, Error *error);

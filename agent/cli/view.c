@@ -222,6 +222,25 @@ static void print_pins(const View *view, const json_t *app) {
         }
 }
 
+/* Its part in the rollout of its group. One that is complete and not finished must be seen: the way back leads elsewhere. */
+static void print_rollout(const View *view, const json_t *app) {
+        const json_t *rollout = json_object_get(app, "rollout"), *stage = json_object_get(rollout, "stage");
+        const char *state = text_of(rollout, "state") ?: "-", *waits_for = text_of(rollout, "waits_for"),
+                   *holder = text_of(rollout, "holder");
+
+        if (!json_is_object(rollout))
+                return;
+        fprintf(view->stream, "%s: rollout %s to %s is %s%s%s", text_of(app, "app") ?: "-",
+                text_of(rollout, "id") ?: "-", text_of(rollout, "release") ?: "-", view->style->strong, state,
+                view->style->off);
+        if (json_is_integer(stage))
+                fprintf(view->stream, ", stage %lld of %lld", (long long) json_integer_value(stage),
+                        (long long) json_integer_value(json_object_get(rollout, "stages")));
+        fprintf(view->stream, "; this instance: %s%s%s%s%s%s\n", text_of(rollout, "role") ?: "-",
+                waits_for ? ", " : "", waits_for ?: "", holder ? ", held by " : "", holder ?: "",
+                strcmp(state, "complete") == 0 ? "; not finished yet: muster rollout finish" : "");
+}
+
 /* What does not fit in a column: why it is so, what is being done, what failed last. */
 static void print_remarks(const View *view, const json_t *app) {
         const json_t *deployment = json_object_get(app, "deployment"),
@@ -231,6 +250,7 @@ static void print_remarks(const View *view, const json_t *app) {
         char age[VIEW_AGE_MAX];
 
         print_pins(view, app);
+        print_rollout(view, app);
         if (text_of(app, "reason"))
                 fprintf(view->stream, "%s: %s\n", name, text_of(app, "reason"));
         if (text_of(app, "target_problem") &&

@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -177,11 +178,14 @@ class Fleet:
         """The first instance that has made it."""
         return next(iter(wait_for(lambda: self.marks().get(mark), PATIENCE, f"a mark {mark}", 0.2)))
 
-    def wait_state(self, state):
+    def wait_register(self, holds, what="the register to get there"):
         def reached():
             register = self.register()
-            return register and register["state"] == state and register
-        return wait_for(reached, PATIENCE, f"the rollout to be {state}", 0.2)
+            return register and holds(register) and register
+        return wait_for(reached, PATIENCE, what, 0.2)
+
+    def wait_state(self, state):
+        return self.wait_register(lambda register: register["state"] == state, f"the rollout to be {state}")
 
     def wait_all(self, version):
         """Until everybody serves it, and nobody does anything any more."""
@@ -294,6 +298,37 @@ def test_by_hand_with_comings_and_goings(fleet):
     assert watch.stop() == FLEET // 2
     assert load.stop()["failed"] == 0
     wait_for(lambda: len(fleet.marks().get("back-1", ())) >= FLEET // 2, PATIENCE, "all to say that they are back")
+
+
+def test_operators(fleet):
+    """Manual stages: of two who promote one wins; a pause holds what would go on; one in line says why; a watcher's status is the
+    rollout's."""
+    candidate = fleet.publish()
+    watch = fleet.start(candidate, "--promote", "manual", stages="1:0s,50%:0s,100%")
+    with ThreadPoolExecutor() as pool:
+        watcher = pool.submit(fleet.muster.rollout, "status", GROUP, "--watch", check=False)
+        fleet.wait_register(lambda register: register["stage"] == 0 and register["members"] == 1)
+        waiting = next(i for i in fleet.instances() if current_version(i) == fleet.stable)
+        told = wait_for(lambda: (line := fleet.muster.why(GROUP, waiting.id)) and "waits to be promoted" in line and line,
+                        PATIENCE, "the stage to be healthy", 0.5)
+        assert told.startswith(f"{waiting.id} ") and f"; rollout {fleet.rollout} is active: stage 1 of 3: healthy" in told
+        assert fleet.rollout in waiting.run("muster", "why").out
+        assert f"rollout {fleet.rollout} to {candidate} is active" in waiting.run("muster", "status").out
+        fleet.muster.rollout("pause", GROUP, "--reason", "looking", "--by", "ann")
+        promoting = [pool.submit(fleet.muster.rollout, "promote", GROUP, check=False) for _ in range(2)]
+        assert sorted(done.result().returncode for done in promoting) == [0, 6]
+        register = fleet.register()
+        assert (register["stage"], register["state"], register["promoted"], register["reason"]) == (0, "paused", True, "looking")
+        fleet.muster.rollout("resume", GROUP)
+        fleet.wait_register(lambda register: register["stage"] == 1 and register.get("full"))
+        fleet.muster.rollout("promote", GROUP, "--stage", "2")
+        assert fleet.wait_state("complete")["by"]
+        assert watch.stop() == FLEET
+        end = watcher.result()
+    assert end.returncode == 0 and end.stdout.endswith(f"{fleet.rollout} is complete; make it permanent: muster rollout finish "
+                                                       f"api {GROUP}\n")
+    fleet.wait_all(candidate)
+    fleet.stable = candidate
 
 
 @pytest.mark.long

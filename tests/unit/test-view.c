@@ -54,6 +54,24 @@ static void test_status(_unused_ void **state) {
                                   "api: 1.4.1 failed at HEALTH, 2d ago: no answer\n");
 }
 
+static void test_rollout(_unused_ void **state) {
+        _cleanup_free_ char *waits = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"rollout\":{\"id\":\"r-1\",\"release\":\"1.5\",\"role\":\"in-line\",\"state\":"
+                "\"active\",\"stage\":2,\"stages\":3,\"waits_for\":\"waits for a place\",\"holder\":\"i-1, i-2\"}}]}");
+        _cleanup_free_ char *complete = status_of(
+                "{\"apps\":[{\"app\":\"api\",\"rollout\":{\"id\":\"r-1\",\"release\":\"1.5\",\"role\":\"member\",\"state\":"
+                "\"complete\",\"stage\":null}}]}");
+        _cleanup_free_ char *none = status_of("{\"apps\":[{\"app\":\"api\",\"rollout\":null}]}");
+
+        assert_non_null(strstr(
+                waits, "\napi: rollout r-1 to 1.5 is active, stage 2 of 3; this instance: in-line, waits "
+                       "for a place, held by i-1, i-2\n"));
+        assert_non_null(strstr(
+                complete, "\napi: rollout r-1 to 1.5 is complete; this instance: member; not finished yet: "
+                          "muster rollout finish\n"));
+        assert_null(strstr(none, "rollout"));
+}
+
 static void test_launch(_unused_ void **state) {
         _cleanup_free_ char *told = status_of(
                 "{\"launch\":{\"hook\":\"muster\",\"hooks\":[\"muster\",\"muster-b\"],\"state\":\"continue\",\"alarm\":true,"
@@ -222,12 +240,19 @@ static void test_table(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status),         cmocka_unit_test(test_launch),
-                cmocka_unit_test(test_life),           cmocka_unit_test(test_installed),
-                cmocka_unit_test(test_undelivered),    cmocka_unit_test(test_status_of_little),
-                cmocka_unit_test(test_pins),           cmocka_unit_test(test_service),
-                cmocka_unit_test(test_target_problem), cmocka_unit_test(test_failure_that_is_the_reason),
-                cmocka_unit_test(test_history),        cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_status),
+                cmocka_unit_test(test_rollout),
+                cmocka_unit_test(test_launch),
+                cmocka_unit_test(test_life),
+                cmocka_unit_test(test_installed),
+                cmocka_unit_test(test_undelivered),
+                cmocka_unit_test(test_status_of_little),
+                cmocka_unit_test(test_pins),
+                cmocka_unit_test(test_service),
+                cmocka_unit_test(test_target_problem),
+                cmocka_unit_test(test_failure_that_is_the_reason),
+                cmocka_unit_test(test_history),
+                cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_table),
         };
 

@@ -65,6 +65,9 @@ class Muster:
         return self._run("freeze", "add", "api", group, "--from", begin, "--until", end, "--reason", reason, "--key",
                          "target.key")
 
+    def why(self, group, instance):
+        return self._run("why", instance, "--app", "api", "--group", group, check=False).stdout
+
     def failures(self, group, instance=None):
         """What instances that failed have left in the depot, the newest first."""
         options = ["--instance", instance] if instance else []

@@ -1,14 +1,14 @@
 LIB_SRC += \
-        agent/cli/bus_client.c \
         agent/cli/bundle.c \
         agent/cli/bundle_files.c \
+        agent/cli/bus_client.c \
         agent/cli/cli.c \
         agent/cli/command.c \
         agent/cli/complete.c \
-        agent/cli/depot_access.c \
-        agent/cli/depot_batch.c \
         agent/cli/deploy_command.c \
         agent/cli/deploy_watch.c \
+        agent/cli/depot_access.c \
+        agent/cli/depot_batch.c \
         agent/cli/dispatch.c \
         agent/cli/doctor_aws.c \
         agent/cli/doctor_command.c \
@@ -53,14 +53,14 @@ LIB_SRC += \
         agent/cli/rollout_access.c \
         agent/cli/rollout_command.c \
         agent/cli/rollout_control.c \
+        agent/cli/rollout_follow.c \
+        agent/cli/rollout_page.c \
         agent/cli/rollout_picture.c \
         agent/cli/rollout_request.c \
         agent/cli/rollout_rows.c \
         agent/cli/rollout_sign.c \
         agent/cli/rollout_status.c \
         agent/cli/rollout_survey.c \
-        agent/cli/rollout_view.c \
-        agent/cli/rollout_watch.c \
         agent/cli/rollout_why.c \
         agent/cli/root_command.c \
         agent/cli/root_file.c \
@@ -101,10 +101,10 @@ UNIT_TESTS += \
         test-migrate_plan \
         test-option \
         test-progress \
+        test-rollout_page \
         test-rollout_request \
-        test-s3_archive \
-        test-rollout_view \
         test-rollout_why \
+        test-s3_archive \
         test-screen \
         test-target_edit \
         test-verbs \

@@ -3,9 +3,9 @@
 
 #include "agent/base/strv.h"
 #include "agent/cli/place_words.h"
+#include "agent/cli/rollout_follow.h"
 #include "agent/cli/rollout_request.h"
 #include "agent/cli/rollout_sign.h"
-#include "agent/cli/rollout_watch.h"
 #include "agent/cli/target_change.h"
 #include "agent/cli/target_rollout.h"
 
@@ -108,7 +108,7 @@ static int tell_or_watch(const TargetChange *change, const SignValues *values, E
         if (r < 0 || !values->watch)
                 return r;
         r = rollout_survey_open(&survey, change->cli, &where, error);
-        return r < 0 ? r : rollout_watch(&survey, values->timeout.value, error);
+        return r < 0 ? r : rollout_follow(&survey, values->timeout.value, error);
 }
 
 static int begin(TargetChange *change, const SignValues *values, Error *error) {

@@ -1,8 +1,8 @@
 #include "agent/cli/rollout_status.h"
 #include "agent/cli/output.h"
 #include "agent/cli/place_words.h"
-#include "agent/cli/rollout_view.h"
-#include "agent/cli/rollout_watch.h"
+#include "agent/cli/rollout_follow.h"
+#include "agent/cli/rollout_page.h"
 #include "agent/cli/shared_options.h"
 
 typedef struct StatusValues {
@@ -14,7 +14,7 @@ typedef struct StatusValues {
 static int print(const Cli *cli, const RolloutSurvey *survey, Error *error) {
         if (cli->json)
                 return output_json(cli, json_incref(survey->picture), error);
-        return rollout_view_print(survey->picture, survey->now, cli->out, &cli->out_style) < 0
+        return rollout_page_print(survey->picture, survey->now, cli->out, &cli->out_style) < 0
                        ? error_oom(error)
                        : 0;
 }
@@ -33,7 +33,7 @@ static int run_status(Cli *cli, void *values, char **words, Error *error) {
                 return r < 0 ? r : print(cli, &survey, error);
         if (!rollout_plan_is_shared(&survey.access.plan))
                 return rollout_access_check_staged(&survey.access, error);
-        return rollout_watch(&survey, given->timeout.value, error);
+        return rollout_follow(&survey, given->timeout.value, error);
 }
 
 static const Option status_options[] = {

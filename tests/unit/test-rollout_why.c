@@ -70,7 +70,8 @@ static void test_here(_unused_ void **state) {
         check_here(
                 json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "app", "api", "reason",
                           "release 1.4 serves", "rollout", "id", "r-1", "release", "1.5", "role", "in-line",
-                          "state", "active", "waits_for", "waits for a place", "holder", "i-1, i-2", "until", "T"),
+                          "state", "active", "waits_for", "waits for a place", "holder", "i-1, i-2", "until",
+                          "T"),
                 "api: in-line in rollout r-1 to 1.5 (active): waits for a place, held by i-1, i-2, until T at most; "
                 "release 1.4 serves");
 }

@@ -2,7 +2,7 @@
 
 #include "tests/unit/test.h"
 
-#include "agent/cli/rollout_view.h"
+#include "agent/cli/rollout_page.h"
 #include "tests/unit/rollout_scene.h"
 
 static const Style plain = { "", "", "", "", "" };
@@ -13,7 +13,7 @@ static char *print(const json_t *picture, const Style *style) {
         size_t size;
         FILE *stream = open_memstream(&text, &size);
 
-        assert_int_equal(rollout_view_print(picture, SCENE_NOW, stream, style), 0);
+        assert_int_equal(rollout_page_print(picture, SCENE_NOW, stream, style), 0);
         fclose(stream);
         return text;
 }
@@ -23,7 +23,7 @@ static char *news(const json_t *old, const json_t *picture) {
         size_t size;
         FILE *stream = open_memstream(&text, &size);
 
-        rollout_view_news(old, picture, SCENE_NOW, stream);
+        rollout_page_news(old, picture, SCENE_NOW, stream);
         fclose(stream);
         return text;
 }

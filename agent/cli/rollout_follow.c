@@ -3,8 +3,8 @@
 
 #include "agent/base/strv.h"
 #include "agent/cli/output.h"
-#include "agent/cli/rollout_view.h"
-#include "agent/cli/rollout_watch.h"
+#include "agent/cli/rollout_follow.h"
+#include "agent/cli/rollout_page.h"
 #include "agent/cli/screen.h"
 
 typedef struct Watch {
@@ -39,7 +39,7 @@ static int draw(const Watch *watch, Error *error) {
                 return error_oom(error);
         if (*watch->problem.message)
                 fprintf(stream, "%s%s%s\n", style->bad, watch->problem.message, style->off);
-        r = rollout_view_print(watch->survey->picture, watch->survey->now, stream, style);
+        r = rollout_page_print(watch->survey->picture, watch->survey->now, stream, style);
         if (fclose(stream) != 0 || r < 0 || screen_draw(watch->cli->out, text) < 0)
                 return error_oom(error);
         return 0;
@@ -58,7 +58,7 @@ static int tell(Watch *watch, Error *error) {
                 return draw(watch, error);
         say_problem(watch);
         if (is_same(watch))
-                rollout_view_news(watch->told, watch->survey->picture, watch->survey->now, watch->cli->out);
+                rollout_page_news(watch->told, watch->survey->picture, watch->survey->now, watch->cli->out);
         fflush(watch->cli->out);
         json_decref(watch->told);
         watch->told = json_incref(watch->survey->picture);
@@ -75,7 +75,7 @@ static int tell_end(const Watch *watch, int r, Error *error) {
                 return q < 0 ? q : r;
         }
         if (!watch->on_terminal && r != 0)
-                rollout_view_failures(picture, watch->survey->now, watch->cli->out, &watch->cli->out_style);
+                rollout_page_failures(picture, watch->survey->now, watch->cli->out, &watch->cli->out_style);
         if (r == 0 && is_state(picture, "complete"))
                 cli_say(watch->cli, "%s is complete; make it permanent: muster rollout finish %s %s",
                         watch->id, watch->survey->access.target->app, watch->survey->access.target->group);
@@ -131,13 +131,13 @@ static int watch_to_end(Watch *watch, uint64_t timeout, Error *error) {
                                 error, -ETIME, FAULT_INPUT, "rollout %s has not ended in that time: %s",
                                 watch->id,
                                 json_string_value(json_object_get(watch->survey->picture, "sentence")));
-                (void) usleep(ROLLOUT_WATCH_INTERVAL);
+                (void) usleep(ROLLOUT_FOLLOW_INTERVAL);
                 watch->problem = (Error){};
                 (void) rollout_survey_look(watch->survey, &watch->problem);
         }
 }
 
-int rollout_watch(RolloutSurvey *survey, uint64_t timeout, Error *error) {
+int rollout_follow(RolloutSurvey *survey, uint64_t timeout, Error *error) {
         Watch watch = { .survey = survey,
                         .cli = survey->cli,
                         .on_terminal = isatty(fileno(survey->cli->out)) };

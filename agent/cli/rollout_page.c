@@ -3,7 +3,7 @@
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
 #include "agent/cli/progress.h"
-#include "agent/cli/rollout_view.h"
+#include "agent/cli/rollout_page.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
 
@@ -143,7 +143,7 @@ static void print_failure(const json_t *failure, uint64_t now, FILE *stream, con
                 fprintf(stream, "    %s| %s%s\n", style->faint, json_string_value(line) ?: "", style->off);
 }
 
-void rollout_view_failures(const json_t *picture, uint64_t now, FILE *stream, const Style *style) {
+void rollout_page_failures(const json_t *picture, uint64_t now, FILE *stream, const Style *style) {
         const json_t *failures = json_object_get(picture, "failed"), *failure;
         size_t i;
 
@@ -180,12 +180,12 @@ static int print_rows(const json_t *picture, uint64_t now, FILE *stream, const S
         return 0;
 }
 
-int rollout_view_print(const json_t *picture, uint64_t now, FILE *stream, const Style *style) {
+int rollout_page_print(const json_t *picture, uint64_t now, FILE *stream, const Style *style) {
         print_head(picture, stream, style);
         print_stages(picture, stream, style);
         if (json_array_size(json_object_get(picture, "failed")) > 0)
                 fputc('\n', stream);
-        rollout_view_failures(picture, now, stream, style);
+        rollout_page_failures(picture, now, stream, style);
         return print_rows(picture, now, stream, style);
 }
 
@@ -220,7 +220,7 @@ static void print_news_row(const char *at, const json_t *row, FILE *stream) {
                 why ?: "");
 }
 
-void rollout_view_news(const json_t *old, const json_t *picture, uint64_t now, FILE *stream) {
+void rollout_page_news(const json_t *old, const json_t *picture, uint64_t now, FILE *stream) {
         const char *sentence = text_of(picture, "sentence") ?: "-";
         json_auto_t *before = index_rows(old);
         const json_t *row;

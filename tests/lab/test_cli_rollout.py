@@ -2,6 +2,7 @@
 would have changed the register, the test does."""
 
 import json
+import shlex
 import subprocess
 
 import pytest
@@ -362,6 +363,19 @@ def test_watch(shop):
         "rollout", "status", "api", "prod")
     assert "rollout    r-1: complete; the candidate is not signed as stable yet\n" in shop.ok(
         "show", "target", "--app", "api", "--group", "prod")
+
+
+def test_watch_on_a_terminal(shop):
+    """A page that is drawn over itself; no colours where they are not wanted."""
+    play(shop)
+    become(shop, "r-1", state="complete", stage=2, members=2, places=[])
+    command = "stty cols 80 rows 24; exec " + shlex.join(shop.command("rollout", "status", "api", "prod", "--watch"))
+    for env, state in (({}, "\033[32mcomplete\033[0m"), ({"NO_COLOR": "1"}, "complete")):
+        shown = subprocess.run(["script", "-qec", command, "/dev/null"], cwd=shop.folder, text=True, capture_output=True,
+                               env={**shop.environment, "TERM": "xterm", **env}, timeout=30, check=True).stdout
+        assert shown.startswith("\033[H") and f"state      {state}; the candidate is not signed as stable yet" in shown
+        assert "[====================]" in shown.replace("\033[32m", "").replace("\033[0m", "")
+        assert "r-1 is complete; make it permanent" in shown
 
 
 def test_watch_to_a_bad_end(shop):

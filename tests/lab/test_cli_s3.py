@@ -38,6 +38,27 @@ def test_whole_way(remote, cloud):
     remote.fails(CONFLICT, "published already, with another content", *PUBLISH)
 
 
+def test_rollout(remote, cloud):
+    """Start, a pause, two who abort, and what comes of a conflict and of an answer that is lost."""
+    remote.ok("root", "publish", "root.json")
+    remote.ok(*PUBLISH)
+    remote.set("2.0")
+    (remote.folder / "app/bin/api").write_text("another\n")
+    remote.publish("2.1")
+    with cloud.fault(faults.lost_answer(), times=1, service="s3", method="PUT"):
+        remote.ok("rollout", "start", "api", "prod", "--version", "2.1", "--id", "r-1", "--key", "target.key")
+    told = remote.json("rollout", "status", "api", "prod")
+    assert (told["state"], told["rollout"], told["version"], told["instances"]) == ("active", "r-1", "2.1", [])
+    assert "paused in stage 1 of 3: hm, by ann" in remote.ok("rollout", "pause", "api", "prod", "--reason", "hm", "--by", "ann")
+    remote.ok("rollout", "resume", "api", "prod")
+    remote.fails(CONFLICT, "is under way", "rollout", "start", "api", "prod", "--version", "2.1", "--key", "target.key")
+    remote.ok("rollout", "abort", "api", "prod")
+    remote.fails(CONFLICT, "it is aborted", "rollout", "resume", "api", "prod")
+    with cloud.fault(faults.access_denied(), service="s3", method="PUT"):
+        remote.fails(DENIED, "AccessDenied", "target", "set", "--app", "api", "--group", "prod", "--version", "2.1", "--key",
+                     "target.key")
+
+
 def on_terminal(desk, *words):
     """What a command shows on standard error, where that is a terminal of 72 columns."""
     command = f"stty cols 72; exec {shlex.join(desk.command(*words))} >/dev/null"

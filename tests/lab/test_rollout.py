@@ -260,6 +260,8 @@ def test_bad_at_the_canary(fleet):
     failed = fleet.named(marks["failed-1"].pop())
     assert fleet.status(failed)["rollout"]["role"] == "failed"
     assert "/healthz" in fleet.status(failed)["last_failure"]["reason"]
+    told = fleet.muster.rollout("status", GROUP).stdout
+    assert f"\n{failed.id}: {candidate} failed at " in told and "/healthz" in told.split(" failed at ")[1].split("\n\n")[0]
 
 
 def test_fails_in_its_bake(fleet):

@@ -123,6 +123,14 @@ int depot_access_get(const DepotAccess *access, const char *key, size_t limit, D
         return r < 0 ? r : depot_wait(op, ret, error);
 }
 
+int depot_access_list(const DepotAccess *access, const char *prefix, DepotReply *ret, Error *error) {
+        DepotOp *op;
+        int r;
+
+        r = depot_list_start(access->depot, prefix, NULL, NULL, &op, error);
+        return r < 0 ? r : depot_wait(op, ret, error);
+}
+
 int depot_access_put(const DepotAccess *access, const char *key, const void *data, size_t size,
                      DepotCondition condition, const char *etag, Error *error) {
         _cleanup_depot_reply_ DepotReply reply = {};

@@ -36,6 +36,9 @@ int depot_access_aws(const DepotValues *values, sd_event **ret_event, AwsContext
 /* Reads a value of at most LIMIT bytes; that it is not there is an outcome. */
 int depot_access_get(const DepotAccess *access, const char *key, size_t limit, DepotReply *ret, Error *error);
 
+/* All keys that begin with PREFIX. */
+int depot_access_list(const DepotAccess *access, const char *prefix, DepotReply *ret, Error *error);
+
 /* Writes a document. 0, or 1 if CONDITION did not hold. */
 int depot_access_put(const DepotAccess *access, const char *key, const void *data, size_t size,
                      DepotCondition condition, const char *etag, Error *error);

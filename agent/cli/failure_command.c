@@ -20,14 +20,6 @@ static const char *text_of(const json_t *object, const char *key) {
         return json_string_value(json_object_get(object, key));
 }
 
-static int list(const DepotAccess *access, const char *prefix, DepotReply *ret, Error *error) {
-        DepotOp *op;
-        int r;
-
-        r = depot_list_start(access->depot, prefix, NULL, NULL, &op, error);
-        return r < 0 ? r : depot_wait(op, ret, error);
-}
-
 /* NULL: it was removed meanwhile. */
 static int read_failure(const DepotAccess *access, const char *key, json_t **ret, Error *error) {
         _cleanup_depot_reply_ DepotReply reply = {};
@@ -122,7 +114,7 @@ static int run_show_failure(Cli *cli, void *values, _unused_ char **arguments, E
         if (r >= 0)
                 r = depot_access_open(&options->depot, &access, error);
         if (r >= 0)
-                r = list(&access, prefix, &reply, error);
+                r = depot_access_list(&access, prefix, &reply, error);
         if (r >= 0 &&
             failure_list_find(reply.entries, reply.n_entries, prefix, options->instance, &found, &n) < 0)
                 r = error_oom(error);

@@ -71,8 +71,10 @@ static json_t *sentence(const RolloutFacts *facts) {
         if (is_plain(facts))
                 return json_sprintf("no rollout: %s is stable%s", facts->plan->to->version,
                                     facts->plan->target->pinned ? " and pinned" : "");
+        if (!facts->reg && facts->problem)
+                return json_sprintf("its register cannot be used (%s): nothing moves", facts->problem);
         if (!facts->reg)
-                return json_sprintf("its register %s: nothing moves", facts->problem ?: "is missing");
+                return json_string("its register is missing: nothing moves");
         register_describe(facts->reg, facts->plan, facts->now, text);
         return json_string(text);
 }

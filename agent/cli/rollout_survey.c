@@ -16,14 +16,6 @@ void rollout_survey_deinit(RolloutSurvey *survey) {
         rollout_access_deinit(&survey->access);
 }
 
-static int list(const DepotAccess *access, const char *prefix, DepotReply *ret, Error *error) {
-        DepotOp *op;
-        int r;
-
-        r = depot_list_start(access->depot, prefix, NULL, NULL, &op, error);
-        return r < 0 ? r : depot_wait(op, ret, error);
-}
-
 /* That it is lost is something to be told, not a failure. */
 static int read_register(RolloutSurvey *survey, Error *error) {
         RegisterOp *op = NULL;
@@ -67,7 +59,7 @@ static int read_marks(RolloutSurvey *survey, Error *error) {
         if (r < 0)
                 return r;
         snprintf(prefix, sizeof(prefix), "%s%s/", rollouts, access->plan.id);
-        r = list(&access->depot, prefix, &reply, error);
+        r = depot_access_list(&access->depot, prefix, &reply, error);
         if (r >= 0)
                 r = fleet_reader_look(&survey->reader, error);
         if (r < 0)
@@ -135,7 +127,7 @@ static int read_failures(RolloutSurvey *survey, Error *error) {
         r = layout_failures_of_release(access->target->app, access->target->group, access->plan.to->sha256,
                                        prefix, error);
         if (r >= 0)
-                r = list(&access->depot, prefix, &reply, error);
+                r = depot_access_list(&access->depot, prefix, &reply, error);
         return r < 0 ? r : read_failures_of(survey, &reply, prefix, error);
 }
 

@@ -119,7 +119,7 @@ static void test_lost(_unused_ void **state) {
         unreadable = rollout_scene_picture(&scene);
         check_has(missing, &colour, "state      <bad>missing</>, its register is missing: nothing moves\n");
         check_has(unreadable, &colour,
-                  "state      <bad>unreadable</>, its register is rubbish: nothing moves\n");
+                  "state      <bad>unreadable</>, its register cannot be used (is rubbish): nothing moves\n");
         rollout_scene_close(&scene);
 }
 

@@ -37,6 +37,7 @@ void doctor_check_systemd(Doctor *doctor);
 void doctor_check_musterd(Doctor *doctor);
 void doctor_check_unpacker(Doctor *doctor);
 void doctor_check_disk(Doctor *doctor);
+void doctor_check_codedeploy(Doctor *doctor); /* says nothing unless its agent is there as well */
 
 /* doctor_aws.c */
 void doctor_check_metadata(Doctor *doctor);

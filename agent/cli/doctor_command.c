@@ -90,6 +90,7 @@ static void examine(Doctor *doctor, const char *environment) {
         doctor_check_musterd(doctor);
         doctor_check_unpacker(doctor);
         doctor_check_disk(doctor);
+        doctor_check_codedeploy(doctor);
         check_aws(doctor);
 }
 

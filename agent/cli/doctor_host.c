@@ -11,6 +11,7 @@
 #include "agent/cli/bus_client.h"
 #include "agent/cli/depot_access.h"
 #include "agent/cli/doctor_checks.h"
+#include "agent/cli/migrate_facts.h"
 #include "artifacts/store.h"
 #include "units/manager.h"
 
@@ -170,4 +171,15 @@ void doctor_check_disk(Doctor *doctor) {
                    "%s: %llu MiB and %llu inodes are free, %llu MiB and %llu stay reserved",
                    config->state_dir, (unsigned long long) (bytes >> 20), (unsigned long long) fs.f_favail,
                    (unsigned long long) (reserve.bytes >> 20), (unsigned long long) reserve.inodes);
+}
+
+void doctor_check_codedeploy(Doctor *doctor) {
+        MigrateService service = migrate_ask_service();
+
+        if (service.active || service.enabled)
+                doctor_say(
+                        doctor->report, DOCTOR_WARNING, "CodeDeploy",
+                        "systemctl disable --now codedeploy-agent; muster migrate says what moving over changes",
+                        "%s is %s: both agents act on this instance", CODEDEPLOY_SERVICE,
+                        service.active ? "active" : "enabled");
 }

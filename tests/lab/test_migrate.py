@@ -201,6 +201,8 @@ def test_apply(instance):
     assert plan["agent"] == {"service": "codedeploy-agent.service", "active": True, "enabled": True}
     assert len(plan["warnings"]) == 1 and "is active and enabled" in plan["warnings"][0]
     assert plan["release"]["problem"] is None and plan["release"]["installed"] == 6
+    checks = json.loads(instance.run("muster", "doctor", "--json", check=False).out)["checks"]
+    assert "both agents act" in next(check["text"] for check in checks if check["check"] == "CodeDeploy")
     denied = instance.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "muster", "migrate", "--app", "site",
                           "--apply", check=False)
     assert denied.code == DENIED, denied

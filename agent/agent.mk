@@ -199,7 +199,7 @@ UNIT_TESTS += \
         test-unpack_watch \
         test-wakeup
 
-FUZZERS += fuzz-queue_message
+FUZZERS += fuzz-codedeploy_state fuzz-queue_message
 
 # Rollouts.
 LIB_SRC += \

@@ -20,8 +20,9 @@ struct Launch {
         char *failure;        /* the reason of an app that failed, while it is uploaded */
         bool gives_up;        /* once that is done */
         bool failure_is_told; /* where nothing follows from it */
-        bool has_group;       /* in all likelihood */
-        bool alarmed;         /* because it cannot be asked */
+        char *missing;  /* why the group will hear nothing: the hook that was named is none of its own */
+        bool has_group; /* in all likelihood */
+        bool alarmed;   /* because it cannot be asked */
         LaunchFind *find;
         LaunchBeat *beat;
         FailureUpload *upload;
@@ -86,6 +87,9 @@ static void log_settled(const Launch *launch) {
         else if (launch->record.state == LAUNCH_ABANDONED)
                 log_launch(launch, LOG_ERR, MESSAGE_LAUNCH_ABANDONED, "lifecycle hook %s abandoned: %s",
                            hooks, launch->record.reason ? launch->record.reason : "unknown");
+        else if (launch->missing)
+                log_launch(launch, LOG_ERR, NULL, "lifecycle hook %s was not completed: %s", hooks,
+                           launch->missing);
         else
                 log_launch(launch, LOG_WARNING, NULL,
                            "lifecycle hook %s is over: it timed out, or somebody else completed it", hooks);
@@ -93,11 +97,13 @@ static void log_settled(const Launch *launch) {
 
 static void on_settled(_unused_ HookCompletion *completion, LifecycleSettled settled, void *userdata) {
         Launch *launch = userdata;
-        _cleanup_free_ char *reason = launch->record.reason ? strdup(launch->record.reason) : NULL;
+        const char *why = launch->missing ? launch->missing : launch->record.reason;
+        _cleanup_free_ char *reason = why ? strdup(why) : NULL;
         LaunchState told = launch->record.state == LAUNCH_ABANDON ? LAUNCH_ABANDONED : LAUNCH_CONTINUED;
+        bool heard = settled == LIFECYCLE_HEARD && !launch->missing;
 
         launch->completion = hook_completion_free(launch->completion);
-        set_state(launch, settled == LIFECYCLE_HEARD ? told : LAUNCH_OVER, reason);
+        set_state(launch, heard ? told : LAUNCH_OVER, reason);
         log_settled(launch);
 }
 
@@ -207,6 +213,7 @@ static int name_hooks(Launch *launch) {
 static void take_no_hooks(Launch *launch, const char *remark) {
         if (launch->record.state != LAUNCH_NONE) {
                 log_launch(launch, LOG_WARNING, NULL, "launch: %s", remark);
+                (void) string_set(&launch->missing, remark);
                 return;
         }
         log_launch(launch, LOG_NOTICE, NULL, "launch: no lifecycle action is completed: %s", remark);
@@ -216,6 +223,7 @@ static void take_no_hooks(Launch *launch, const char *remark) {
 
 static void take_hooks(Launch *launch) {
         launch_beat_end(launch->beat);
+        (void) string_set(&launch->missing, NULL);
         lifecycle_hooks_deinit(&launch->hooks);
         launch->hooks = launch_find_take_hooks(launch->find);
         if (launch->record.state == LAUNCH_NONE && name_hooks(launch) >= 0)
@@ -389,6 +397,7 @@ Launch *launch_free(Launch *launch) {
         lifecycle_hooks_deinit(&launch->hooks);
         launch_record_deinit(&launch->record);
         free(launch->failure);
+        free(launch->missing);
         free(launch);
         return NULL;
 }

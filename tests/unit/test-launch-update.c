@@ -176,6 +176,22 @@ static void test_group_cannot_be_asked(void **state) {
         assert_false(alarm);
 }
 
+/* The hook's name was misspelt: nobody is told anything, which is not to be taken for a completion. */
+static void test_hook_that_the_group_does_not_have(void **state) {
+        Fixture *f = *state;
+
+        assert_int_equal(string_set(&f->config->launch_hook, "mustr"), 0);
+        f->group->outcomes = "0";
+        begin(f);
+        while (!strstr(f->group->asked, "hooks\n"))
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 10) >= 0);
+        for (unsigned i = 0; i < 5; i++) /* the answer */
+                assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 20) >= 0);
+        app_is(f, APP_READY);
+        wait_state(f, LAUNCH_OVER);
+        assert_string_equal(launch_reason(f->launch), "the group has no launch hook mustr, only: muster");
+}
+
 /* While musterd was down the instance went into standby and comes out of it again, in the same boot. */
 static void test_held_once_more(void **state) {
         Fixture *f = *state;
@@ -284,6 +300,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_group_cannot_be_asked, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_held_once_more, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_hook_that_the_group_does_not_have, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_abandoned_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_held, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_recovers_meanwhile, setup, teardown),

@@ -165,6 +165,7 @@ UNIT_TESTS += \
         test-launch \
         test-launch-update \
         test-launch_beat \
+        test-launch_find \
         test-launch_pace \
         test-launch_storm \
         test-lifecycle_hooks \

@@ -24,9 +24,11 @@ static void test_decide(_unused_ void **state) {
         assert_int_equal(launch_decide(LAUNCH_WAITING, failed, 2, LAUNCH_FAILURE_CONTINUE), LAUNCH_WAITING);
         assert_int_equal(launch_decide(LAUNCH_WAITING, partly, 2, LAUNCH_FAILURE_CONTINUE), LAUNCH_CONTINUE);
         assert_int_equal(launch_decide(LAUNCH_WAITING, NULL, 0, LAUNCH_FAILURE_ABANDON), LAUNCH_CONTINUE);
-        for (LaunchState s = LAUNCH_NONE; s <= LAUNCH_OVER; s++)
+        for (LaunchState s = LAUNCH_NONE; s <= LAUNCH_OVER; s++) {
                 if (!launch_is_open(s))
                         assert_int_equal(launch_decide(s, failed, 2, LAUNCH_FAILURE_ABANDON), s);
+                assert_int_equal(launch_must_complete(s), s == LAUNCH_CONTINUE || s == LAUNCH_ABANDON);
+        }
 }
 
 /* One that holds stays so while it has failed, and goes on with a better release. */

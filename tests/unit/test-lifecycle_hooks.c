@@ -72,10 +72,11 @@ static void test_too_many(_unused_ void **state) {
 }
 
 static void test_timeouts(_unused_ void **state) {
-        const AutoScalingHook all[] = { hook("muster", true, 300), hook("muster-b", true, 60) };
+        const AutoScalingHook all[] = { hook("muster", true, 300), hook("muster-b", true, 60),
+                                        hook("muster-c", true, 120) };
         _cleanup_lifecycle_hooks_ LifecycleHooks hooks = {}, unknown = {};
 
-        assert_int_equal(lifecycle_hooks_choose(all, 2, LIFECYCLE_LAUNCHING, NULL, &hooks, NULL), 0);
+        assert_int_equal(lifecycle_hooks_choose(all, 3, LIFECYCLE_LAUNCHING, NULL, &hooks, NULL), 0);
         assert_int_equal(lifecycle_hooks_heartbeat_timeout(&hooks), 60 * USEC_PER_SEC);
         assert_string_equal(lifecycle_hooks_first_to_end(&hooks)->name, "muster-b");
         assert_int_equal(lifecycle_hooks_first_to_end(&hooks)->default_result, AUTOSCALING_CONTINUE);

@@ -77,6 +77,8 @@ LIB_SRC += \
         agent/local.c \
         agent/local_pin.c \
         agent/machine.c \
+        agent/notify.c \
+        agent/notify_event.c \
         agent/placement.c \
         agent/queue.c \
         agent/queue_held.c \
@@ -175,6 +177,8 @@ UNIT_TESTS += \
         test-life_watch \
         test-local \
         test-local_pin \
+        test-notify \
+        test-notify_event \
         test-placement \
         test-public_view \
         test-queue \

@@ -169,7 +169,7 @@ static int set_key(Parser *parser, const char *section, const char *name, const 
                 char what[128];
 
                 snprintf(what, sizeof(what), "bad value of %s:", name);
-                return refuse(parser, what, value, key->expected);
+                return refuse(parser, what, key->type == CONFIG_SECRET_URL ? "…" : value, key->expected);
         }
         return 1;
 }
@@ -268,6 +268,15 @@ static bool topic_is_valid(const char *topic) {
         return arn_parse(topic, &arn) && strcmp(arn.service, "sns") == 0 && arn.region[0];
 }
 
+static int check_notify(const Config *config, Error *error) {
+        if (config->notify_topic && !topic_is_valid(config->notify_topic))
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "[notify] topic is '%s', expected the ARN of an SNS topic such as "
+                                       "arn:aws:sns:eu-central-1:123456789012:deploys",
+                                       config->notify_topic);
+        return 0;
+}
+
 static int check_queue(const Config *config, Error *error) {
         if (config->queue && !queue_is_valid(config->queue))
                 return error_set_fault(
@@ -324,7 +333,9 @@ int config_check(const Config *config, Error *error) {
         if (config->poll_interval == 0 || config->report_interval == 0)
                 return error_set_fault(error, -EINVAL, FAULT_INPUT,
                                        "[agent] poll_interval and report_interval must be more than 0");
-        r = check_queue(config, error);
+        r = check_notify(config, error);
+        if (r >= 0)
+                r = check_queue(config, error);
         if (r < 0)
                 return r;
         if (config->n_apps == 0)

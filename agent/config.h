@@ -66,7 +66,9 @@ typedef struct Config {
         uint64_t reserve_inodes;
         char *queue; /* CONFIG_QUEUE_OWN, a name or a URL; NULL: none */
         bool queue_shared;
-        char *queue_topic; /* of SNS, as an ARN: what an own queue is subscribed to */
+        char *notify_webhook; /* a URL, which is a secret; NULL: none is told */
+        char *notify_topic;   /* of SNS, as an ARN; likewise */
+        char *queue_topic;    /* of SNS, as an ARN: what an own queue is subscribed to */
 
         char *target_groups; /* names or ARNs with spaces between them; NULL: those of the Auto Scaling group */
         uint64_t drain_timeout; /* how long connections have to end */

@@ -136,6 +136,11 @@ static const ConfigKey keys[] = {
           CONFIG_CHOICE, offsetof(Config, on_maintenance), warning_choices },
         { "leave", "maintenance_ahead", "5m", A_DURATION, "how long before such an event that begins",
           CONFIG_DURATION, offsetof(Config, maintenance_ahead), NULL },
+        { "notify", "webhook", NULL, "a URL such as https://hooks.example.com/services/…",
+          "what becomes of rollouts is posted there, as a text for a chat room; the URL is a secret",
+          CONFIG_SECRET_URL, offsetof(Config, notify_webhook), NULL },
+        { "notify", "topic", NULL, "the ARN of an SNS topic", "what becomes of rollouts is published there",
+          CONFIG_STRING, offsetof(Config, notify_topic), NULL },
         { "app", "required", "yes", A_BOOLEAN,
           "whether the instance enters service only with this app healthy", CONFIG_BOOLEAN,
           offsetof(AppConfig, required), NULL },
@@ -160,7 +165,8 @@ static const ConfigKey keys[] = {
 };
 
 static bool is_string(ConfigType type) {
-        return type == CONFIG_STRING || type == CONFIG_FILE || type == CONFIG_URL || type == CONFIG_NAME;
+        return type == CONFIG_STRING || type == CONFIG_FILE || type == CONFIG_URL ||
+               type == CONFIG_SECRET_URL || type == CONFIG_NAME;
 }
 
 static bool string_is_valid(ConfigType type, const char *value) {
@@ -168,6 +174,7 @@ static bool string_is_valid(ConfigType type, const char *value) {
         case CONFIG_FILE:
                 return value[0] == '/';
         case CONFIG_URL:
+        case CONFIG_SECRET_URL:
                 return string_starts_with(value, "https://") || string_starts_with(value, "http://");
         case CONFIG_NAME:
                 return name_is_valid(value);

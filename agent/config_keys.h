@@ -9,6 +9,7 @@ typedef enum ConfigType {
         CONFIG_STRING,
         CONFIG_FILE,
         CONFIG_URL,
+        CONFIG_SECRET_URL, /* never in a message */
         CONFIG_NAME,
         CONFIG_DURATION,
         CONFIG_BOOLEAN,

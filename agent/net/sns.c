@@ -3,6 +3,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/arn.h"
 #include "agent/net/aws_query.h"
+#include "agent/net/digest.h"
 #include "agent/net/sns.h"
 #include "agent/net/url.h"
 #include "agent/net/xml.h"
@@ -180,4 +181,45 @@ const SnsSubscription *sns_request_subscriptions(const SnsRequest *request, size
 
 const char *sns_request_token(const SnsRequest *request) {
         return request->token;
+}
+
+/* "Publish" in the Amazon SNS API Reference: only a FIFO topic takes these two, of 128 characters at most. */
+static int add_fifo(Buffer *parameters, const SnsMessage *message) {
+        char order[DIGEST_HEX_SIZE], id[DIGEST_HEX_SIZE];
+        const char *const pairs[][2] = { { "MessageGroupId", order }, { "MessageDeduplicationId", id } };
+
+        if (digest_sha256_hex(message->order, strlen(message->order), order) < 0 ||
+            digest_sha256_hex(message->id, strlen(message->id), id) < 0)
+                return -ENOMEM;
+        return add_all(parameters, pairs, ELEMENTSOF(pairs));
+}
+
+static int add_attributes(Buffer *parameters, const SnsMessage *message) {
+        int r = 0;
+
+        for (unsigned i = 0; i < SNS_ATTRIBUTES_MAX && message->attributes[i].name && r >= 0; i++) {
+                char name[64], type[64], value[64];
+                const char *const pairs[][2] = { { name, message->attributes[i].name },
+                                                 { type, "String" },
+                                                 { value, message->attributes[i].value } };
+
+                snprintf(name, sizeof(name), "MessageAttributes.entry.%u.Name", i + 1);
+                snprintf(type, sizeof(type), "MessageAttributes.entry.%u.Value.DataType", i + 1);
+                snprintf(value, sizeof(value), "MessageAttributes.entry.%u.Value.StringValue", i + 1);
+                r = add_all(parameters, pairs, ELEMENTSOF(pairs));
+        }
+        return r;
+}
+
+int sns_publish_start(AwsContext *aws, const char *topic, const SnsMessage *message, SnsDone done,
+                      void *userdata, SnsRequest **ret, Error *error) {
+        const char *const pairs[][2] = { { "TopicArn", topic },
+                                         { "Message", message->text },
+                                         { "Subject", message->subject } };
+        _cleanup_buffer_ Buffer parameters = {};
+
+        if (add_all(&parameters, pairs, ELEMENTSOF(pairs)) < 0 || add_attributes(&parameters, message) < 0 ||
+            (string_ends_with(topic, ".fifo") && add_fifo(&parameters, message) < 0))
+                return error_oom(error);
+        return start(aws, topic, "Publish", &parameters, NULL, done, userdata, ret, error);
 }

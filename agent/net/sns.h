@@ -1,6 +1,6 @@
 #pragma once
 
-/* Amazon SNS (Query API of 2010-03-31): a queue of SQS is subscribed to a topic, and taken off it again ("Amazon SNS API
+/* Amazon SNS (Query API of 2010-03-31): something is published to a topic; a queue of SQS is subscribed to one, and taken off it again ("Amazon SNS API
  * Reference"). Requests are signed for the region in the topic's ARN, which need not be the queue's.
  *
  * The end of a queue does not end its subscription. */
@@ -43,3 +43,18 @@ int sns_list_start(AwsContext *aws, const char *topic, const char *token, SnsDon
 /* Belong to the request. The token is NULL on the last page. */
 const SnsSubscription *sns_request_subscriptions(const SnsRequest *request, size_t *ret_n);
 const char *sns_request_token(const SnsRequest *request);
+
+/* By attributes subscribers can choose what they get (filter policies). */
+#define SNS_ATTRIBUTES_MAX 3U
+typedef struct SnsMessage {
+        const char *text;    /* UTF-8, at most 256 KiB */
+        const char *subject; /* of ASCII, at most 100 characters; for those who get mail */
+        const char *order;   /* of a FIFO topic: what comes in order */
+        const char *id;      /* of a FIFO topic: what is the same again */
+        struct {
+                const char *name, *value;
+        } attributes[SNS_ATTRIBUTES_MAX]; /* fewer: the rest is NULL */
+} SnsMessage;
+
+int sns_publish_start(AwsContext *aws, const char *topic, const SnsMessage *message, SnsDone done,
+                      void *userdata, SnsRequest **ret, Error *error);

@@ -82,6 +82,9 @@ static void test_bad_input(_unused_ void **state) {
                   "muster.conf:2: bad value of on_failure: 'explode', expected abandon, continue or wait" },
                 { "[aws]\nendpoint_url = localhost\n",
                   "muster.conf:2: bad value of endpoint_url: 'localhost', expected a URL such as https://host:port" },
+                { "[notify]\nwebhook = hooks.example.com/SECRET\n",
+                  "muster.conf:2: bad value of webhook: '…', expected a URL such as "
+                  "https://hooks.example.com/services/…" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -201,6 +204,8 @@ static void test_check(_unused_ void **state) {
                 { "[agent]\ndepot = s3://bucket\nqueue = a/b\n[app a]\n",
                   "queue is 'a/b', expected own, or the name or the URL of an SQS queue" },
                 { "[agent]\ndepot = s3://bucket\nqueue = own\n[app a]\n", "queue = own needs queue_topic" },
+                { "[agent]\ndepot = s3://bucket\n[notify]\ntopic = deploys\n[app a]\n",
+                  "[notify] topic is 'deploys', expected the ARN of an SNS topic" },
                 { "[agent]\ndepot = s3://bucket\nqueue = own\nqueue_topic = api\n[app a]\n",
                   "queue_topic is 'api', expected the ARN of an SNS topic" },
                 { "[agent]\ndepot = s3://bucket\nqueue = own\nqueue_topic = arn:aws:sqs:r:1:q\n[app a]\n",

@@ -106,6 +106,46 @@ static void test_refusals(void **state) {
         }
 }
 
+static int publish(Setup *setup, const char *topic, const char *expected) {
+        const SnsMessage message = { .text = "{\"a\":1}",
+                                     .subject = "api in prod",
+                                     .order = "api/prod",
+                                     .id = "api/prod/r-1/started",
+                                     .attributes = { { "app", "api" }, { "event", "started" } } };
+        _cleanup_(sns_request_freep) SnsRequest *request = NULL;
+        TestOutcome outcome = {};
+
+        setup->expected = expected;
+        assert_int_equal(
+                sns_publish_start(setup->client.aws, topic, &message, on_done, &outcome, &request, NULL), 0);
+        test_wait(setup->client.event, &outcome.done);
+        return outcome.result;
+}
+
+#define PUBLISH(topic)                                                                                       \
+        "Action=Publish&Version=2010-03-31&TopicArn=arn%3Aaws%3Asns%3Aeu-west-1%3A123456789012%3A" topic     \
+        "&Message=%7B%22a%22%3A1%7D&Subject=api%20in%20prod&MessageAttributes.entry.1.Name=app"              \
+        "&MessageAttributes.entry.1.Value.DataType=String&MessageAttributes.entry.1.Value.StringValue=api"   \
+        "&MessageAttributes.entry.2.Name=event&MessageAttributes.entry.2.Value.DataType=String"              \
+        "&MessageAttributes.entry.2.Value.StringValue=started"
+
+static void test_publish(void **state) {
+        Setup *setup = *state;
+
+        setup->status = 200;
+        setup->answer =
+                "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+        assert_int_equal(publish(setup, TOPIC, PUBLISH("api-prod")), 0);
+        assert_int_equal(
+                publish(setup, TOPIC ".fifo",
+                        PUBLISH("api-prod.fifo") "&MessageGroupId=d3ac72db0d096d82e93a042b787e909e70715c16fb2f8ccd1315fb911b185af3"
+                                                 "&MessageDeduplicationId=e82e4ffc1b1a42df39533f95980bd9c9dc99289895332f1f36a675c788192ccb"),
+                0);
+        setup->status = 403;
+        setup->answer = REFUSAL("AuthorizationError", "not authorized to perform SNS:Publish");
+        assert_int_equal(publish(setup, TOPIC, PUBLISH("api-prod")), -EACCES);
+}
+
 static void test_unsubscribe(void **state) {
         static const struct {
                 int status;
@@ -202,7 +242,7 @@ static void test_no_arn(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_subscribe), TEST(test_refusals), TEST(test_unsubscribe),
-                TEST(test_list),      TEST(test_no_arn),
+                TEST(test_publish),   TEST(test_list),     TEST(test_no_arn),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,6 +215,7 @@ LIB_SRC += \
         agent/rollout_marks.c \
         agent/rollout_pace.c \
         agent/register_watch.c \
+        agent/rollout_forecast.c \
         agent/rollout_health.c \
         agent/rollout_plan.c \
         agent/rollout_record.c \
@@ -227,6 +228,7 @@ UNIT_TESTS += \
         test-register_step \
         test-register_store \
         test-register_view \
+        test-rollout_forecast \
         test-rollout_marks \
         test-rollout_pace \
         test-rollout_plan \

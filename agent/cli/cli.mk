@@ -70,6 +70,7 @@ LIB_SRC += \
         agent/cli/s3_archive.c \
         agent/cli/screen.c \
         agent/cli/show_command.c \
+        agent/cli/simulate_command.c \
         agent/cli/table.c \
         agent/cli/target_change.c \
         agent/cli/target_command.c \

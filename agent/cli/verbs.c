@@ -14,6 +14,7 @@
 #include "agent/cli/rollout_command.h"
 #include "agent/cli/root_command.h"
 #include "agent/cli/show_command.h"
+#include "agent/cli/simulate_command.h"
 #include "agent/cli/target_command.h"
 #include "agent/cli/verify_command.h"
 #include "agent/cli/why_command.h"
@@ -26,11 +27,30 @@ const Command command_root = {
                 "of them, publish an app, set a target.",
         .verbs =
                 (const Command *const[]){
-                        &command_key,     &command_root_of_trust, &command_publish, &command_target,
-                        &command_rollout, &command_freeze,        &command_why,     &command_show,
-                        &command_verify,  &command_queue,         &command_fleet,   &command_wait,
-                        &command_gc,      &command_pin,           &command_unpin,   &command_rollback,
-                        &command_status,  &command_history,       &command_replay,  &command_deploy,
-                        &command_poll,    &command_doctor,        &command_migrate, NULL,
+                        &command_key,
+                        &command_root_of_trust,
+                        &command_publish,
+                        &command_target,
+                        &command_rollout,
+                        &command_freeze,
+                        &command_simulate,
+                        &command_why,
+                        &command_show,
+                        &command_verify,
+                        &command_queue,
+                        &command_fleet,
+                        &command_wait,
+                        &command_gc,
+                        &command_pin,
+                        &command_unpin,
+                        &command_rollback,
+                        &command_status,
+                        &command_history,
+                        &command_replay,
+                        &command_deploy,
+                        &command_poll,
+                        &command_doctor,
+                        &command_migrate,
+                        NULL,
                 },
 };

@@ -27,6 +27,8 @@ static void setup_deinit(Setup *setup) {
         wakeup_free(setup->wakeup);
         for (size_t i = 0; i < setup->n_apps; i++)
                 app_free(setup->apps[i]);
+        notify_free(setup->notify);
+        aws_context_free(setup->notify_aws);
         leave_free(setup->leave);
         life_watch_free(setup->life);
         launch_free(setup->launch);
@@ -134,6 +136,7 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error) {
                 .depot = setup->depot,
                 .root = setup->root,
                 .aws = setup->aws,
+                .notify = setup->notify,
                 .traffic_turn = &setup->traffic_turn,
                 .manager = agent->manager,
                 .boot_id = agent->boot_id,
@@ -154,6 +157,7 @@ static int start_apps(Agent *agent, Error *error) {
         const Config *config = agent->setup.config;
         int r = 0;
 
+        agent_start_notify(agent);
         for (size_t i = 0; i < config->n_apps && r >= 0; i++)
                 r = agent_start_app(agent, &config->apps[i], error);
         return r;

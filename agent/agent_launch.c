@@ -1,5 +1,6 @@
 #include "agent/agent_parts.h"
 #include "agent/base/log.h"
+#include "agent/config_aws.h"
 #include "agent/failure.h"
 #include "units/unit_journal.h"
 
@@ -77,12 +78,50 @@ json_t *agent_launch_status(const Setup *setup) {
                          setup->launch ? launch_reason(setup->launch) : "");
 }
 
+static int make_notify(Agent *agent, Error *error) {
+        Setup *setup = &agent->setup;
+        const Config *config = setup->config;
+        NotifyOptions options = {
+                .event = agent->event,
+                .depot = setup->depot,
+                .aws = setup->aws,
+                .webhook = config->notify_webhook,
+                .topic = config->notify_topic,
+                .ca_bundle = config->ca_bundle,
+                .reporter = setup->identity.report_id,
+        };
+        int r = 0;
+
+        if (options.topic && !options.aws)
+                r = config_aws_context(config, agent->event, &setup->notify_aws, error);
+        options.aws = options.aws ?: setup->notify_aws;
+        return r < 0 ? r : notify_new(&options, &setup->notify, error);
+}
+
+void agent_start_notify(Agent *agent) {
+        const Config *config = agent->setup.config;
+        Error error = {};
+
+        if (!agent->setup.depot || (!config->notify_webhook && !config->notify_topic))
+                return;
+        if (make_notify(agent, &error) < 0)
+                log_warning("nobody is told of rollouts: %s", error.message);
+}
+
+static void tell_held(const Setup *setup) {
+        for (size_t i = 0; i < setup->n_apps; i++)
+                if (app_is_required(setup->apps[i]) && app_readiness(setup->apps[i]) == APP_FAILED)
+                        app_notify_held(setup->apps[i], launch_reason(setup->launch));
+}
+
 static void on_launch(void *userdata) {
         Agent *agent = userdata;
         const Setup *setup = &agent->setup;
 
         for (size_t i = 0; i < setup->n_apps; i++)
                 app_set_report_member(setup->apps[i], "launch", agent_launch_status(setup));
+        if (setup->launch && launch_state(setup->launch) == LAUNCH_HOLDING)
+                tell_held(setup);
         bus_service_changed(agent->bus);
         agent_update_launch(
                 agent); /* the apps may have been ready before it was known that the instance is held */

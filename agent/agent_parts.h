@@ -23,6 +23,8 @@ typedef struct Setup {
         Identity identity;
         IdentityCheck *identity_check; /* while the identity is but a guess */
         Depot *depot;
+        Notify *notify;         /* NULL: nobody is told of rollouts */
+        AwsContext *notify_aws; /* for its topic, where the depot is not on AWS */
         RootUpdate *root_update;
         int state_fd;
         int lock_fd;
@@ -64,6 +66,9 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error);
 int agent_start_launch(Agent *agent, Error *error);
 void agent_update_launch(Agent *agent);
 json_t *agent_launch_status(const Setup *setup);
+
+/* Who is told of rollouts. What is wrong with that goes to the journal, and hurts nobody. */
+void agent_start_notify(Agent *agent);
 
 /* Their userdata is the Agent. */
 extern const BusHandlers agent_bus_handlers;

@@ -9,6 +9,7 @@
 #include "agent/instance_life.h"
 #include "agent/launch_pace.h"
 #include "agent/launch_state.h"
+#include "agent/notify.h"
 #include "agent/record.h"
 #include "artifacts/depot.h"
 #include "artifacts/trust_root.h"
@@ -24,6 +25,7 @@ typedef struct AppContext {
         Depot *depot;              /* NULL: nothing but local deployments */
         const TrustRoot *root;     /* NULL: likewise */
         AwsContext *aws;           /* NULL: the depot is not on AWS */
+        Notify *notify;            /* NULL: nobody is told of rollouts */
         const char **traffic_turn; /* of all apps together, see EngineTraffic */
         Manager *manager;
         const char *boot_id;
@@ -110,3 +112,6 @@ const char *app_undelivered(const App *app, uint64_t *ret_since);
 
 /* The newest LIMIT deployments, the running one included, newest first. */
 int app_history(const App *app, size_t limit, json_t **ret, Error *error);
+
+/* People are told that launches are held, for REASON. */
+void app_notify_held(const App *app, const char *reason);

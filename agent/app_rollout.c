@@ -185,3 +185,14 @@ void app_on_target(_unused_ TargetWatch *watch, void *userdata) {
 void app_on_rollout(_unused_ RolloutWatch *watch, void *userdata) {
         take_news(userdata);
 }
+
+void app_notify_held(const App *app, const char *reason) {
+        const Target *target = app_target(app);
+        RolloutPlan plan;
+
+        if (!target)
+                return;
+        rollout_plan_make(target, &plan);
+        notify_held(app->context.notify, app->config->name, app->group, &plan, reason,
+                    clock_realtime(app->context.clock));
+}

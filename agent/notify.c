@@ -24,8 +24,8 @@ struct Telling {
         Notify *notify;
         Telling *next;
         Step step;
-        unsigned tries;                              /* of this step */
-        bool taken;                                  /* by one of them at least */
+        unsigned tries;                                  /* of this step */
+        bool taken;                                      /* by one of them at least */
         char name[NOTIFY_NAME_MAX + ROLLOUT_ID_MAX + 8]; /* for the journal */
         char id[NOTIFY_ID_MAX], place[NOTIFY_ID_MAX];
         char prefix[LAYOUT_KEY_MAX], mark[LAYOUT_KEY_MAX];

@@ -160,7 +160,7 @@ static void take_answer(RegisterWatch *watch, RegisterOp *op, int result, const 
 /* A write is not followed by another one before the next look, whatever is left to say. */
 static void on_register(RegisterOp *op, int result, const Error *error, void *userdata) {
         RegisterWatch *watch = userdata;
-        bool looked = op == watch->look;
+        bool looked = op == watch->look, wrote = !looked && watch->writing && result > 0;
 
         if (looked) {
                 watch->look = NULL;
@@ -171,6 +171,9 @@ static void on_register(RegisterOp *op, int result, const Error *error, void *us
                 watch->next_look = 0;
         }
         take_answer(watch, op, result, error);
+        if (result >= 0 && watch->reg)
+                notify_rollout(watch->context.notify, watch->context.app, watch->context.group, watch->plan,
+                               watch->reg, wrote, watch->depot_time);
         if (looked && watch->look_again)
                 begin_look(watch, &watch->look);
         watch->look_again = watch->look_again && !looked;

@@ -4,6 +4,7 @@
  * there is to take in when it is this instance's turn to write. What was read last holds where nobody answers. */
 
 #include "agent/base/clock.h"
+#include "agent/notify.h"
 #include "agent/register_store.h"
 #include "agent/rollout_record.h"
 
@@ -18,6 +19,7 @@ typedef struct RegisterWatchContext {
         const char *instance;     /* as it reports */
         uint64_t report_interval; /* microseconds; who has not reported for three of them is gone */
         uint64_t look_max;        /* it looks that often at least */
+        Notify *notify;           /* hears of every register that was read or written; may be NULL */
 } RegisterWatchContext;
 
 typedef struct RegisterWatchHandlers {

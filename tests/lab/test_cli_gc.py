@@ -6,7 +6,7 @@ import time
 
 import pytest
 from rig import faults
-from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, USAGE, Desk
+from rig.desk import DENIED, INPUT, NOT_FOUND, USAGE, Desk
 
 DAY = 86400
 PROD = "apps/api/groups/prod"

@@ -17,7 +17,9 @@ from rig.balancer import URL, Balancer
 from rig.director import Director
 from rig.host import wait_for
 from rig.operator import Muster
+from rig.network import CLOUD_ADDRESS
 from rig.prober import Load
+from rig.web import Response, Server
 
 GROUP = "prod"
 FLEET = 6
@@ -27,6 +29,8 @@ SHARES = [1, FLEET // 2, FLEET]
 HOOKS = (Hook("muster", LAUNCHING, heartbeat=60), Hook("muster-leave", TERMINATING, heartbeat=15))
 AGENT = "settle_time = 200ms\nreport_interval = 2s\n"
 LEAVE = "[leave]\nmetadata_interval = 1s\n"
+HOOK_PORT = 8099
+NOTIFY = f"[notify]\nwebhook = http://{CLOUD_ADDRESS}:{HOOK_PORT}/SECRET\n"
 PATIENCE = 90
 PREFIX = "depot/apps/api/groups/prod"
 
@@ -83,8 +87,19 @@ class Fleet:
         self.muster = Muster(lab.layers[0] / "usr/bin/muster")
         self.muster.prepare(cloud)
         self.rollout = self.watch = None
+        self.heard = []  # what the chat room did
+        self._hook = Server(cloud.netns, CLOUD_ADDRESS, HOOK_PORT, self._hear)
         self._versions = 0
         self.stable = self.publish()
+
+    def _hear(self, request):
+        self.heard.append(json.loads(request.body))
+        return Response(200, b"ok", [])
+
+    def told(self):
+        """The events of the rollout that the chat room has heard of."""
+        prefix = f"api/{GROUP}/{self.rollout}/"
+        return {m["muster"]["id"].removeprefix(prefix) for m in self.heard if m["muster"]["id"].startswith(prefix)}
 
     def publish(self, **switches):
         self._versions += 1
@@ -94,7 +109,7 @@ class Fleet:
 
     def launch(self):
         self.muster.set_target(GROUP, self.stable)
-        template = self.muster.template(GROUP, poll_interval="1s", agent=AGENT, sections=LEAVE)
+        template = self.muster.template(GROUP, poll_interval="1s", agent=AGENT, sections=LEAVE + NOTIFY)
         self.director.create_group(GROUP, template, HOOKS, desired=FLEET)
         self.director.wait_event("in_service", count=FLEET, timeout=PATIENCE)
 
@@ -206,6 +221,7 @@ class Fleet:
         self.rollout = None
 
     def close(self):
+        self._hook.close()
         self.director.close()
         self.balancer.close()
 
@@ -232,7 +248,7 @@ BAD = "/srv/bad"  # an instance with this file is one on which a candidate does 
 
 
 def test_good_candidate(fleet):
-    """Stage after stage, and no request is lost."""
+    """Stage after stage, no request is lost, and the chat room hears of it."""
     candidate = fleet.publish()
     load = fleet.load()
     watch = fleet.start(candidate)
@@ -241,10 +257,13 @@ def test_good_candidate(fleet):
     assert watch.stop() == FLEET
     assert load.stop()["failed"] == 0
     marks = fleet.marks()
-    assert len(marks["good-1"]) == FLEET and set(marks) == {"up-1", "good-1"}
+    assert len(marks["good-1"]) == FLEET and {m for m in marks if not m.startswith("told-")} == {"up-1", "good-1"}
     wait_for(lambda: all((app["rollout"]["role"], app["rollout"]["state"]) == ("member", "complete")
                          for app in map(fleet.status, fleet.instances())), PATIENCE, "all to know that it is complete")
     fleet.stable = candidate
+    wait_for(lambda: fleet.told() == {"started", "stage-2", "stage-3", "complete"}, PATIENCE, "the chat room to hear of all")
+    assert all(m["text"].startswith(f"api in {GROUP}: ") for m in fleet.heard)
+    assert not any("SECRET" in instance.run("journalctl", "-u", "musterd").out for instance in fleet.instances())
 
 
 def test_bad_at_the_canary(fleet):

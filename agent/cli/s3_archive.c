@@ -46,10 +46,27 @@ static char *last_mark(const char *key) {
         return last;
 }
 
+/* Takes the version off the end of the key. */
+static int split_version(const char *uri, ReleaseOrigin *origin, Error *error) {
+        char *mark = last_mark(origin->key);
+
+        if (!mark)
+                return 0;
+        *mark = '\0';
+        origin->version_id = strdup(mark + strlen(VERSION_MARK));
+        if (!origin->version_id)
+                return error_oom(error);
+        if (!*origin->key || !*origin->version_id)
+                return error_set_fault(error, -EINVAL, FAULT_INPUT,
+                                       "%s: there is nothing %s \"" VERSION_MARK "\"", uri,
+                                       *origin->key ? "after" : "before");
+        return 0;
+}
+
 int s3_archive_parse(const char *uri, ReleaseOrigin *ret, Error *error) {
         const char *bucket = uri + strlen(SCHEME), *slash = strchr(bucket, '/');
         ReleaseOrigin origin = {};
-        char *mark;
+        int r;
 
         if (!slash || slash == bucket || !slash[1])
                 return error_set_fault(
@@ -58,23 +75,12 @@ int s3_archive_parse(const char *uri, ReleaseOrigin *ret, Error *error) {
                         uri);
         origin.bucket = strndup(bucket, (size_t) (slash - bucket));
         origin.key = strdup(slash + 1);
-        mark = origin.key ? last_mark(origin.key) : NULL;
-        if (mark) {
-                *mark = '\0';
-                origin.version_id = strdup(mark + strlen(VERSION_MARK));
-        }
-        if (!origin.bucket || !origin.key || (mark && !origin.version_id)) {
+        r = origin.bucket && origin.key ? split_version(uri, &origin, error) : error_oom(error);
+        if (r < 0)
                 release_origin_deinit(&origin);
-                return error_oom(error);
-        }
-        if (!*origin.key || (mark && !*origin.version_id)) {
-                release_origin_deinit(&origin);
-                return error_set_fault(error, -EINVAL, FAULT_INPUT,
-                                       "%s: there is nothing %s \"" VERSION_MARK "\"", uri,
-                                       mark[strlen(VERSION_MARK)] ? "before" : "after");
-        }
-        *ret = origin;
-        return 0;
+        else
+                *ret = origin;
+        return r;
 }
 
 static int keep_etag(Download *download, const char *etag) {

@@ -9,6 +9,9 @@ static const char *const names[_ARCHIVE_FORMAT_COUNT] = {
         [ARCHIVE_TAR_ZST] = "tar.zst", [ARCHIVE_ZIP] = "zip",
 };
 
+#define TAR_SUM_AT 148U
+#define TAR_SUM_SIZE 8U
+
 static const struct {
         size_t offset;
         size_t length;
@@ -40,6 +43,25 @@ bool archive_format_needs_seek(ArchiveFormat format) {
         return format == ARCHIVE_ZIP;
 }
 
+/* A tar of before POSIX has no magic, but a sum over its first header, whose own field counts as spaces. */
+static bool is_old_tar(const uint8_t *header, size_t size) {
+        unsigned sum = 0, said = 0;
+        size_t digits = 0;
+
+        if (size < ARCHIVE_DETECT_SIZE || header[0] == 0)
+                return false;
+        for (size_t i = 0; i < ARCHIVE_DETECT_SIZE; i++)
+                sum += i >= TAR_SUM_AT && i < TAR_SUM_AT + TAR_SUM_SIZE ? ' ' : header[i];
+        for (size_t i = TAR_SUM_AT; i < TAR_SUM_AT + TAR_SUM_SIZE; i++) {
+                if (header[i] >= '0' && header[i] <= '7') {
+                        said = said * 8 + header[i] - '0';
+                        digits++;
+                } else if (digits > 0 || header[i] != ' ')
+                        break;
+        }
+        return digits > 0 && sum == said;
+}
+
 int archive_format_detect(const void *data, size_t size, ArchiveFormat *ret) {
         const char *bytes = data;
 
@@ -49,5 +71,9 @@ int archive_format_detect(const void *data, size_t size, ArchiveFormat *ret) {
                         *ret = magics[i].format;
                         return 0;
                 }
+        if (is_old_tar(data, size)) {
+                *ret = ARCHIVE_TAR;
+                return 0;
+        }
         return -EINVAL;
 }

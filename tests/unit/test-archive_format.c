@@ -51,10 +51,33 @@ static void test_detect(_unused_ void **state) {
         assert_int_equal(archive_format_detect(tar, 261, &format), -EINVAL);
 }
 
+/* The header of `tar --format=v7` for an empty file "a" of mode 0644 from 1970. */
+static void test_tar_without_magic(_unused_ void **state) {
+        char tar[ARCHIVE_DETECT_SIZE] = "a";
+        ArchiveFormat format;
+
+        memcpy(tar + 100,
+               "0000644\0"
+               "0000000\0"
+               "0000000\0"
+               "00000000000\0"
+               "00000000000\0",
+               48);
+        memcpy(tar + 148, "004577\0 ", 8);
+        assert_int_equal(archive_format_detect(tar, sizeof(tar), &format), 0);
+        assert_int_equal(format, ARCHIVE_TAR);
+        assert_int_equal(archive_format_detect(tar, sizeof(tar) - 1, &format), -EINVAL);
+        tar[0] = 'b';
+        assert_int_equal(archive_format_detect(tar, sizeof(tar), &format), -EINVAL);
+        memset(tar, 0, sizeof(tar));
+        assert_int_equal(archive_format_detect(tar, sizeof(tar), &format), -EINVAL);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_detect),
+                cmocka_unit_test(test_tar_without_magic),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

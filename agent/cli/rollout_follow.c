@@ -7,6 +7,8 @@
 #include "agent/cli/rollout_page.h"
 #include "agent/cli/screen.h"
 
+#define GOES_ON 100 /* what is no exit status: the rollout has not ended */
+
 typedef struct Watch {
         RolloutSurvey *survey;
         const Cli *cli;
@@ -94,7 +96,6 @@ static int end_by_target(const Watch *watch) {
         return finished ? 0 : EXIT_CODE_FAILED;
 }
 
-#define GOES_ON 100
 static int find_end(const Watch *watch, Error *error) {
         const json_t *picture = watch->survey->picture;
 
@@ -115,25 +116,42 @@ static bool is_over_time(const Watch *watch, uint64_t begun, uint64_t timeout) {
         return timeout > 0 && clock_boottime(watch->cli->clock) - begun >= timeout;
 }
 
+/* What another look may mend is shown and waited for; all else ends it. */
+static int look_again(Watch *watch, Error *error) {
+        Error problem = {};
+        int r;
+
+        (void) usleep(ROLLOUT_FOLLOW_INTERVAL);
+        r = rollout_survey_look(watch->survey, &problem);
+        watch->problem = r < 0 ? problem : (Error){};
+        if (r >= 0 || (problem.fault == FAULT_HOST && r != -EACCES && r != -ENOMEM))
+                return 0;
+        *error = problem;
+        return r;
+}
+
+static int refuse_to_wait(const Watch *watch, Error *error) {
+        return error_set_fault(error, -ETIME, FAULT_INPUT, "rollout %s has not ended in that time: %s",
+                               watch->id,
+                               json_string_value(json_object_get(watch->survey->picture, "sentence")));
+}
+
 static int watch_to_end(Watch *watch, uint64_t timeout, Error *error) {
         uint64_t begun = clock_boottime(watch->cli->clock);
+        int r, end;
 
         for (;;) {
-                int r = tell(watch, error), q;
-
+                r = tell(watch, error);
                 if (r < 0)
                         return r;
-                q = *watch->problem.message ? GOES_ON : find_end(watch, error);
-                if (q != GOES_ON)
-                        return q < 0 ? q : tell_end(watch, q, error);
+                end = *watch->problem.message ? GOES_ON : find_end(watch, error);
+                if (end != GOES_ON)
+                        return end < 0 ? end : tell_end(watch, end, error);
                 if (is_over_time(watch, begun, timeout))
-                        return error_set_fault(
-                                error, -ETIME, FAULT_INPUT, "rollout %s has not ended in that time: %s",
-                                watch->id,
-                                json_string_value(json_object_get(watch->survey->picture, "sentence")));
-                (void) usleep(ROLLOUT_FOLLOW_INTERVAL);
-                watch->problem = (Error){};
-                (void) rollout_survey_look(watch->survey, &watch->problem);
+                        return refuse_to_wait(watch, error);
+                r = look_again(watch, error);
+                if (r < 0)
+                        return r;
         }
 }
 

@@ -401,6 +401,13 @@ def test_watch_to_a_bad_end(shop):
     assert looking.returncode == FAILED and "r-2 was replaced: api in prod, serial 4, has 1.0 as its stable release" in out
     shop.ok("unpin", "api", "prod", *KEY)
     shop.ok(*START, "--id", "r-3")
+    looking = watch(shop, "status", "api", "prod", "--watch")
+    assert "r-3: active" in looking.stdout.readline()
+    signed = (shop.folder / "depot" / TARGET).read_text()
+    (shop.folder / "depot" / TARGET).write_text("nobody signed this")
+    _, err = looking.communicate(timeout=30)
+    assert looking.returncode == INPUT and err.startswith("muster: target api prod: ")
+    (shop.folder / "depot" / TARGET).write_text(signed)
     register_file(shop, "r-3").unlink()
     shop.fails(NOT_FOUND, "rollout r-3: its register is missing: nothing moves", "rollout", "status", "api", "prod", "--watch",
                "--quiet")

@@ -9,7 +9,7 @@ from .rootfs import TOP
 def tour():
     """The shell blocks of the section, in order: keys, app, publish, configure, look, break."""
     text = (TOP / "README.md").read_text()
-    section = text[text.index("## A tour of five minutes"):text.index("## On EC2")]
+    section = text.split("\n## A tour of five minutes\n")[1].split("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", section, re.S | re.M)
 
 

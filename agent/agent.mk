@@ -43,6 +43,7 @@ LIB_SRC += \
         agent/files.c \
         agent/files_adopt.c \
         agent/files_apply.c \
+        agent/files_attributes.c \
         agent/files_copy.c \
         agent/files_folders.c \
         agent/files_journal.c \
@@ -156,6 +157,9 @@ UNIT_TESTS += \
         test-failure \
         test-files_adopt \
         test-files \
+        test-files_attributes \
+        test-files_journal \
+        test-files_place \
         test-failure_upload \
         test-health_verdict \
         test-hook_completion \

@@ -69,17 +69,19 @@ static int switch_remove(const Spot *spot) {
         return r == -ENOENT ? 0 : r;
 }
 
-static int set_rights(const Spot *spot, const FilesRights *rights) {
+static int set_rights(const Spot *spot, const FilesRights *rights, const FilesAttributes *attributes) {
         _cleanup_close_ int fd = -1;
 
         fd = openat(spot->fd, spot->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        return fchown(fd, rights->uid, rights->gid) < 0 || fchmod(fd, rights->mode) < 0 ? -errno : 0;
+        if (fchown(fd, rights->uid, rights->gid) < 0 || fchmod(fd, rights->mode) < 0)
+                return -errno;
+        return files_attributes_set(fd, attributes);
 }
 
 static int switch_change(const Spot *spot) {
-        return set_rights(spot, &spot->operation->after);
+        return set_rights(spot, &spot->operation->after, &spot->operation->attributes_after);
 }
 
 static int do_nothing(_unused_ const Spot *spot) {
@@ -113,7 +115,7 @@ static int undo_remove(const Spot *spot) {
 }
 
 static int undo_change(const Spot *spot) {
-        int r = set_rights(spot, &spot->operation->before);
+        int r = set_rights(spot, &spot->operation->before, &spot->operation->attributes_before);
 
         return r == -ENOENT ? 0 : r;
 }

@@ -10,8 +10,11 @@ static const char *const kinds[FILES_OPERATION_KINDS] = {
 };
 
 void files_journal_deinit(FilesJournal *journal) {
-        for (size_t i = 0; i < journal->n; i++)
+        for (size_t i = 0; i < journal->n; i++) {
                 free(journal->operations[i].path);
+                files_attributes_deinit(&journal->operations[i].attributes_before);
+                files_attributes_deinit(&journal->operations[i].attributes_after);
+        }
         free(journal->operations);
         free(journal->deployment);
         free(journal->release);
@@ -45,14 +48,25 @@ void files_journal_old_name(const FilesJournal *journal, size_t number, char ret
         (void) snprintf(ret, FILES_NAME_SIZE, "%s-%zu.old", journal->mark, number);
 }
 
-static int write_operation(const FilesOperation *operation, Buffer *buffer) {
+static int write_change(const FilesOperation *operation, Buffer *buffer) {
         const FilesRights *before = &operation->before, *after = &operation->after;
+        int r;
 
-        if (operation->kind != FILES_CHANGE)
-                return buffer_printf(buffer, "%s\t%s\n", kinds[operation->kind], operation->path);
-        return buffer_printf(buffer, "change\t%s\t%04o\t%u\t%u\t%04o\t%u\t%u\n", operation->path,
-                             (unsigned) before->mode, (unsigned) before->uid, (unsigned) before->gid,
-                             (unsigned) after->mode, (unsigned) after->uid, (unsigned) after->gid);
+        r = buffer_printf(buffer, "change\t%s\t%04o\t%u\t%u\t%04o\t%u\t%u\n", operation->path,
+                          (unsigned) before->mode, (unsigned) before->uid, (unsigned) before->gid,
+                          (unsigned) after->mode, (unsigned) after->uid, (unsigned) after->gid);
+        for (size_t i = 0; i < FILES_ATTRIBUTES && r >= 0; i++)
+                if (operation->attributes_after.values[i])
+                        r = buffer_printf(buffer, "attribute\t%zu\t%s\t%s\n", i,
+                                          operation->attributes_before.values[i],
+                                          operation->attributes_after.values[i]);
+        return r;
+}
+
+static int write_operation(const FilesOperation *operation, Buffer *buffer) {
+        if (operation->kind == FILES_CHANGE)
+                return write_change(operation, buffer);
+        return buffer_printf(buffer, "%s\t%s\n", kinds[operation->kind], operation->path);
 }
 
 int files_journal_write(const FilesJournal *journal, Buffer *buffer) {
@@ -134,6 +148,28 @@ static int read_head(char **text, FilesJournal *journal) {
                        : 0;
 }
 
+static bool is_value(const char *text) {
+        size_t n = strlen(text);
+
+        return strcmp(text, FILES_ATTRIBUTE_NONE) == 0 ||
+               (n <= 2 * FILES_ATTRIBUTE_SIZE_MAX && n % 2 == 0 && strspn(text, "0123456789abcdef") == n);
+}
+
+/* Of the folder that the line before changes. */
+static int read_attribute(FilesJournal *journal, char **fields, size_t n) {
+        FilesOperation *operation = journal->n > 0 ? journal->operations + journal->n - 1 : NULL;
+        uint64_t i;
+
+        if (!operation || operation->kind != FILES_CHANGE || n != 4 ||
+            files_text_number(fields[1], 10, FILES_ATTRIBUTES - 1, &i) < 0 || !is_value(fields[2]) ||
+            !is_value(fields[3]))
+                return -EBADMSG;
+        return string_set(&operation->attributes_before.values[i], fields[2]) < 0 ||
+                               string_set(&operation->attributes_after.values[i], fields[3]) < 0
+                       ? -ENOMEM
+                       : 0;
+}
+
 static int read_operations(char **text, FilesJournal *journal) {
         char *fields[FILES_FIELDS_MAX], *line;
 
@@ -144,7 +180,10 @@ static int read_operations(char **text, FilesJournal *journal) {
                 if (strcmp(line, "installed") == 0)
                         return 0;
                 n = files_text_fields(line, fields);
-                r = n < 2 ? -EBADMSG : read_operation(journal, fields, n);
+                if (n < 2)
+                        return -EBADMSG;
+                r = strcmp(fields[0], "attribute") == 0 ? read_attribute(journal, fields, n)
+                                                        : read_operation(journal, fields, n);
                 if (r < 0)
                         return r;
         }

@@ -23,11 +23,13 @@
  *     mark <mark>
  *     new <path> …
  *     change <path> <mode> <uid> <gid> <mode> <uid> <gid>     as it was, as it shall be
+ *     attribute <number> <value> <value>                      of that folder: files_attributes.h
  *     installed
  *     the list of what is installed then (files_list.h)
  *
  * with a tab where a space stands here. Pure. */
 
+#include "agent/files_attributes.h"
 #include "agent/files_list.h"
 
 #define FILES_JOURNAL_HEADER "muster-files-journal 1\n"
@@ -54,6 +56,7 @@ typedef struct FilesOperation {
         FilesOperationKind kind;
         char *path;
         FilesRights before, after; /* of a change */
+        FilesAttributes attributes_before, attributes_after;
 } FilesOperation;
 
 typedef struct FilesJournal {

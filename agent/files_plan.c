@@ -143,14 +143,53 @@ static int add_made(Planner *p, const char *path, const char *asked, size_t oper
         return add_entry(p, &entry, error);
 }
 
-static int add_change(Planner *p, const char *path, const FilesRights *before, const FilesRights *after,
-                      Error *error) {
+typedef struct Change {
+        FilesRights before, after;
+        FilesAttributes attributes_before, attributes_after;
+} Change;
+
+static void change_deinit(Change *change) {
+        files_attributes_deinit(&change->attributes_before);
+        files_attributes_deinit(&change->attributes_after);
+}
+
+static bool changes_anything(const Change *change) {
+        return change->after.mode != change->before.mode || change->after.uid != change->before.uid ||
+               change->after.gid != change->before.gid ||
+               !files_attributes_equal(&change->attributes_before, &change->attributes_after);
+}
+
+static int compare_folder(int fd, const ReleasePermission *permission, Change *change, Error *error) {
+        struct stat st;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(error, -errno, "cannot look at a folder");
+        change->before = (FilesRights){ .mode = st.st_mode & 07777U, .uid = st.st_uid, .gid = st.st_gid };
+        change->after = change->before;
+        r = files_rights_apply(permission, &change->after, error);
+        if (r >= 0)
+                r = files_attributes_make(permission, change->after.mode, fd, &change->attributes_after,
+                                          error);
+        if (r < 0)
+                return r;
+        r = files_attributes_read(fd, &change->attributes_after, &change->attributes_before);
+        return r < 0 ? error_set_errno(error, r, "cannot read the access control list of a folder") : 0;
+}
+
+/* Moves the attributes. */
+static int add_change(Planner *p, const char *path, Change *change, Error *error) {
         ssize_t number = files_journal_add(p->journal, FILES_CHANGE, path);
+        FilesOperation *operation;
 
         if (number < 0)
                 return error_oom(error);
-        p->journal->operations[number - 1].before = *before;
-        p->journal->operations[number - 1].after = *after;
+        operation = p->journal->operations + number - 1;
+        operation->before = change->before;
+        operation->after = change->after;
+        operation->attributes_before = change->attributes_before;
+        operation->attributes_after = change->attributes_after;
+        change->attributes_before = change->attributes_after = (FilesAttributes){};
         return 0;
 }
 
@@ -160,22 +199,19 @@ static int keep_made(Planner *p, const FilesEntry *made, const char *asked, Erro
         FilesEntry entry = { .type = ENTRY_FOLDER,
                              .path = made->path,
                              .permission = permission_of(p, asked) };
+        _cleanup_(change_deinit) Change change = {};
         _cleanup_close_ int fd = -1;
-        FilesRights before, after;
-        struct stat st;
         int r;
 
         fd = files_place_open(made->path);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return error_set_errno(error, fd < 0 ? fd : -errno, "%s", made->path);
-        before = (FilesRights){ .mode = st.st_mode & 07777U, .uid = st.st_uid, .gid = st.st_gid };
-        after = before;
-        r = files_rights_apply(entry.permission, &after, error);
-        if (r >= 0 && (after.mode != before.mode || after.uid != before.uid || after.gid != before.gid))
-                r = add_change(p, made->path, &before, &after, error);
-        entry.mode = after.mode;
-        entry.uid = after.uid;
-        entry.gid = after.gid;
+        if (fd < 0)
+                return error_set_errno(error, fd, "%s", made->path);
+        r = compare_folder(fd, entry.permission, &change, error);
+        if (r >= 0 && changes_anything(&change))
+                r = add_change(p, made->path, &change, error);
+        entry.mode = change.after.mode;
+        entry.uid = change.after.uid;
+        entry.gid = change.after.gid;
         return r < 0 ? r : add_entry(p, &entry, error);
 }
 

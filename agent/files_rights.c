@@ -13,25 +13,25 @@ static int fail(const ReleasePermission *permission, const char *what, const cha
                                name);
 }
 
-static int set_owner(const ReleasePermission *permission, FilesRights *rights, Error *error) {
+int files_rights_find_user(const ReleasePermission *permission, const char *name, uid_t *ret, Error *error) {
         const struct passwd *user;
 
         errno = 0;
-        user = getpwnam(permission->owner);
+        user = getpwnam(name);
         if (!user)
-                return fail(permission, "user", permission->owner, error);
-        rights->uid = user->pw_uid;
+                return fail(permission, "user", name, error);
+        *ret = user->pw_uid;
         return 0;
 }
 
-static int set_group(const ReleasePermission *permission, FilesRights *rights, Error *error) {
+int files_rights_find_group(const ReleasePermission *permission, const char *name, gid_t *ret, Error *error) {
         const struct group *group;
 
         errno = 0;
-        group = getgrnam(permission->group);
+        group = getgrnam(name);
         if (!group)
-                return fail(permission, "group", permission->group, error);
-        rights->gid = group->gr_gid;
+                return fail(permission, "group", name, error);
+        *ret = group->gr_gid;
         return 0;
 }
 
@@ -43,8 +43,8 @@ int files_rights_apply(const ReleasePermission *permission, FilesRights *rights,
         if (permission->mode)
                 rights->mode = (mode_t) release_permission_mode(permission);
         if (permission->owner)
-                r = set_owner(permission, rights, error);
+                r = files_rights_find_user(permission, permission->owner, &rights->uid, error);
         if (r >= 0 && permission->group)
-                r = set_group(permission, rights, error);
+                r = files_rights_find_group(permission, permission->group, &rights->gid, error);
         return r;
 }

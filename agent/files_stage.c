@@ -14,26 +14,35 @@ typedef struct Stage {
         FilesCopy copy;
 } Stage;
 
+/* Where nobody has said it better. */
 static int fail(int r, const FilesEntry *entry, Error *error) {
+        if (error && error->message[0])
+                return r;
         return error_set_errno(error, r, "cannot install %s", entry->path);
 }
 
-static int set_rights(int fd, const FilesEntry *entry) {
+static int set_rights(int fd, const FilesEntry *entry, Error *error) {
+        _cleanup_files_attributes_ FilesAttributes attributes = {};
+        int r;
+
         if (fchown(fd, entry->uid, entry->gid) < 0 || fchmod(fd, entry->mode) < 0)
                 return -errno;
-        return 0;
+        if (!entry->permission)
+                return 0;
+        r = files_attributes_make(entry->permission, entry->mode, fd, &attributes, error);
+        return r < 0 ? r : files_attributes_set(fd, &attributes);
 }
 
-static int make_folder(int parent, const char *name, const FilesEntry *entry) {
+static int make_folder(int parent, const char *name, const FilesEntry *entry, Error *error) {
         _cleanup_close_ int fd = -1;
 
         if (mkdirat(parent, name, 0700) < 0)
                 return -errno;
         fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        return fd < 0 ? -errno : set_rights(fd, entry);
+        return fd < 0 ? -errno : set_rights(fd, entry, error);
 }
 
-static int fill_file(Stage *stage, int from, int to, const FilesEntry *entry) {
+static int fill_file(Stage *stage, int from, int to, const FilesEntry *entry, Error *error) {
         struct timespec times[2];
         struct stat st;
         int r;
@@ -42,21 +51,21 @@ static int fill_file(Stage *stage, int from, int to, const FilesEntry *entry) {
                 return -errno;
         r = files_copy(&stage->copy, from, to, (uint64_t) st.st_size);
         if (r >= 0)
-                r = set_rights(to, entry);
+                r = set_rights(to, entry, error);
         if (r < 0)
                 return r;
         times[0] = times[1] = st.st_mtim;
         return futimens(to, times) < 0 ? -errno : 0;
 }
 
-static int make_file(Stage *stage, int parent, const char *name, const FilesEntry *entry) {
+static int make_file(Stage *stage, int parent, const char *name, const FilesEntry *entry, Error *error) {
         _cleanup_close_ int from = -1, to = -1;
 
         from = file_open_at(stage->release_fd, entry->source, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
         if (from < 0)
                 return from;
         to = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        return to < 0 ? -errno : fill_file(stage, from, to, entry);
+        return to < 0 ? -errno : fill_file(stage, from, to, entry, error);
 }
 
 /* Where it arrives: the place of its operation under the operation's own name, and what is beneath it beneath that. */
@@ -85,11 +94,11 @@ static int stage_entry(Stage *stage, const FilesEntry *entry, Error *error) {
         if (parent < 0)
                 return fail(parent, entry, error);
         if (entry->type == ENTRY_FOLDER)
-                r = make_folder(parent, name, entry);
+                r = make_folder(parent, name, entry, error);
         else if (entry->type == ENTRY_LINK)
                 r = symlinkat(entry->target, parent, name) < 0 ? -errno : 0;
         else
-                r = make_file(stage, parent, name, entry);
+                r = make_file(stage, parent, name, entry, error);
         return r < 0 ? fail(r, entry, error) : 0;
 }
 

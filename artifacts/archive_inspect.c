@@ -184,6 +184,30 @@ int archive_inspect(int fd, ArchiveMember *member, ArchiveFacts *ret, Error *err
         return 0;
 }
 
+static int on_listed_entry(const UnpackEntry *entry, void *userdata, Error *error) {
+        return tree_builder_entry(userdata, entry) < 0 ? error_oom(error) : 0;
+}
+
+static int on_listed_data(const void *data, size_t size, void *userdata, Error *error) {
+        return tree_builder_data(userdata, data, size) < 0 ? error_oom(error) : 0;
+}
+
+int archive_manifest(int fd, const ArchiveFacts *facts, Buffer *text, Error *error) {
+        _cleanup_(tree_builder_freep) TreeBuilder *tree = NULL;
+        ArchiveFacts again = *facts;
+        UnpackSink sink = { .entry = on_listed_entry, .data = on_listed_data };
+        int r;
+
+        if (tree_builder_new(&tree) < 0)
+                return error_oom(error);
+        sink.userdata = tree;
+        r = read_archive(fd, &sink, &again, error);
+        if (r < 0)
+                return r;
+        r = tree_builder_finish(tree, text, again.tree_sha256);
+        return r < 0 ? error_set_errno(error, r, "the tree of the archive") : 0;
+}
+
 typedef struct Search {
         ArchiveFile *files;
         size_t n;

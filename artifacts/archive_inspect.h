@@ -52,3 +52,6 @@ typedef struct ArchiveFile {
 
 /* Looks for N files, each told by its path, in an archive that archive_inspect() found FACTS of. */
 int archive_find(int fd, const ArchiveFacts *facts, ArchiveFile files[], size_t n, Error *error);
+
+/* Adds the manifest of what it unpacks to (tree_manifest.h). */
+int archive_manifest(int fd, const ArchiveFacts *facts, Buffer *text, Error *error);

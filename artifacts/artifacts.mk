@@ -22,12 +22,15 @@ LIB_SRC += \
         artifacts/yaml_tree.c
 UNIT_TESTS += \
         test-appspec \
+        test-acl_entry \
         test-document \
         test-dsse \
         test-freshness \
+        test-file_map \
         test-json \
         test-key \
         test-release \
+        test-release_permission \
         test-schema \
         test-target \
         test-trust_root \

@@ -130,6 +130,29 @@ int file_map_add(FileMap *map, const FileSource *source, Error *error) {
         return r;
 }
 
+int file_map_add_manifest(FileMap *map, const void *text, size_t size, Error *error) {
+        _cleanup_free_ TreeReader *reader = calloc(1, sizeof(*reader));
+        TreeEntry entry;
+        int r;
+
+        if (!reader)
+                return error_oom(error);
+        reader->data = text;
+        reader->size = size;
+        while ((r = tree_reader_next(reader, &entry, error)) > 0) {
+                const FileSource source = { .type = entry.type,
+                                            .path = entry.path,
+                                            .target = entry.type == ENTRY_LINK ? entry.target : NULL,
+                                            .mode = entry.mode,
+                                            .size = entry.size };
+
+                r = file_map_add(map, &source, error);
+                if (r < 0)
+                        break;
+        }
+        return r;
+}
+
 /* The tree itself has no entry of its own. */
 static int add_root(FileMap *map, Error *error) {
         const FileSource root = { .type = ENTRY_FOLDER, .path = "" };

@@ -47,6 +47,9 @@ typedef struct FileSource {
 } FileSource;
 int file_map_add(FileMap *map, const FileSource *source, Error *error);
 
+/* All entries of a manifest (tree_manifest.h). */
+int file_map_add_manifest(FileMap *map, const void *text, size_t size, Error *error);
+
 /* After the last entry. -EBADMSG, the release's fault, for what cannot be installed; the sentence begins with the section
  * ("files[2], line 14: …"). */
 int file_map_finish(FileMap *map, Error *error);

@@ -2,6 +2,7 @@ LIB_SRC += \
         agent/cli/bundle.c \
         agent/cli/bundle_files.c \
         agent/cli/bus_client.c \
+        agent/cli/bundle_install.c \
         agent/cli/cli.c \
         agent/cli/command.c \
         agent/cli/complete.c \

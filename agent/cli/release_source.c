@@ -3,6 +3,7 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/cli/bundle_files.h"
+#include "agent/cli/bundle_install.h"
 #include "agent/cli/release_source.h"
 #include "artifacts/appspec.h"
 
@@ -179,6 +180,8 @@ int release_source_seal(ReleaseSource *source, const Cli *cli, Error *error) {
 
         for (size_t i = 0; i < source->n && r >= 0; i++) {
                 r = bundle_seal(&source->bundles[i], cli, error);
+                if (r >= 0)
+                        r = bundle_check_install(&source->bundles[i], source->release, error);
                 if (r >= 0)
                         r = bundle_add_to_release(&source->bundles[i], source->release, error);
         }

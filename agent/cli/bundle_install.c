@@ -1,0 +1,28 @@
+#include "agent/cli/bundle_install.h"
+#include "artifacts/file_map.h"
+
+static int map_bundle(const Bundle *bundle, FileMap *map, Error *error) {
+        _cleanup_buffer_ Buffer manifest = {};
+        int r;
+
+        r = archive_manifest(bundle->archive, &bundle->facts, &manifest, error);
+        if (r >= 0)
+                r = file_map_add_manifest(map, manifest.data, manifest.size, error);
+        return r < 0 ? r : file_map_finish(map, error);
+}
+
+int bundle_check_install(const Bundle *bundle, const Release *release, Error *error) {
+        _cleanup_file_map_ FileMap map = {};
+        int r;
+
+        if (release->files.n == 0)
+                return 0;
+        if (file_map_init(&map, &release->files, &release->permissions) < 0)
+                return error_oom(error);
+        r = map_bundle(bundle, &map, error);
+        if (r == -EBADMSG) {
+                error_blame(error, FAULT_INPUT);
+                error_prefix(error, "%s/%s", bundle->path, bundle->appspec_name ?: "appspec.yml");
+        }
+        return r;
+}

@@ -1,0 +1,8 @@
+#pragma once
+
+/* Whether what a release says of `files` and `permissions` fits what is in the bundle. */
+
+#include "agent/cli/bundle.h"
+
+/* BUNDLE is sealed. -EBADMSG with a sentence that names bundle, section and line. */
+int bundle_check_install(const Bundle *bundle, const Release *release, Error *error);

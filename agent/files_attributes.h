@@ -1,0 +1,48 @@
+#pragma once
+
+/* Access control lists and SELinux labels of files and folders, by descriptor: as extended attributes, which the kernel
+ * reads and writes whole (linux/posix_acl_xattr.h; libacl sets a folder's default list by name only). Kept as text, so
+ * that a journal can put back what was there. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "agent/base/error.h"
+#include "artifacts/release_permission.h"
+
+typedef enum FilesAttribute {
+        FILES_ATTRIBUTE_ACCESS,  /* the access control list */
+        FILES_ATTRIBUTE_DEFAULT, /* the one that what is made in a folder begins with */
+        FILES_ATTRIBUTE_CONTEXT, /* the SELinux label */
+        FILES_ATTRIBUTES,
+} FilesAttribute;
+
+#define FILES_ATTRIBUTE_NONE "-"
+#define FILES_ATTRIBUTE_SIZE_MAX 4096U
+
+/* The values in hex digits, FILES_ATTRIBUTE_NONE for one that is not there; NULL: stays as it is. */
+typedef struct FilesAttributes {
+        char *values[FILES_ATTRIBUTES];
+} FilesAttributes;
+
+void files_attributes_deinit(FilesAttributes *attributes);
+#define _cleanup_files_attributes_ _cleanup_(files_attributes_deinit)
+
+/* What PERMISSION asks for on a file or folder of this MODE, as CodeDeploy does it: the list is what it names, what the
+ * mode gives to the owner, the group and others, and a mask of the mode's bits for the group unless it names one; a
+ * default list begins with the same. FD is what the label that is there now is read from. -ENOENT, the release's fault, for
+ * a user or group that is not there. */
+int files_attributes_make(const ReleasePermission *permission, mode_t mode, int fd, FilesAttributes *ret,
+                          Error *error);
+
+/* What FD has of those that WANTED sets. */
+int files_attributes_read(int fd, const FilesAttributes *wanted, FilesAttributes *ret);
+
+/* Sets or removes them. -EOPNOTSUPP where the file system has none. */
+int files_attributes_set(int fd, const FilesAttributes *attributes);
+
+bool files_attributes_equal(const FilesAttributes *a, const FilesAttributes *b);
+bool files_attributes_are_set(const FilesAttributes *attributes);
+
+/* Whether the kernel labels files. */
+bool files_attributes_have_selinux(void);

@@ -48,9 +48,12 @@ LIB_SRC += \
         agent/files_folders.c \
         agent/files_journal.c \
         agent/files_list.c \
+        agent/files_others.c \
         agent/files_place.c \
         agent/files_plan.c \
         agent/files_rights.c \
+        agent/files_room.c \
+        agent/files_same.c \
         agent/files_stage.c \
         agent/files_text.c \
         agent/health_verdict.c \

@@ -15,6 +15,7 @@ struct AppClean {
         StoreClean *clean;
         HookLeftovers *leftovers;
         Task *files;
+        uint64_t files_delay; /* until what could not be settled is tried again; 0: it could */
         sd_event_source *again;
 };
 
@@ -73,8 +74,8 @@ AppClean *app_clean_free(AppClean *clean) {
         return NULL;
 }
 
-static void try_again(AppClean *clean) {
-        (void) sd_event_source_set_time_relative(clean->again, APP_CLEAN_AGAIN);
+static void try_again(AppClean *clean, uint64_t delay) {
+        (void) sd_event_source_set_time_relative(clean->again, delay);
         (void) sd_event_source_set_enabled(clean->again, SD_EVENT_ONESHOT);
 }
 
@@ -85,7 +86,7 @@ static void end(AppClean *clean, int result, const Error *error) {
                 log_warning("%s: old releases: %s", clean->context.app, error->message);
         clean->clean = store_clean_free(clean->clean);
         if (again)
-                try_again(clean);
+                try_again(clean, clean->files_delay ?: APP_CLEAN_AGAIN);
         clean->done(clean, clean->userdata);
 }
 
@@ -122,11 +123,15 @@ static int settle_files(void *userdata, Error *error) {
 static void on_files_settled(_unused_ Task *task, int result, const Error *error, void *userdata) {
         AppClean *clean = userdata;
 
-        if (result < 0) {
-                log_warning("%s: installed files: %s", clean->context.app, error->message);
-                try_again(clean);
-        }
         clean->files = task_free(clean->files);
+        if (result >= 0) {
+                clean->files_delay = 0;
+                return;
+        }
+        log_warning("%s: installed files: %s", clean->context.app, error->message);
+        clean->files_delay = clean->files_delay == 0 ? APP_CLEAN_FILES_AGAIN
+                                                     : MIN(clean->files_delay * 2, APP_CLEAN_AGAIN);
+        try_again(clean, clean->files_delay);
 }
 
 static void start_files(AppClean *clean) {

@@ -12,6 +12,8 @@
 #include "units/manager.h"
 
 #define APP_CLEAN_AGAIN (300 * USEC_PER_SEC)
+#define APP_CLEAN_FILES_AGAIN                                                                                \
+        (10 * USEC_PER_SEC) /* at first, where a change of installed files could not be ended */
 
 typedef struct AppClean AppClean;
 

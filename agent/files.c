@@ -10,7 +10,9 @@
 #include "agent/files.h"
 #include "agent/files_adopt.h"
 #include "agent/files_apply.h"
+#include "agent/files_others.h"
 #include "agent/files_plan.h"
+#include "agent/files_room.h"
 #include "agent/files_stage.h"
 #include "artifacts/tree_scan.h"
 
@@ -275,46 +277,66 @@ static int find_state(const ReleaseStore *store, char **ret, Error *error) {
         return 0;
 }
 
-static int plan_and_carry_out(const ReleaseStore *store, const Record *record, const char *name,
-                              const Release *release, const FilesList *installed, const FileMap *map,
-                              int release_fd, Error *error) {
-        _cleanup_files_journal_ FilesJournal journal = {};
-        _cleanup_free_ char *state = NULL, *current = NULL;
-        FilesPlan plan = {
-                .map = map, .installed = installed, .exists = release->file_exists, .release_fd = release_fd
-        };
-        int r;
+typedef struct Facts {
+        char name[STORE_NAME_SIZE];
+        char *state_dir, *current;
+        FilesList installed, others;
+        FileMap map;
+        int release_fd;
+} Facts;
 
-        r = find_state(store, &state, error);
-        if (r < 0)
-                return r;
-        if (begin_journal(record, name, &journal) < 0 || asprintf(&current, "%s/current", store->path) < 0)
-                return error_oom(error);
-        plan.state_dir = state;
-        plan.current = current;
-        r = files_plan(&plan, &journal, error);
-        if (r < 0)
-                return r;
-        if (journal.n == 0 && files_list_equal(&journal.installed, installed))
-                return 0;
-        return carry_out(store, &journal, release_fd, error);
+static void facts_deinit(Facts *facts) {
+        close_fd(facts->release_fd);
+        file_map_deinit(&facts->map);
+        files_list_deinit(&facts->others);
+        files_list_deinit(&facts->installed);
+        free(facts->current);
+        free(facts->state_dir);
 }
 
-static int install(const ReleaseStore *store, const Record *record, const char *name, const Release *release,
-                   Error *error) {
-        _cleanup_files_list_ FilesList installed = {};
-        _cleanup_file_map_ FileMap map = {};
-        _cleanup_close_ int release_fd = -1;
+static int read_facts(const FilesInstall *install, Facts *facts, Error *error) {
+        const ReleaseStore *store = install->store;
         int r;
 
-        release_fd = store_open_release(store, name, error);
-        if (release_fd < 0)
-                return release_fd;
-        r = read_installed(store, &installed, error);
+        r = find_state(store, &facts->state_dir, error);
+        if (r < 0)
+                return r;
+        if (asprintf(&facts->current, "%s/current", store->path) < 0) {
+                facts->current = NULL;
+                return error_oom(error);
+        }
+        facts->release_fd = store_open_release(store, facts->name, error);
+        if (facts->release_fd < 0)
+                return facts->release_fd;
+        r = read_installed(store, &facts->installed, error);
         if (r >= 0)
-                r = make_map(release, release_fd, &map, error);
-        return r < 0 ? r
-                     : plan_and_carry_out(store, record, name, release, &installed, &map, release_fd, error);
+                r = files_others_read(store, &facts->others, error);
+        return r < 0 ? r : make_map(install->release, facts->release_fd, &facts->map, error);
+}
+
+static int plan_and_carry_out(const FilesInstall *install, const Facts *facts, Error *error) {
+        const FilesPlan plan = {
+                .map = &facts->map,
+                .installed = &facts->installed,
+                .others = &facts->others,
+                .exists = install->release->file_exists,
+                .state_dir = facts->state_dir,
+                .current = facts->current,
+                .release_fd = facts->release_fd,
+        };
+        _cleanup_files_journal_ FilesJournal journal = {};
+        int r;
+
+        if (begin_journal(install->record, facts->name, &journal) < 0)
+                return error_oom(error);
+        r = files_plan(&plan, &journal, error);
+        if (r >= 0)
+                r = files_room_check(&journal, &install->reserve, error);
+        if (r < 0)
+                return r;
+        if (journal.n == 0 && files_list_equal(&journal.installed, &facts->installed))
+                return 0;
+        return carry_out(install->store, &journal, facts->release_fd, error);
 }
 
 /* The journal of a change that changes nothing but what counts as installed. */
@@ -368,14 +390,15 @@ int files_adopt(const ReleaseStore *store, const Record *record, const ReleaseRe
         return r < 0 ? r : adopt(store, record, name, release, paths, error);
 }
 
-int files_install(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
-                  const Release *release, Error *error) {
-        char name[STORE_NAME_SIZE];
+int files_install(const FilesInstall *install, Error *error) {
+        _cleanup_(facts_deinit) Facts facts = { .release_fd = -1 };
         int settled, r;
 
-        settled = begin(store, record, ref, name, error);
+        settled = begin(install->store, install->record, install->ref, facts.name, error);
         if (settled < 0)
                 return settled;
-        r = install(store, record, name, release, error);
+        r = read_facts(install, &facts, error);
+        if (r >= 0)
+                r = plan_and_carry_out(install, &facts, error);
         return r < 0 ? r : (r | settled);
 }

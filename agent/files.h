@@ -24,12 +24,20 @@ bool files_concern(const ReleaseStore *store, const Release *release);
 /* Whether a change is under way. Cheap. */
 bool files_are_unsettled(const ReleaseStore *store);
 
-/* Installs what RELEASE, which is in the store, says, for the running deployment of RECORD. What a deployment before left is
- * settled first, and what this one has done before a crash is taken back first. 0, or FILES_UNITS_CHANGED if any of it lies
- * where systemd reads units; on failure files_take_back() is due. */
+/* What is to be installed; all of it borrowed. */
+typedef struct FilesInstall {
+        const ReleaseStore *store;
+        const Record *record; /* its running deployment is what this is done for */
+        const ReleaseRef *ref;
+        const Release *release; /* in the store */
+        StoreReserve reserve;   /* what must be left free of each file system */
+} FilesInstall;
+
+/* Installs it. What a deployment before left is settled first, and what this one has done before a crash is taken back first.
+ * 0, or FILES_UNITS_CHANGED if any of it lies where systemd reads units; on failure files_take_back() is due. -ENOSPC with
+ * nothing done. */
 #define FILES_UNITS_CHANGED 1
-int files_install(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
-                  const Release *release, Error *error);
+int files_install(const FilesInstall *install, Error *error);
 
 /* Writes down that of RELEASE, which is in the store, another deployer has installed what lies at PATHS (absolute): once the
  * running deployment of RECORD has committed, it is what the good release has installed. Nothing of it is touched. */

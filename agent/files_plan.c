@@ -7,6 +7,7 @@
 #include "agent/files_place.h"
 #include "agent/files_plan.h"
 #include "agent/files_rights.h"
+#include "agent/files_same.h"
 #include "artifacts/tree_scan.h"
 
 #define FOLDER_MODE 0755 /* CodeDeploy's, whatever the folder's mode in the bundle is */
@@ -368,7 +369,6 @@ static int remove_folder(Planner *p, const char *path, Error *error) {
 static int look_at(Planner *p, const char *name, const char *path, Error *error) {
         const FilesEntry *installed = installed_at(p, path);
         struct stat st;
-        int r;
 
         if (fstatat(p->folder.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? 0 : error_set_errno(error, -errno, "%s", path);
@@ -378,9 +378,6 @@ static int look_at(Planner *p, const char *name, const char *path, Error *error)
                 return remove_folder(p, path, error);
         if (installed)
                 return 1;
-        r = check_others(p, path, error);
-        if (r < 0)
-                return r;
         if (p->plan->exists == RELEASE_FILE_DISALLOW)
                 return refuse(
                         error, path,
@@ -443,10 +440,13 @@ static int plan_file(Planner *p, const FileTarget *target, Error *error) {
                 return r;
         entry.path = path;
         entry.operation = p->folder.operation;
-        if (entry.operation == 0) {
+        r = check_others(p, path, error);
+        if (r >= 0 && entry.operation == 0) {
                 r = look_at(p, slash + 1, path, error);
                 if (r == -ECANCELED)
                         return 0;
+                if (r > 0 && files_same(&entry, p->plan->release_fd, p->folder.fd, slash + 1))
+                        return add_entry(p, &entry, error);
                 if (r >= 0)
                         r = add_operation(p, r > 0 ? FILES_REPLACE : FILES_NEW, path, &entry.operation,
                                           error);

@@ -76,11 +76,18 @@ static int finish_switch(Engine *engine, Error *error) {
 static int change_files(void *userdata, Error *error) {
         const Engine *engine = userdata;
         const EngineContext *context = &engine->context;
+        const FilesInstall install = {
+                .store = context->store,
+                .record = context->record,
+                .ref = engine_subject_ref(engine),
+                .release = engine_subject(engine),
+                .reserve = { .bytes = context->config->reserve_bytes,
+                             .inodes = context->config->reserve_inodes },
+        };
 
         if (step_is_rollback(engine_deployment(engine)->step))
                 return files_take_back(context->store, context->record, false, error);
-        return files_install(context->store, context->record, engine_subject_ref(engine),
-                             engine_subject(engine), error);
+        return files_install(&install, error);
 }
 
 static void on_files(_unused_ Task *task, int result, const Error *error, void *userdata) {

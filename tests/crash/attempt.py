@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import verdict
 from point import calls_in
+from release import INSTALLED
 from rig.host import LabError, wait_for
 
 OWN_WAY = 200  # of so many points that a fault of the instance ends a deployment at, one is left to musterd's own next try
@@ -126,6 +127,8 @@ class Attempt:
             problems += verdict.check_launch_between(self.stand, self.scenario.end)
         if self.scenario.balanced:
             problems += verdict.check_traffic_between(self.stand)
+        if self.scenario.end in INSTALLED:
+            problems += verdict.check_files_between(self.stand)
         return problems
 
     def _wanted(self):
@@ -145,7 +148,9 @@ class Attempt:
         def problems():
             launch = verdict.check_launch(stand) if self.scenario.launching else []
             launch += verdict.check_traffic(stand) if self.scenario.balanced else []
-            return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand), *launch]
+            files = verdict.check_files(stand, end) if end in INSTALLED else []
+            return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand), *launch,
+                    *files]
         try:
             wait_for(lambda: not problems(), QUIET, "the end", 0.1)
         except LabError:

@@ -48,7 +48,7 @@ def _trace_once(stand, scenario):
     wanted = scenario.fails or scenario.end
     stand.wait(lambda: (done := stand.last_deployment()) and done["to"]["version"] == wanted
                and done["outcome"] != "running", f"the end of {scenario.name}")
-    stand.wait(lambda: not stand.staged(), "the staging folder to be empty")
+    stand.wait(lambda: not stand.staged() and not stand.unsettled(), "what is left to be gone")
     time.sleep(0.5)  # the report
     stand.stop()
     return {program: stand.log(program) for program in LOGS}

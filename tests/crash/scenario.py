@@ -1,9 +1,13 @@
 """The stories that are interrupted: the first deployment of an instance that its Auto Scaling group holds, an update, an update
-that fails and is undone, a target that goes back to a release whose tree is still there, and an update of an instance that is taken
-out of its load balancer for it."""
+that fails and is undone, a target that goes back to a release whose tree is still there, an update of an instance that is taken
+out of its load balancer for it, and an update and a failure of releases that install files outside of their folder."""
 
 import re
 from dataclasses import dataclass
+
+from release import PLACE
+
+FILES = rf":.*(/{PLACE}|/apps/api/files/)"  # the places, and the journal
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,12 @@ SCENARIOS = {s.name: s for s in (
     # musterd ends at each moment that it has written down.
     Scenario("traffic", "one", "traffic", "traffic-again", "1.0.0", "4.0.0", balanced=True,
              only=r"/musterd/rename[^/]*/\d+/kill(-twice)?:.*/record(-copy)?\.json$"),
+    Scenario("files", "files", "files", "files-again", "5.0.0", "6.0.0", only=FILES),
+    Scenario("files-failed", "files", "files-failed", "files-failed-again", "5.0.0", "5.0.0", fails="7.0.0", only=FILES),
 )}
 
 # In the order of their serials.
-TARGETS = [(name, s.fails or s.end) for s in SCENARIOS.values() for name in s.targets]
+TARGETS = [("files-before", "5.0.0")] + [(name, s.fails or s.end) for s in SCENARIOS.values() for name in s.targets]
 
 
 def prepare(stand):
@@ -53,17 +59,24 @@ def prepare(stand):
     stand.publish("2.0.0", extra=True)
     stand.publish("3.0.0", extra=True, bad=True)
     stand.publish("4.0.0", balanced=True)
+    stand.publish("5.0.0")
+    stand.publish("6.0.0")
+    stand.publish("7.0.0", bad=True)
     for name, version in TARGETS:
         stand.sign_target(name, version)
     stand.plan_nothing()
     stand.save("empty")
     if stand.launch:
         stand.upload()
-    for name, target, version in (("one", "first", "1.0.0"), ("two", "update", "2.0.0")):
+    for name, target, version in (("files", "files-before", "5.0.0"), ("one", "first", "1.0.0"), ("two", "update", "2.0.0")):
+        if name == "one":
+            stand.restore("empty")
+        elif name == "files":
+            stand.put_theirs()
         stand.use_target(target)
         stand.start()
         stand.wait(lambda version=version: stand.good_version() == version and not stand.deploying(),
                    f"release {version} to be there")
-        stand.wait(lambda: not stand.staged(), "the staging folder to be empty")
+        stand.wait(lambda: not stand.staged() and not stand.unsettled(), "what is left to be gone")
         stand.stop()
         stand.save(name)

@@ -177,14 +177,24 @@ class Stand:
 
     def save(self, name):
         """Keeps what the disk holds of the app, for restore()."""
-        for folder in (STATE, UNITS):
+        for folder in (STATE, UNITS, release.PLACE):
             to = self.folder / name / folder
             to.mkdir(parents=True)
             for entry in self._entries(folder):
                 subprocess.run(["cp", "-a", entry, to], check=True)
 
     def _entries(self, folder):
-        return [entry for entry in self.path(folder).iterdir() if entry.name not in OF_THE_DISK]
+        path = self.path(folder)
+        return [entry for entry in path.iterdir() if entry.name not in OF_THE_DISK] if path.is_dir() else []
+
+    def put_theirs(self):
+        """What somebody else has where files are installed."""
+        for name, text in release.THEIRS.items():
+            self.instance.put(f"/{release.PLACE}/{name}", text)
+
+    def unsettled(self):
+        folder = self.path(f"{APP}/files")
+        return folder.is_dir() and any(path.name != "installed" for path in folder.iterdir())
 
     def begin(self, scenario):
         """Where the scenario begins, with musterd not yet started."""
@@ -203,6 +213,8 @@ class Stand:
         for entry in self._entries(STATE):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         subprocess.run(["cp", "-a", f"{before / STATE}/.", self.path(STATE)], check=True)
+        shutil.rmtree(self.path(release.PLACE), ignore_errors=True)
+        subprocess.run(["cp", "-a", before / release.PLACE, self.path(release.PLACE)], check=True)
         for pattern in ("*", ".*.tmp", "*.wants/*"):
             for path in self.path(UNITS).glob(pattern):
                 if path.name.removesuffix(".d") in UNIT_NAMES or path.suffix == ".tmp":

@@ -97,7 +97,12 @@ void files_scene_fail(FilesScene *scene) {
 }
 
 int files_scene_install(FilesScene *scene, const Release *release, Error *error) {
-        return files_install(scene->store, &scene->record, &scene->record.deployment.to, release, error);
+        const FilesInstall install = { .store = scene->store,
+                                       .record = &scene->record,
+                                       .ref = &scene->record.deployment.to,
+                                       .release = release };
+
+        return files_install(&install, error);
 }
 
 void files_scene_deploy(FilesScene *scene, const Release *release, const char *id) {

@@ -151,6 +151,85 @@ static void test_kinds_change(void **state) {
         check_refused(scene, linked, FAULT_RELEASE, "something else in it than muster installed: theirs");
 }
 
+/* What is there already, byte for byte, is not written again; what somebody has changed is put right. */
+static void test_unchanged(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *release =
+                files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/b", "web/c"));
+        struct stat before[3], after[3];
+
+        files_scene_deploy(scene, release, "d-1");
+        files_scene_write(scene->place, "html/b", "edited");
+        assert_int_equal(fchmodat(scene->place, "html/c", 0600, 0), 0);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(fstatat(scene->place, PATHS("html/a", "html/b", "html/c")[i], &before[i], 0),
+                                 0);
+        files_scene_deploy(scene, release, "d-2");
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(fstatat(scene->place, PATHS("html/a", "html/b", "html/c")[i], &after[i], 0),
+                                 0);
+        assert_true(before[0].st_ino == after[0].st_ino);
+        assert_true(before[1].st_ino != after[1].st_ino);
+        assert_true(before[2].st_ino != after[2].st_ino);
+        check_look(scene,
+                   "html/ 0755\nhtml/a 0644 1.0 web/a\nhtml/b 0644 1.0 web/b\nhtml/c 0644 1.0 web/c\n");
+}
+
+/* Another app of the machine. */
+static void test_others(void **state) {
+        FilesScene *scene = *state, other = { .folder = scene->folder, .place = scene->place };
+        _cleanup_release_ Release *mine = files_scene_release(
+                scene, "1.0", WEB "\"file_exists_behavior\":\"OVERWRITE\",", PATHS("web/a"));
+        char path[TEST_PATH_MAX + 16];
+        Release *theirs;
+
+        snprintf(path, sizeof(path), "%s/state", scene->folder->path);
+        assert_int_equal(store_open(path, "web", &other.store, NULL), 0);
+        theirs = files_scene_release(&other, "1.0", WEB, PATHS("web/a", "web/b"));
+        files_scene_begin(&other, theirs, "d-1");
+        assert_int_equal(files_scene_install(&other, theirs, NULL), 0);
+        check_refused(scene, mine, FAULT_RELEASE, "html/a was installed by app web");
+        files_scene_commit(&other);
+        settle(&other);
+        check_refused(scene, mine, FAULT_RELEASE, "html/a was installed by app web");
+        record_deinit(&other.record);
+        store_free(other.store);
+        release_free(theirs);
+}
+
+static void test_no_room(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *release = files_scene_release(scene, "1.0", WEB, PATHS("web/a"));
+        FilesInstall install = { .store = scene->store,
+                                 .record = &scene->record,
+                                 .ref = &scene->record.deployment.to,
+                                 .release = release,
+                                 .reserve = { .bytes = UINT64_MAX - 1 } };
+        Error error = {};
+
+        files_scene_begin(scene, release, "d-1");
+        assert_int_equal(files_install(&install, &error), -ENOSPC);
+        assert_int_equal(error.fault, FAULT_HOST);
+        check_look(scene, "");
+        assert_false(files_are_unsettled(scene->store));
+}
+
+/* Whoever owns a folder in the place does not lead root astray. */
+static void test_astray(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *release =
+                files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/img/b"));
+
+        assert_int_equal(mkdirat(scene->place, "html", 0777), 0);
+        assert_int_equal(fchmodat(scene->place, "html", 0777, 0), 0);
+        assert_int_equal(symlinkat("../../state", scene->place, "html/img"), 0);
+        check_refused(scene, release, FAULT_HOST,
+                      "html/img is a symbolic link that others than root can change");
+        assert_int_equal(unlinkat(scene->place, "html/img", 0), 0);
+        assert_int_equal(symlinkat("/etc/passwd", scene->place, "html/a"), 0);
+        check_refused(scene, release, FAULT_RELEASE, "html/a is there already");
+}
+
 /* Every way in which a change is interrupted. */
 
 typedef struct Story {
@@ -289,8 +368,9 @@ static void test_interrupted(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_first),        TEST(test_update),      TEST(test_exists),
-                TEST(test_kinds_change), TEST(test_interrupted),
+                TEST(test_first),        TEST(test_update),    TEST(test_exists),
+                TEST(test_kinds_change), TEST(test_unchanged), TEST(test_others),
+                TEST(test_no_room),      TEST(test_astray),    TEST(test_interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,9 @@
+#pragma once
+
+/* Whether what is to be installed is in its place already, so that it need not be written once more. */
+
+#include "agent/files_list.h"
+
+/* NAME in the folder FOLDER is as ENTRY says: its kind, its owners, its mode, and byte for byte the release's content. Times
+ * do not count. What cannot be read is not the same. */
+bool files_same(const FilesEntry *entry, int release_fd, int folder, const char *name);

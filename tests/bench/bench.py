@@ -3,7 +3,7 @@
 from the least to the most, and the goal. Nothing here decides whether a change is good: a machine that does other things
 meanwhile makes every number worse, the ratios too. The whole is in build/bench.json.
 
-    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|deployment|queue|codedeploy] [--programs build/gcc]"""
+    tests/bench/bench.py [--quick] [--rounds N] [--only receive|fetch|instance|deployment|install|queue|codedeploy] [--programs build/gcc]"""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import codedeploy
 import deployment
 import fetch
+import install
 import instance
 import queue_bench
 import receive
@@ -24,7 +25,8 @@ ROUNDS, ROUNDS_QUICK = 9, 3
 
 
 PARTS = {"receive": receive.run, "fetch": fetch.run, "instance": instance.run,
-         "deployment": deployment.run, "queue": queue_bench.run, "codedeploy": codedeploy.run}
+         "deployment": deployment.run, "install": install.run, "queue": queue_bench.run,
+         "codedeploy": codedeploy.run}
 
 
 def main():

@@ -44,6 +44,7 @@ LIB_SRC += \
         agent/files_adopt.c \
         agent/files_apply.c \
         agent/files_attributes.c \
+        agent/files_check.c \
         agent/files_copy.c \
         agent/files_folders.c \
         agent/files_journal.c \

@@ -40,8 +40,7 @@ static int fail(const ReleaseStore *store, const char *path, int r, Error *error
         return error_set_errno(error, r, "%s/%s", store->path, path);
 }
 
-/* 1, or 0 where there is none. */
-static int read_installed(const ReleaseStore *store, FilesList *ret, Error *error) {
+int files_read_installed(const ReleaseStore *store, FilesList *ret, Error *error) {
         _cleanup_buffer_ Buffer text = {};
         int r;
 
@@ -308,7 +307,7 @@ static int read_facts(const FilesInstall *install, Facts *facts, Error *error) {
         facts->release_fd = store_open_release(store, facts->name, error);
         if (facts->release_fd < 0)
                 return facts->release_fd;
-        r = read_installed(store, &facts->installed, error);
+        r = files_read_installed(store, &facts->installed, error);
         if (r >= 0)
                 r = files_others_read(store, &facts->others, error);
         return r < 0 ? r : make_map(install->release, facts->release_fd, &facts->map, error);

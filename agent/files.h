@@ -8,6 +8,7 @@
  *
  * All of this reads, writes and syncs, and belongs into a process of its own (agent/base/task.h), or into muster-recover. */
 
+#include "agent/files_list.h"
 #include "agent/record.h"
 #include "artifacts/release.h"
 #include "artifacts/store.h"
@@ -23,6 +24,9 @@ bool files_concern(const ReleaseStore *store, const Release *release);
 
 /* Whether a change is under way. Cheap. */
 bool files_are_unsettled(const ReleaseStore *store);
+
+/* What the good release has installed: 1, or 0 where it has installed nothing. */
+int files_read_installed(const ReleaseStore *store, FilesList *ret, Error *error);
 
 /* What is to be installed; all of it borrowed. */
 typedef struct FilesInstall {

@@ -14,6 +14,7 @@
 
 #define ENTRIES_MAX (RELEASE_ACLS_MAX + 4U) /* the owner, the group, the mask, others */
 #define LABEL_MAX 1024U
+#define SELINUX_FILE "/sys/fs/selinux/enforce"
 
 static const char *const names[FILES_ATTRIBUTES] = {
         [FILES_ATTRIBUTE_ACCESS] = XATTR_NAME_POSIX_ACL_ACCESS,
@@ -158,17 +159,21 @@ static int make_acl(const ReleasePermission *permission, mode_t mode, bool is_de
 
 /* Labels: "user:role:type:range" */
 
-bool files_attributes_have_selinux(void) {
-        return access("/sys/fs/selinux/enforce", F_OK) == 0;
+int files_attributes_check(const ReleasePermissions *permissions, Error *error) {
+        for (size_t i = 0; i < permissions->n; i++)
+                if (permissions->items[i].context.type && access(SELINUX_FILE, F_OK) < 0)
+                        return error_set_fault(
+                                error, -EOPNOTSUPP, FAULT_RELEASE,
+                                "permissions[%zu].context: %s is to have an SELinux label, and this "
+                                "instance has no SELinux",
+                                i, permissions->items[i].object);
+        return 0;
 }
 
 static int make_label(const ReleaseContext *context, int fd, char **ret, Error *error) {
         char now[LABEL_MAX] = "", label[2 * LABEL_MAX], *rest = now, *parts[4] = {};
         ssize_t n;
 
-        if (!files_attributes_have_selinux())
-                return error_set_fault(error, -EOPNOTSUPP, FAULT_RELEASE,
-                                       "permissions: context: this instance has no SELinux");
         n = fgetxattr(fd, names[FILES_ATTRIBUTE_CONTEXT], now, sizeof(now) - 1);
         if (n < 0 && errno != ENODATA)
                 return error_set_errno(error, -errno, "cannot read an SELinux label");

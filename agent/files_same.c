@@ -26,16 +26,15 @@ static bool same_content(int a, int b) {
 
 static bool same_file(const FilesEntry *entry, int release_fd, int folder, const char *name) {
         _cleanup_close_ int there = -1, wanted = -1;
-        struct stat st;
+        struct stat st, st_wanted;
 
         there = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (there < 0 || fstat(there, &st) < 0 || !S_ISREG(st.st_mode))
                 return false;
-        if ((uint64_t) st.st_size != entry->size || (st.st_mode & 07777U) != entry->mode ||
-            st.st_uid != entry->uid || st.st_gid != entry->gid)
-                return false;
         wanted = file_open_at(release_fd, entry->source, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-        return wanted >= 0 && same_content(there, wanted);
+        if (wanted < 0 || fstat(wanted, &st_wanted) < 0 || st.st_size != st_wanted.st_size)
+                return false;
+        return same_content(there, wanted);
 }
 
 static bool same_link(const FilesEntry *entry, int folder, const char *name) {
@@ -46,10 +45,22 @@ static bool same_link(const FilesEntry *entry, int folder, const char *name) {
                memcmp(target, entry->target, (size_t) n) == 0;
 }
 
-bool files_same(const FilesEntry *entry, int release_fd, int folder, const char *name) {
+bool files_same_content(const FilesEntry *entry, int release_fd, int folder, const char *name) {
         if (entry->type == ENTRY_LINK)
                 return same_link(entry, folder, name);
+        return entry->type == ENTRY_FOLDER || same_file(entry, release_fd, folder, name);
+}
+
+static bool same_rights(const FilesEntry *entry, int folder, const char *name) {
+        struct stat st;
+
         if (entry->permission && (entry->permission->acls.n > 0 || entry->permission->context.type))
                 return false; /* these are set anew */
-        return same_file(entry, release_fd, folder, name);
+        return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & 07777U) == entry->mode &&
+               st.st_uid == entry->uid && st.st_gid == entry->gid;
+}
+
+bool files_same(const FilesEntry *entry, int release_fd, int folder, const char *name) {
+        return (entry->type == ENTRY_LINK || same_rights(entry, folder, name)) &&
+               files_same_content(entry, release_fd, folder, name);
 }

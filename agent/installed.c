@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/files_check.h"
 #include "agent/installed.h"
 #include "artifacts/dsse.h"
 #include "artifacts/tree_scan.h"
@@ -137,6 +138,22 @@ void installed_check(const ReleaseStore *store, const char *name, const TreeRule
         default:
                 ret->state = INSTALLED_FAILED;
                 (void) snprintf(ret->problem, sizeof(ret->problem), "%s", error.message);
+        }
+}
+
+void installed_check_files(const ReleaseStore *store, const char *name, TreeDriftVisit visit, void *userdata,
+                           InstalledFinding *finding) {
+        Collection collection = { .finding = finding, .visit = visit, .userdata = userdata };
+        uint64_t before = installed_differences(finding);
+        Error error = {};
+
+        if (finding->state == INSTALLED_FAILED)
+                return;
+        if (files_check(store, name, collect, &collection, &error) < 0) {
+                finding->state = INSTALLED_FAILED;
+                (void) snprintf(finding->problem, sizeof(finding->problem), "%s", error.message);
+        } else if (installed_differences(finding) > before) {
+                finding->state = INSTALLED_DRIFTED;
         }
 }
 

@@ -47,6 +47,11 @@ typedef struct InstalledFinding {
 void installed_check(const ReleaseStore *store, const char *name, const TreeRules *rules, bool make,
                      TreeDriftVisit visit, void *userdata, InstalledFinding *ret);
 
+/* The same for what the release NAME, the good one, has installed outside of its folder: what differs is added to FINDING,
+ * which is of its tree. */
+void installed_check_files(const ReleaseStore *store, const char *name, TreeDriftVisit visit, void *userdata,
+                           InstalledFinding *finding);
+
 /* Whether nothing has been done to the tree since FINDING, which then still holds. Reads no content. */
 bool installed_is_unchanged(const ReleaseStore *store, const InstalledFinding *finding);
 

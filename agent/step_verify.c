@@ -3,6 +3,7 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/engine_step.h"
+#include "agent/files_attributes.h"
 #include "agent/installed.h"
 #include "artifacts/dsse.h"
 #include "artifacts/layout.h"
@@ -93,6 +94,8 @@ static int check_release(Engine *engine, Error *error) {
                                        "release %s has no artifact for %s, nor one for any platform",
                                        engine->to->version, release_platform());
         r = check_units(engine, error);
+        if (r >= 0)
+                r = files_attributes_check(&engine->to->permissions, error);
         if (r < 0)
                 return r;
         if (store_name(engine->to->version, engine->to->sha256, name) >= 0 && store_has(store, name))

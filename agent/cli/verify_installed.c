@@ -149,6 +149,8 @@ static int verify_release(Verification *verification, const ReleaseStore *store,
         if (!drifts)
                 return error_oom(error);
         installed_check(store, name, &rules, false, add_drift, drifts, &finding);
+        if (strcmp(role, "current") == 0)
+                installed_check_files(store, name, add_drift, drifts, &finding);
         signature = check_signature(verification, store, app, record, name, &reason);
         if (strcmp(signature, "bad") == 0 && !finding.problem[0])
                 (void) snprintf(finding.problem, sizeof(finding.problem), "its signature: %.900s",

@@ -7,6 +7,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
+#include "agent/files_check.h"
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, files_scene_setup, files_scene_teardown)
 #define PATHS(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -214,6 +215,33 @@ static void test_no_room(void **state) {
         assert_false(files_are_unsettled(scene->store));
 }
 
+static int note(const TreeDrift *drift, void *userdata, _unused_ Error *error) {
+        return buffer_printf(userdata, "%s %s\n", strrchr(drift->path, '/'),
+                             tree_drift_kind_to_string(drift->kind));
+}
+
+/* What has become of what was installed. */
+static void test_drift(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *release = files_scene_release(
+                scene, "1.0", WEB, PATHS("web/a", "web/b", "web/c", "web/d", "web/sub/e"));
+        _cleanup_buffer_ Buffer text = {};
+        char name[STORE_NAME_SIZE];
+
+        files_scene_deploy(scene, release, "d-1");
+        assert_int_equal(store_name("1.0", release->sha256, name), 0);
+        assert_int_equal(files_check(scene->store, name, note, &text, NULL), 0);
+        assert_string_equal(buffer_string(&text), "");
+        files_scene_write(scene->place, "html/a", "edited");
+        assert_int_equal(unlinkat(scene->place, "html/b", 0), 0);
+        assert_int_equal(fchmodat(scene->place, "html/c", 0600, 0), 0);
+        assert_int_equal(unlinkat(scene->place, "html/d", 0), 0);
+        assert_int_equal(symlinkat("a", scene->place, "html/d"), 0);
+        files_scene_write(scene->place, "html/theirs", "theirs");
+        assert_int_equal(files_check(scene->store, name, note, &text, NULL), 0);
+        assert_string_equal(buffer_string(&text), "/a changed\n/b missing\n/c mode\n/d changed\n");
+}
+
 /* Whoever owns a folder in the place does not lead root astray. */
 static void test_astray(void **state) {
         FilesScene *scene = *state;
@@ -368,9 +396,9 @@ static void test_interrupted(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_first),        TEST(test_update),    TEST(test_exists),
-                TEST(test_kinds_change), TEST(test_unchanged), TEST(test_others),
-                TEST(test_no_room),      TEST(test_astray),    TEST(test_interrupted),
+                TEST(test_first),     TEST(test_update),      TEST(test_exists),  TEST(test_kinds_change),
+                TEST(test_unchanged), TEST(test_others),      TEST(test_no_room), TEST(test_astray),
+                TEST(test_drift),     TEST(test_interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

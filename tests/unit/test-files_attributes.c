@@ -52,6 +52,20 @@ static void test_refused(_unused_ void **state) {
                 -EINVAL);
 }
 
+/* Before anything is changed. */
+static void test_no_selinux(_unused_ void **state) {
+        ReleasePermission permission = { .object = (char *) "/srv", .context.type = (char *) "a_t" };
+        const ReleasePermissions permissions = { .items = &permission, .n = 1 };
+        Error error = {};
+
+        if (access("/sys/fs/selinux/enforce", F_OK) == 0)
+                skip();
+        assert_int_equal(files_attributes_check(&permissions, &error), -EOPNOTSUPP);
+        assert_int_equal(error.fault, FAULT_RELEASE);
+        permission.context.type = NULL;
+        assert_int_equal(files_attributes_check(&permissions, NULL), 0);
+}
+
 /* On the disk, and back. */
 static void test_set(void **state) {
         const TestFolder *folder = *state;
@@ -81,7 +95,8 @@ static void test_set(void **state) {
 }
 
 int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_list), TEST(test_refused), TEST(test_set) };
+        const struct CMUnitTest tests[] = { TEST(test_list), TEST(test_refused), TEST(test_no_selinux),
+                                            TEST(test_set) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

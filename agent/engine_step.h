@@ -4,6 +4,7 @@
 
 #include "agent/base/task.h"
 #include "agent/engine.h"
+#include "agent/files.h"
 #include "agent/installed_check.h"
 #include "agent/receive.h"
 #include "agent/registration_find.h"
@@ -53,6 +54,9 @@ int step_check_stored(Engine *engine, const char *name, Error *error);
 /* FETCH could not bring a release anew that has drifted: whether the one in the store is used all the same. If not, *ERROR
  * says both. */
 bool step_use_stored(Engine *engine, Error *error);
+
+/* What the running step's release installs outside of its folder. */
+FilesInstall step_files(const Engine *engine);
 
 /* Tells the journal if the release that is gone back to has drifted. */
 void step_warn_of_drift(const Engine *engine, const ReleaseRef *release);

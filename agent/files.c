@@ -313,7 +313,9 @@ static int read_facts(const FilesInstall *install, Facts *facts, Error *error) {
         return r < 0 ? r : make_map(install->release, facts->release_fd, &facts->map, error);
 }
 
-static int plan_and_carry_out(const FilesInstall *install, const Facts *facts, Error *error) {
+/* RELEASE_FD as in FilesPlan. */
+static int plan_change(const FilesInstall *install, const Facts *facts, int release_fd, FilesJournal *journal,
+                       Error *error) {
         const FilesPlan plan = {
                 .map = &facts->map,
                 .installed = &facts->installed,
@@ -321,21 +323,43 @@ static int plan_and_carry_out(const FilesInstall *install, const Facts *facts, E
                 .exists = install->release->file_exists,
                 .state_dir = facts->state_dir,
                 .current = facts->current,
-                .release_fd = facts->release_fd,
+                .release_fd = release_fd,
+                .missing_only = install->missing_only,
         };
+        int r;
+
+        if (begin_journal(install->record, facts->name, journal) < 0)
+                return error_oom(error);
+        r = files_plan(&plan, journal, error);
+        return r < 0 ? r : files_room_check(journal, &install->reserve, error);
+}
+
+static int plan_and_carry_out(const FilesInstall *install, const Facts *facts, Error *error) {
         _cleanup_files_journal_ FilesJournal journal = {};
         int r;
 
-        if (begin_journal(install->record, facts->name, &journal) < 0)
-                return error_oom(error);
-        r = files_plan(&plan, &journal, error);
-        if (r >= 0)
-                r = files_room_check(&journal, &install->reserve, error);
+        r = plan_change(install, facts, facts->release_fd, &journal, error);
         if (r < 0)
                 return r;
-        if (journal.n == 0 && files_list_equal(&journal.installed, &facts->installed))
+        if (journal.n == 0 &&
+            (install->missing_only || files_list_equal(&journal.installed, &facts->installed)))
                 return 0;
         return carry_out(install->store, &journal, facts->release_fd, error);
+}
+
+int files_foresee(const FilesInstall *install, Error *error) {
+        _cleanup_(facts_deinit) Facts facts = { .release_fd = -1 };
+        _cleanup_files_journal_ FilesJournal journal = {};
+        const ReleaseRef *ref = install->ref;
+        Error problem = {};
+        int r;
+
+        if (store_name(ref->version, ref->sha256, facts.name) < 0 || read_facts(install, &facts, NULL) < 0)
+                return 0;
+        r = plan_change(install, &facts, -1, &journal, &problem);
+        if (r == -ENOSPC && error)
+                *error = problem;
+        return r == -ENOSPC ? r : 0;
 }
 
 /* The journal of a change that changes nothing but what counts as installed. */

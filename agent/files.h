@@ -35,6 +35,8 @@ typedef struct FilesInstall {
         const ReleaseRef *ref;
         const Release *release; /* in the store */
         StoreReserve reserve;   /* what must be left free of each file system */
+        bool missing_only; /* it is the good release, and only what has gone of it is brought again: hooks may have changed the
+                              rest, and are not run on the way back */
 } FilesInstall;
 
 /* Installs it. What a deployment before left is settled first, and what this one has done before a crash is taken back first.
@@ -42,6 +44,9 @@ typedef struct FilesInstall {
  * nothing done. */
 #define FILES_UNITS_CHANGED 1
 int files_install(const FilesInstall *install, Error *error);
+
+/* -ENOSPC if, as things are, there is no room for it; everything else shows when it is done. */
+int files_foresee(const FilesInstall *install, Error *error);
 
 /* Writes down that of RELEASE, which is in the store, another deployer has installed what lies at PATHS (absolute): once the
  * running deployment of RECORD has committed, it is what the good release has installed. Nothing of it is touched. */

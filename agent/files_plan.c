@@ -208,7 +208,7 @@ static int keep_made(Planner *p, const FilesEntry *made, const char *asked, Erro
         if (fd < 0)
                 return error_set_errno(error, fd, "%s", made->path);
         r = compare_folder(fd, entry.permission, &change, error);
-        if (r >= 0 && changes_anything(&change))
+        if (r >= 0 && changes_anything(&change) && !p->plan->missing_only)
                 r = add_change(p, made->path, &change, error);
         entry.mode = change.after.mode;
         entry.uid = change.after.uid;
@@ -365,7 +365,8 @@ static int remove_folder(Planner *p, const char *path, Error *error) {
         return r < 0 ? r : add_operation(p, FILES_REMOVE, path, &number, error);
 }
 
-/* What is in the way of a file or link: 1 if it is replaced, 0 if nothing is there (any more), -ECANCELED if it stays. */
+/* What is in the way of a file or link: 1 if it is replaced, 0 if nothing is there (any more), -ECANCELED if it stays,
+ * -EALREADY if it stays as what the release before installed. */
 static int look_at(Planner *p, const char *name, const char *path, Error *error) {
         const FilesEntry *installed = installed_at(p, path);
         struct stat st;
@@ -374,8 +375,10 @@ static int look_at(Planner *p, const char *name, const char *path, Error *error)
                 return errno == ENOENT ? 0 : error_set_errno(error, -errno, "%s", path);
         if (S_ISDIR(st.st_mode) && !(installed && installed->type == ENTRY_FOLDER))
                 return refuse(error, path, "is a folder, and was not made by muster");
-        if (S_ISDIR(st.st_mode))
+        if (S_ISDIR(st.st_mode) && !p->plan->missing_only)
                 return remove_folder(p, path, error);
+        if (p->plan->missing_only)
+                return installed ? -EALREADY : -ECANCELED;
         if (installed)
                 return 1;
         if (p->plan->exists == RELEASE_FILE_DISALLOW)
@@ -445,6 +448,8 @@ static int plan_file(Planner *p, const FileTarget *target, Error *error) {
                 r = look_at(p, slash + 1, path, error);
                 if (r == -ECANCELED)
                         return 0;
+                if (r == -EALREADY)
+                        return add_entry(p, installed_at(p, path), error);
                 if (r > 0 && files_same(&entry, p->plan->release_fd, p->folder.fd, slash + 1))
                         return add_entry(p, &entry, error);
                 if (r >= 0)

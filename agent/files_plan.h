@@ -17,7 +17,9 @@ typedef struct FilesPlan {
         unsigned exists;            /* ReleaseFileExists */
         const char *state_dir;      /* without symbolic links */
         const char *current;        /* what links of `mode: link` lead into: <state>/apps/<app>/current */
-        int release_fd;             /* the release's tree; what is in place already is compared with it */
+        int release_fd;    /* the release's tree; what is in place already is compared with it, or, for -1,
+                                       only by its size */
+        bool missing_only; /* what the release has installed before and what is there stays, however it is */
 } FilesPlan;
 
 /* Fills in operations and what is installed then; JOURNAL is otherwise the caller's. -EEXIST and the like with the

@@ -60,7 +60,16 @@ static bool same_rights(const FilesEntry *entry, int folder, const char *name) {
                st.st_uid == entry->uid && st.st_gid == entry->gid;
 }
 
+static bool same_size(const FilesEntry *entry, int folder, const char *name) {
+        struct stat st;
+
+        return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+               (uint64_t) st.st_size == entry->size;
+}
+
 bool files_same(const FilesEntry *entry, int release_fd, int folder, const char *name) {
+        if (release_fd < 0 && entry->type == ENTRY_FILE)
+                return same_rights(entry, folder, name) && same_size(entry, folder, name);
         return (entry->type == ENTRY_LINK || same_rights(entry, folder, name)) &&
                files_same_content(entry, release_fd, folder, name);
 }

@@ -8,5 +8,5 @@
 bool files_same_content(const FilesEntry *entry, int release_fd, int folder, const char *name);
 
 /* NAME in the folder FOLDER is as ENTRY says: its kind, its owners, its mode, and byte for byte the release's content. Times
- * do not count. What cannot be read is not the same. */
+ * do not count. What cannot be read is not the same. RELEASE_FD -1: the size is all that is looked at. */
 bool files_same(const FilesEntry *entry, int release_fd, int folder, const char *name);

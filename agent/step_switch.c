@@ -72,22 +72,21 @@ static int finish_switch(Engine *engine, Error *error) {
         return r < 0 ? r : STEP_STARTED;
 }
 
-/* In a process of its own. */
+/* In a process of its own. What a hook has removed of the good release's files (many begin with that) comes back. */
 static int change_files(void *userdata, Error *error) {
         const Engine *engine = userdata;
         const EngineContext *context = &engine->context;
-        const FilesInstall install = {
-                .store = context->store,
-                .record = context->record,
-                .ref = engine_subject_ref(engine),
-                .release = engine_subject(engine),
-                .reserve = { .bytes = context->config->reserve_bytes,
-                             .inodes = context->config->reserve_inodes },
-        };
+        FilesInstall install = step_files(engine);
+        int r = 0, q;
 
-        if (step_is_rollback(engine_deployment(engine)->step))
-                return files_take_back(context->store, context->record, false, error);
-        return files_install(&install, error);
+        if (step_is_rollback(engine_deployment(engine)->step)) {
+                r = files_take_back(context->store, context->record, false, error);
+                if (r < 0 || !install.release || install.release->files.n == 0)
+                        return r;
+                install.missing_only = true;
+        }
+        q = files_install(&install, error);
+        return q < 0 ? q : (q | r);
 }
 
 static void on_files(_unused_ Task *task, int result, const Error *error, void *userdata) {

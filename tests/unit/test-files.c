@@ -215,6 +215,32 @@ static void test_no_room(void **state) {
         assert_false(files_are_unsettled(scene->store));
 }
 
+/* Many a BeforeInstall begins with removing everything. What goes back brings it again, and leaves alone what is there. */
+static void test_removed_by_a_hook(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *v1 =
+                files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/b", "web/img/c"));
+        FilesInstall install = { .store = scene->store, .record = &scene->record, .missing_only = true };
+        _cleanup_release_ Release *v2 = files_scene_release(scene, "2.0", WEB, PATHS("web/a", "web/new"));
+
+        files_scene_deploy(scene, v1, "d-1");
+        files_scene_write(scene->place, "html/b", "edited by a hook");
+        assert_int_equal(unlinkat(scene->place, "html/a", 0), 0);
+        assert_int_equal(file_remove_tree_at(scene->place, "html/img"), 0);
+        files_scene_begin(scene, v2, "d-2");
+        assert_int_equal(files_scene_install(scene, v2, NULL), 0);
+        assert_int_equal(files_take_back(scene->store, &scene->record, false, NULL), 0);
+        install.ref = &scene->record.good;
+        install.release = v1;
+        assert_int_equal(files_install(&install, NULL), 0);
+        files_scene_fail(scene);
+        settle(scene);
+        check_look(scene, "html/ 0755\nhtml/a 0644 1.0 web/a\nhtml/b 0644 edited by a hook\nhtml/img/ 0755\n"
+                          "html/img/c 0644 1.0 web/img/c\n");
+        files_scene_deploy(scene, v2, "d-3");
+        check_look(scene, "html/ 0755\nhtml/a 0644 2.0 web/a\nhtml/new 0644 2.0 web/new\n");
+}
+
 static int note(const TreeDrift *drift, void *userdata, _unused_ Error *error) {
         return buffer_printf(userdata, "%s %s\n", strrchr(drift->path, '/'),
                              tree_drift_kind_to_string(drift->kind));
@@ -396,9 +422,12 @@ static void test_interrupted(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_first),     TEST(test_update),      TEST(test_exists),  TEST(test_kinds_change),
-                TEST(test_unchanged), TEST(test_others),      TEST(test_no_room), TEST(test_astray),
-                TEST(test_drift),     TEST(test_interrupted),
+                TEST(test_first),       TEST(test_update),
+                TEST(test_exists),      TEST(test_kinds_change),
+                TEST(test_unchanged),   TEST(test_others),
+                TEST(test_no_room),     TEST(test_astray),
+                TEST(test_drift),       TEST(test_removed_by_a_hook),
+                TEST(test_interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

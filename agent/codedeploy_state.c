@@ -244,6 +244,15 @@ static int add_name(char ***names, const char *name, size_t length) {
         return strv_length(*names) >= CODEDEPLOY_GROUPS_MAX ? -E2BIG : strv_append(names, copy);
 }
 
+/* What muster makes for scripts that look for their bundle there (codedeploy_paths.h). */
+static bool is_link(int dirfd, const char *deployment) {
+        char path[NAME_MAX + sizeof("/" ARCHIVE)];
+        struct stat st;
+
+        (void) snprintf(path, sizeof(path), "%s/" ARCHIVE, deployment);
+        return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* A folder with one in it that is called as deployments are. */
 static bool holds_deployments(int root_fd, const char *name) {
         _cleanup_close_ int fd = file_open_at(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -254,7 +263,7 @@ static bool holds_deployments(int root_fd, const char *name) {
                 return false;
         fd = -1;
         while ((entry = readdir(folder)))
-                if (string_starts_with(entry->d_name, "d-"))
+                if (string_starts_with(entry->d_name, "d-") && !is_link(dirfd(folder), entry->d_name))
                         return true;
         return false;
 }

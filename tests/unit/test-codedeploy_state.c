@@ -118,6 +118,10 @@ static void test_groups(void **state) {
         put(folder, "deployment-logs/codedeploy-agent-deployments.log", "d-9");
         put(folder, "ongoing-deployment/d-3", "command");
         put(folder, "ccc/d-7/logs/scripts.log", "");
+        put(folder, "prod/d-8/x", ""); /* muster's own */
+        assert_int_equal(
+                symlinkat("/var/lib/muster/apps/api/releases/1", folder->fd, "prod/d-8/deployment-archive"),
+                0);
         found = read_state(folder);
         assert_int_equal(found.n, 3);
         assert_string_equal(found.groups[0].id, "aaa");

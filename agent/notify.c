@@ -145,10 +145,11 @@ static void step_fails(Telling *telling, bool may_retry, const Error *error) {
 static void on_listed(DepotOp *op, int result, const Error *error, void *userdata) {
         Telling *telling = userdata;
         bool told = result >= 0 && depot_op_reply(op)->n_entries > 0;
+        Error problem = *error; /* which goes with the operation */
 
         telling->op = depot_op_free(op);
         if (result < 0)
-                step_fails(telling, true, error);
+                step_fails(telling, true, &problem);
         else if (told)
                 go_to(telling, STEP_DONE);
         else
@@ -162,10 +163,11 @@ static int look(Telling *telling, Error *error) {
 
 static void on_marked(DepotOp *op, int result, const Error *error, void *userdata) {
         Telling *telling = userdata;
+        Error problem = *error;
 
         telling->op = depot_op_free(op);
         if (result < 0)
-                step_fails(telling, true, error);
+                step_fails(telling, true, &problem);
         else
                 step_succeeds(telling);
 }

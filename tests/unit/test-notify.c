@@ -190,6 +190,22 @@ static void test_nobody_takes_it(void **state) {
         assert_false(is_marked(f, "told-started/i-1.json"));
 }
 
+/* Nobody can say whether it was told, so it is told; and that it was cannot be kept. */
+static void test_depot_is_out(void **state) {
+        Fixture *f = *state;
+
+        depot_free(f->depot);
+        assert_int_equal(depot_open("file:///nowhere/at/all", &(DepotOptions){ .event = f->client.event },
+                                    &f->depot, NULL),
+                         0);
+        f->options.depot = f->depot;
+        open_notify(f);
+        see(f, true);
+        run_dry(f);
+        assert_int_equal(f->posted, 1);
+        assert_int_equal(f->published, 1);
+}
+
 static void test_held(void **state) {
         Fixture *f = *state;
 
@@ -228,6 +244,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_retries, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nobody_takes_it, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_depot_is_out, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_held, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nobody_to_tell, setup, teardown),

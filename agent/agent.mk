@@ -241,7 +241,8 @@ UNIT_TESTS += \
         test-rollout_pace \
         test-rollout_plan \
         test-rollout_record \
-        test-rollout_role
+        test-rollout_role \
+        test-rollout_watch
 test-register_store_LDFLAGS := -Wl,--wrap=depot_put_start
 TEST_SUPPORT_SRC += tests/unit/register_scene.c
 FUZZERS += fuzz-register

@@ -15,11 +15,14 @@ struct RegisterWatch {
         char id[ROLLOUT_ID_MAX]; /* of the one that is or was followed last */
         sd_event_source *timer;
 
-        RegisterOp *op;   /* a look in its turn, or ... */
-        bool writing;     /* ... a write */
-        RegisterOp *look; /* one that was asked for */
-        bool look_again;  /* it was asked for while one was on its way, or nothing was followed */
-        RegisterOp *kept; /* owns REG */
+        RegisterOp *op;              /* a look in its turn, or ... */
+        bool writing;                /* ... a write */
+        uint64_t write_began, wrote; /* boot time: of this one, and of the last one that has ended well */
+        RegisterOp *look;            /* one that was asked for */
+        bool look_again;             /* it was asked for while one was on its way, or nothing was followed */
+        uint64_t op_began, look_began; /* boot time */
+        RegisterOp *kept;              /* owns REG */
+        uint64_t kept_at;              /* boot time: when it came */
         const Register *reg;
         RegisterFound found;
         uint64_t depot_time, seen; /* the depot's clock, and the boot-time clock at that */
@@ -98,6 +101,7 @@ static void begin_write(RegisterWatch *watch) {
         Error error = {};
 
         watch->writing = true;
+        watch->op_began = watch->write_began = boot_now(watch);
         if (register_change_start(&watch->site, &event, on_register, watch, &watch->op, &error) < 0)
                 tell_problem(watch, &error);
 }
@@ -105,6 +109,7 @@ static void begin_write(RegisterWatch *watch) {
 static void begin_look(RegisterWatch *watch, RegisterOp **op) {
         Error error = {};
 
+        *(op == &watch->look ? &watch->look_began : &watch->op_began) = boot_now(watch);
         if (register_read_start(&watch->site, watch->reg ? register_op_etag(watch->kept) : NULL, on_register,
                                 watch, op, &error) < 0)
                 tell_problem(watch, &error);
@@ -129,6 +134,7 @@ static void take_register(RegisterWatch *watch, RegisterOp *op) {
         }
         register_op_free(watch->kept);
         watch->kept = op;
+        watch->kept_at = boot_now(watch);
         watch->reg = reg;
         watch->found = REGISTER_THERE;
         watch->problem[0] = '\0';
@@ -141,6 +147,13 @@ static void take_error(RegisterWatch *watch, int result, const Error *error) {
         else if (result == -EBADMSG || result == -EINVAL || watch->found == REGISTER_NOT_READ)
                 lose_register(watch, REGISTER_UNREADABLE);
         tell_problem(watch, error);
+}
+
+/* Looks and writes overtake each other: what was asked for before the latest answer came, and knows less, is no news. */
+static bool is_overtaken(const RegisterWatch *watch, const RegisterOp *op, uint64_t began) {
+        const Register *reg = register_op_register(op);
+
+        return watch->reg && began < watch->kept_at && (!reg || reg->rev < watch->reg->rev);
 }
 
 static void take_answer(RegisterWatch *watch, RegisterOp *op, int result, const Error *error) {
@@ -167,10 +180,15 @@ static void on_register(RegisterOp *op, int result, const Error *error, void *us
         } else {
                 watch->op = NULL;
                 watch->may_write = !watch->writing;
+                if (watch->writing && result >= 0)
+                        watch->wrote = watch->write_began;
                 watch->writing = false;
                 watch->next_look = 0;
         }
-        take_answer(watch, op, result, error);
+        if (result >= 0 && is_overtaken(watch, op, looked ? watch->look_began : watch->op_began))
+                register_op_free(op);
+        else
+                take_answer(watch, op, result, error);
         if (result >= 0 && watch->reg)
                 notify_rollout(watch->context.notify, watch->context.app, watch->context.group, watch->plan,
                                watch->reg, wrote, watch->depot_time);
@@ -222,6 +240,10 @@ bool register_watch_is_looking(const RegisterWatch *watch) {
 
 bool register_watch_is_writing(const RegisterWatch *watch) {
         return watch->writing;
+}
+
+uint64_t register_watch_wrote(const RegisterWatch *watch) {
+        return watch->wrote;
 }
 
 void register_watch_has_news(RegisterWatch *watch) {

@@ -71,10 +71,14 @@ static RoleStep next_step(const RoleFacts *facts) {
         }
 }
 
-/* That it has ended, in whatever way. */
+/* That it has ended, in whatever way. The register's time is rounded up to a second; a member that has been heard has no place
+ * any more. */
 static bool has_news(const RoleFacts *facts) {
-        return facts->said > facts->reg->written && facts->standing != STANDING_ASKED &&
-               facts->standing != STANDING_CHANGING && facts->standing != STANDING_ASKED_DOWN;
+        uint64_t slack = facts->standing == STANDING_MEMBER ? 0 : USEC_PER_SEC;
+
+        return facts->said > 0 && usec_add(facts->said, slack) > facts->reg->written &&
+               facts->standing != STANDING_ASKED && facts->standing != STANDING_CHANGING &&
+               facts->standing != STANDING_ASKED_DOWN;
 }
 
 /* What it has said is heard in a write: that it asks, where it would be given a place, and that it is done. */

@@ -26,7 +26,7 @@ typedef struct RoleFacts {
         const char *instance;
         RolloutStanding standing;
         uint64_t attempt; /* the one that goes on, or the next */
-        uint64_t said;    /* when it made its last mark */
+        uint64_t said;    /* when it made its last mark; 0: it has made none that is not known to be heard */
         uint64_t now;     /* the depot's */
 } RoleFacts;
 

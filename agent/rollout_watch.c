@@ -34,6 +34,7 @@ struct RolloutWatch {
 
         DepotOp *mark;
         uint64_t mark_at, mark_delay; /* the next try, on the boot-time clock */
+        uint64_t said_at;             /* boot time: when the last mark was made; 0: not in this run */
         bool new_here;                /* the part was begun in this run, and has said nothing yet */
         uint64_t proving; /* boot time: since when it is healthy, as far as is known; 0: it is not proving */
         HealthSeen health;
@@ -98,6 +99,11 @@ static void log_part(const RolloutWatch *watch, const char *what) {
                     part_of(watch)->attempt);
 }
 
+/* What it said before it wrote the register itself has been taken in. */
+static bool is_heard(const RolloutWatch *watch) {
+        return watch->said_at > 0 && register_watch_wrote(watch->look) >= watch->said_at;
+}
+
 /* The role, from the register as it was read and the time that has passed since. */
 
 static Role role_of(const RolloutWatch *watch) {
@@ -109,7 +115,7 @@ static Role role_of(const RolloutWatch *watch) {
                 .instance = watch->context.look.instance,
                 .standing = part->standing,
                 .attempt = part->attempt,
-                .said = part->said,
+                .said = is_heard(watch) ? 0 : part->said,
                 .now = depot_now(watch),
         };
         Role role;
@@ -178,6 +184,7 @@ static void on_mark(DepotOp *op, int result, const Error *error, void *userdata)
                 log_part(watch, mark_to_string(part->owes));
                 rollout_record_say(part, depot_now(watch));
                 watch->new_here = false;
+                watch->said_at = boot_now(watch);
                 register_watch_has_news(watch->look);
         }
         keep_part(watch);
@@ -461,7 +468,7 @@ bool rollout_watch_is_parting(const RolloutWatch *watch) {
 
         return watch->follows && reg && register_goes_on(reg) && boot_now(watch) < watch->parting_until &&
                (part->standing != STANDING_OUT || part->owes != OWES_NOTHING || part->good ||
-                part->said > reg->written);
+                !is_heard(watch));
 }
 
 bool rollout_watch_wants_health(const RolloutWatch *watch) {

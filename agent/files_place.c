@@ -235,7 +235,8 @@ int files_place_find(const char *path, const FilesPlaceRules *rules, FilesPlace 
         int r;
 
         walk.place.rest = strdup(path);
-        r = walk.place.rest ? to_root(&walk, error) : error_oom(error);
+        walk.place.path = strdup("");
+        r = walk.place.rest && walk.place.path ? to_root(&walk, error) : error_oom(error);
         while (r >= 0 && (r = take_step(&walk, error)) > 0)
                 ;
         if (r >= 0)

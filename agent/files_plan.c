@@ -310,7 +310,7 @@ static int find_folder(Planner *p, const char *asked, Error *error) {
         _cleanup_files_place_ FilesPlace place = { .fd = -1 };
         int r;
 
-        if (string_equal(p->folder.asked, asked))
+        if (p->folder.path && string_equal(p->folder.asked, asked))
                 return 0;
         clear_folder(p);
         r = files_place_find(asked, &rules, &place, error);

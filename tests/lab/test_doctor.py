@@ -30,7 +30,7 @@ region = {region}
 
 def readme_policies():
     """Every policy of README's chapter on EC2, as statements."""
-    text = (TOP / "README.md").read_text()
+    text = (TOP / "README.md").read_text().split("\n## On EC2\n")[1].split("\n## ")[0]
     blocks = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", text, re.S | re.M)]
     lists = [block if isinstance(block, list) else block.get("Statement", [block]) for block in blocks]
     return [statement for statements in lists for statement in statements]

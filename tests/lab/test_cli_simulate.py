@@ -47,7 +47,7 @@ def test_bad(desk, target):
     desk.fails(USAGE, "fleet", "simulate", *target())
     desk.fails(INPUT, "a fleet of 0", "simulate", *target(), "--fleet", 0)
     desk.fails(INPUT, "goes to 1.4.1 at once", "simulate", *target(whole=False), "--fleet", 9)
-    desk.fails(INPUT, "target.json: .*stages", "simulate", *target(rollout={"id": "r-1"}), "--fleet", 9)
+    desk.fails(INPUT, "target.json: .*rollout.not_before: missing", "simulate", *target(rollout={"id": "r-1"}), "--fleet", 9)
     desk.fails(USAGE, "not both", "simulate", "api", "prod", *target(), "--fleet", 9)
     desk.fails(NOT_FOUND, "none.json", "simulate", "--target", "none.json", "--fleet", 9)
     (desk.folder / "target.json").write_text("{")

@@ -67,6 +67,7 @@ while sleep 0.2; do
         bring_up $want
         if healthy $want; then
                 have=$want
+                echo $want >/run/agent/good
                 [ -z "${first:-}" ] || complete CONTINUE
         elif [ "$have" ] && [ CHEAT != keep ]; then
                 bring_up $have
@@ -106,6 +107,10 @@ class StandIn:
             script = script.replace(name, value)
         return Template(files={"/usr/local/bin/agent": script},
                         user_data="#!/bin/sh\nsystemd-run --unit=agent sh /usr/local/bin/agent\n")
+
+    @staticmethod
+    def is_good(instance, version):
+        return instance.run("cat", "/run/agent/good", check=False).text == version
 
     @staticmethod
     def reason(instance, version):

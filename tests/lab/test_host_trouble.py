@@ -33,7 +33,8 @@ def status(instance):
 
 
 def app(instance):
-    return (status(instance) or {"apps": [None]})["apps"][0]
+    """None while musterd does not answer, or has only just begun."""
+    return next(iter((status(instance) or {"apps": []})["apps"]), None)
 
 
 def serves(instance):

@@ -66,7 +66,8 @@ def test_damaged_in_the_middle(serving):
 def test_a_newer_muster_wrote_it(serving):
     """After a downgrade: what runs goes on, the record stays as it is, and the status says why nothing is done."""
     before = invocation(serving)
-    serving.instance.sh(f"systemctl stop musterd; sed -i 's/\"schema\": 3/\"schema\": 99/' {RECORD}")
+    serving.instance.sh(f"systemctl stop musterd; cp {RECORD} /root/record; "
+                        f"sed -i 's/\"schema\": [0-9]*/\"schema\": 99/' {RECORD}")
     record = serving.instance.get(RECORD)
     serving.instance.run("systemctl", "start", "musterd")
     app = wait_for(lambda: (serving.app() or {}).get("reason") and serving.app(), 30, "a reason")
@@ -77,7 +78,7 @@ def test_a_newer_muster_wrote_it(serving):
     assert refused.code != 0 and "schema 99" in refused.err
     assert serving.instance.get(RECORD) == record
     assert invocation(serving) == before and "1.0.0" in serving.serves()
-    serving.instance.sh(f"systemctl stop musterd; sed -i 's/\"schema\": 99/\"schema\": 3/' {RECORD}; systemctl start musterd")
+    serving.instance.sh(f"systemctl stop musterd; cp /root/record {RECORD}; systemctl start musterd")
     serving.wait_app(state="good", version="2.0.0")
 
 

@@ -51,7 +51,9 @@ class Watch:
 
     def _look(self):
         while not self._stop.wait(0.1):
-            running = [i.id for i in self._fleet.instances() if current_version(i) == self._version]
+            # What leaves the group is stopped there, and stays on its disk.
+            running = [i.id for i in self._fleet.instances() if current_version(i) == self._version and
+                       self._fleet.director.state(i.id) == "InService"]
             try:
                 register = self._fleet.register()  # read afterwards: stages only grow
             except (BotoCoreError, ClientError):

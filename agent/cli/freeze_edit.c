@@ -41,14 +41,15 @@ static const char *state_of(const TargetFreeze *freeze, uint64_t now) {
 }
 
 json_t *freeze_list(const Target *target, uint64_t now) {
-        _cleanup_free_ const TargetFreeze **sorted = calloc(target->freeze.n + 1, sizeof(*sorted));
+        _cleanup_free_ const TargetFreeze **sorted =
+                calloc(target->freeze.n + 1, sizeof(const TargetFreeze *));
         json_auto_t *list = json_array();
 
         if (!sorted)
                 return NULL;
         for (size_t i = 0; i < target->freeze.n; i++)
                 sorted[i] = &target->freeze.items[i];
-        qsort(sorted, target->freeze.n, sizeof(*sorted), compare);
+        qsort(sorted, target->freeze.n, sizeof(const TargetFreeze *), compare);
         for (size_t i = 0; i < target->freeze.n; i++)
                 if (json_array_append_new(list, freeze_to_json(sorted[i], state_of(sorted[i], now))) < 0)
                         return NULL;

@@ -83,7 +83,7 @@ static const FleetInstance *find_reported(const FleetInstance *const *sorted, si
         const FleetInstance wanted = { .name = (char *) name };
         const FleetInstance *key = &wanted;
         const FleetInstance *const *found =
-                n > 0 ? bsearch(&key, sorted, n, sizeof(*sorted), compare_reported) : NULL;
+                n > 0 ? bsearch(&key, sorted, n, sizeof(const FleetInstance *), compare_reported) : NULL;
 
         return found ? *found : NULL;
 }
@@ -103,7 +103,8 @@ static void fill_rows(const RolloutFacts *facts, const FleetInstance *const *sor
 
 /* New memory, NULL: there is none. As many as there are marks. */
 static Row *make_rows(const RolloutFacts *facts) {
-        _cleanup_free_ const FleetInstance **sorted = calloc(facts->fleet->n + 1, sizeof(*sorted));
+        _cleanup_free_ const FleetInstance **sorted =
+                calloc(facts->fleet->n + 1, sizeof(const FleetInstance *));
         Row *rows = calloc(facts->marks->n + 1, sizeof(*rows));
 
         if (!sorted || !rows) {
@@ -112,7 +113,7 @@ static Row *make_rows(const RolloutFacts *facts) {
         }
         for (size_t i = 0; i < facts->fleet->n; i++)
                 sorted[i] = &facts->fleet->items[i];
-        qsort(sorted, facts->fleet->n, sizeof(*sorted), compare_reported);
+        qsort(sorted, facts->fleet->n, sizeof(const FleetInstance *), compare_reported);
         fill_rows(facts, sorted, rows);
         qsort(rows, facts->marks->n, sizeof(*rows), compare_rows);
         return rows;
@@ -206,7 +207,9 @@ static json_t *last_lines(const char *text) {
         _cleanup_strv_ char **lines = NULL;
         size_t n;
 
-        if (text && strv_split(text, "\n", &lines) < 0)
+        if (!text)
+                return TAKE_PTR(list);
+        if (strv_split(text, "\n", &lines) < 0)
                 return NULL;
         n = strv_length(lines);
         for (size_t i = n - MIN(n, (size_t) ROLLOUT_FAILURE_LINES); i < n; i++)

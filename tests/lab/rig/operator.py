@@ -56,6 +56,9 @@ class Muster:
     def set_target(self, group, version, app="api"):
         self._run("target", "set", "--app", app, "--group", group, "--version", version, "--key", "target.key")
 
+    def thaw(self, group, begins):
+        return self._run("freeze", "remove", "api", group, "--from", begins, "--key", "target.key")
+
     def rollout(self, verb, group, *options, check=True):
         """A verb of `muster rollout`; start and finish are signed."""
         key = ["--key", "target.key"] if verb in ("start", "finish") else []

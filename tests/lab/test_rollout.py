@@ -449,7 +449,7 @@ def test_canary_killed_in_the_middle(fleet):
     """Its place is given up after its deadline and the margin, and it is not charged."""
     candidate = fleet.publish(SLOW_START="20s")
     watch = fleet.start(candidate, "--progress-deadline", "30s")
-    wait_for(lambda: fleet.register()["places"], PATIENCE, "a place")
+    wait_for(lambda: fleet.register().get("places"), PATIENCE, "a place")
     canary = fleet.register()["places"][0]["instance"].split(":")[-1]
     fleet.named(canary).pull_plug()
     wait_for(lambda: fleet.marks().get("good-1"), 240, "another canary")

@@ -2,6 +2,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/random.h"
+#include "agent/base/timer.h"
 #include "agent/register_watch.h"
 
 #define FIRST_LOOK_MAX (10 * USEC_PER_SEC) /* then nobody waits for the register any more */
@@ -315,10 +316,7 @@ int register_watch_new(const RegisterWatchContext *context, const RegisterWatchH
                 .writer = context->instance,
                 .silence = SILENT_INTERVALS * context->report_interval,
         };
-        r = sd_event_add_time(context->event, &watch->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                              on_timer, watch);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+        r = timer_new(context->event, CLOCK_BOOTTIME, on_timer, watch, &watch->timer);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(watch);

@@ -3,6 +3,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/base/timer.h"
 #include "agent/rollout_view.h"
 #include "agent/rollout_watch.h"
 #include "artifacts/layout.h"
@@ -539,10 +540,7 @@ int rollout_watch_new(const RolloutWatchContext *context, RolloutWatchChanged ch
         r = register_watch_new(&context->look, &handlers, &watch->look, error);
         if (r < 0)
                 return r;
-        r = sd_event_add_time(context->look.event, &watch->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                              on_timer, watch);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+        r = timer_new(context->look.event, CLOCK_BOOTTIME, on_timer, watch, &watch->timer);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(watch);

@@ -15,6 +15,7 @@ LIB_SRC += \
         agent/base/strv.c \
         agent/base/suggest.c \
         agent/base/task.c \
+        agent/base/timer.c \
         agent/base/utf8.c
 
 UNIT_TESTS += \
@@ -33,6 +34,7 @@ UNIT_TESTS += \
         test-strv \
         test-suggest \
         test-task \
+        test-timer \
         test-utf8
 
 # The test stands between the code and these calls, so that each can fail.

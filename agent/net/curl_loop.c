@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/timer.h"
 #include "agent/net/curl_loop.h"
 
 #define IDLE_CONNECTIONS_MAX 16L
@@ -107,10 +108,7 @@ int curl_loop_new(sd_event *event, const CurlLoopCallbacks *callbacks, void *use
         loop->multi = curl_multi_init();
         if (!loop->multi)
                 return -ENOMEM;
-        r = sd_event_add_time(event, &loop->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_EXACT, on_timer, loop);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_enabled(loop->timer, SD_EVENT_OFF);
+        r = timer_new(event, CLOCK_MONOTONIC, on_timer, loop, &loop->timer);
         if (r < 0)
                 return r;
         (void) curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);

@@ -92,30 +92,11 @@ static FleetFilter filter_of(const FleetValues *values) {
         return (FleetFilter){ values->version, values->unhealthy, values->gone };
 }
 
-static int print_fleet(const FleetLook *look, FILE *stream, Error *error) {
+static int print_fleet(FILE *stream, const void *userdata) {
+        const FleetLook *look = userdata;
         const FleetFilter filter = filter_of(look->values);
-        const Cli *cli = look->cli;
-        int r;
 
-        r = fleet_view_print(&look->reader.fleet, &filter, stream, &cli->out_style);
-        return r < 0 ? error_oom(error) : 0;
-}
-
-/* PROBLEM: why the last look failed, "" if it did not. */
-static int draw_fleet(const FleetLook *look, const char *problem, Error *error) {
-        _cleanup_free_ char *text = NULL;
-        size_t size;
-        FILE *stream = open_memstream(&text, &size);
-        int r;
-
-        if (!stream)
-                return error_oom(error);
-        if (*problem)
-                fprintf(stream, "%s%s%s\n", look->cli->out_style.bad, problem, look->cli->out_style.off);
-        r = print_fleet(look, stream, error);
-        if (fclose(stream) != 0 || (r >= 0 && screen_draw(look->cli->out, text) < 0))
-                return error_oom(error);
-        return r;
+        return fleet_view_print(&look->reader.fleet, &filter, stream, &look->cli->out_style);
 }
 
 /* One value a line: what follows it is another look. */
@@ -137,7 +118,7 @@ static int tell_watched(FleetLook *look, const char *problem, Error *error) {
         if (look->cli->json)
                 return *problem ? 0 : dump_fleet(look, error);
         if (isatty(fileno(look->cli->out)))
-                return draw_fleet(look, problem, error);
+                return screen_show(look->cli->out, &look->cli->out_style, problem, print_fleet, look, error);
         if (*problem)
                 return say_line(look, problem, error);
         if (fleet_view_summary(&look->reader.fleet, &summary) < 0)
@@ -176,7 +157,7 @@ static int run_fleet(Cli *cli, void *values, char **arguments, Error *error) {
         filter = filter_of(given);
         if (cli->json)
                 return output_json(cli, fleet_view_to_json(&look.reader.fleet, &filter), error);
-        return print_fleet(&look, cli->out, error);
+        return print_fleet(cli->out, &look) < 0 ? error_oom(error) : 0;
 }
 
 /* muster wait */

@@ -30,21 +30,10 @@ static bool is_same(const Watch *watch) {
 
 /* Telling */
 
-static int draw(const Watch *watch, Error *error) {
-        const Style *style = &watch->cli->out_style;
-        _cleanup_free_ char *text = NULL;
-        size_t size;
-        FILE *stream = open_memstream(&text, &size);
-        int r;
+static int print_page(FILE *stream, const void *userdata) {
+        const Watch *watch = userdata;
 
-        if (!stream)
-                return error_oom(error);
-        if (*watch->problem.message)
-                fprintf(stream, "%s%s%s\n", style->bad, watch->problem.message, style->off);
-        r = rollout_page_print(watch->survey->picture, watch->survey->now, stream, style);
-        if (fclose(stream) != 0 || r < 0 || screen_draw(watch->cli->out, text) < 0)
-                return error_oom(error);
-        return 0;
+        return rollout_page_print(watch->survey->picture, watch->survey->now, stream, &watch->cli->out_style);
 }
 
 static void say_problem(Watch *watch) {
@@ -57,7 +46,8 @@ static int tell(Watch *watch, Error *error) {
         if (watch->cli->json || watch->cli->quiet)
                 return 0;
         if (watch->on_terminal)
-                return draw(watch, error);
+                return screen_show(watch->cli->out, &watch->cli->out_style, watch->problem.message,
+                                   print_page, watch, error);
         say_problem(watch);
         if (is_same(watch))
                 rollout_page_news(watch->told, watch->survey->picture, watch->survey->now, watch->cli->out);

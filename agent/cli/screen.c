@@ -78,3 +78,20 @@ int screen_draw(FILE *stream, const char *text) {
         (void) fflush(stream);
         return 0;
 }
+
+int screen_show(FILE *stream, const Style *style, const char *problem, ScreenPrint print,
+                const void *userdata, Error *error) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *page = open_memstream(&text, &size);
+        int r;
+
+        if (!page)
+                return error_oom(error);
+        if (*problem)
+                fprintf(page, "%s%s%s\n", style->bad, problem, style->off);
+        r = print(page, userdata);
+        if (fclose(page) != 0 || r < 0 || screen_draw(stream, text) < 0)
+                return error_oom(error);
+        return 0;
+}

@@ -6,6 +6,8 @@
 #include <stdio.h>
 
 #include "agent/base/buffer.h"
+#include "agent/base/error.h"
+#include "agent/cli/cli.h"
 
 /* Pure: TEXT, lines of which none is longer than COLUMNS and which are at most ROWS, as what has to be written for that.
  * Escape sequences that set a style take no room. -ENOMEM. */
@@ -13,3 +15,10 @@ int screen_compose(const char *text, unsigned rows, unsigned columns, Buffer *re
 
 /* Draws it on a terminal of whatever size it has now. -ENOMEM. */
 int screen_draw(FILE *stream, const char *text);
+
+/* Writes the text to STREAM. Negative errno: it failed, for want of memory. */
+typedef int (*ScreenPrint)(FILE *stream, const void *userdata);
+
+/* Draws what PRINT writes, below PROBLEM: why the last look failed, "" if it did not. -ENOMEM. */
+int screen_show(FILE *stream, const Style *style, const char *problem, ScreenPrint print,
+                const void *userdata, Error *error);

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "agent/base/clock.h"
-#include "agent/base/file.h"
 #include "agent/register_store.h"
 #include "tests/unit/test.h"
 
@@ -96,13 +95,9 @@ static void close_depot(Fixture *f) {
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
-        int fd;
 
         assert_non_null(f);
-        assert_int_equal(test_folder_setup((void **) &f->folder), 0);
-        fd = file_open_at(f->folder->fd, ".", O_RDONLY | O_DIRECTORY, 0);
-        assert_true(fd >= 0); /* else the depot would be tried again and again */
-        close_fd(fd);
+        assert_int_equal(test_depot_folder_setup(&f->folder), 0);
         f->target = (Target){
                 .serial = 18,
                 .candidate = { .version = (char *) "2", .sha256 = DIGEST },

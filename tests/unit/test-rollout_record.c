@@ -222,6 +222,15 @@ static void test_backing_out(void **state) {
         }
 }
 
+static void come_back(Case *c) {
+        assert_true(take(c, ROLE_ASK_DOWN));
+        say(c, MARK_DOWN);
+        assert_true(take(c, ROLE_GO_DOWN));
+        run(c, v1, STABLE);
+        (void) settle(c);
+        say(c, MARK_BACK);
+}
+
 static void test_sick_member(void **state) {
         Case c = begin(state);
 
@@ -230,12 +239,7 @@ static void test_sick_member(void **state) {
         say(&c, MARK_GOOD);
         rollout_record_sicken(&c.record.rollout);
         say(&c, MARK_SICK);
-        assert_true(take(&c, ROLE_ASK_DOWN));
-        say(&c, MARK_DOWN);
-        assert_true(take(&c, ROLE_GO_DOWN));
-        run(&c, v1, STABLE);
-        (void) settle(&c);
-        say(&c, MARK_BACK);
+        come_back(&c);
         assert_false(take(&c, ROLE_ASK_UP));
 }
 
@@ -247,12 +251,7 @@ static void test_stray(void **state) {
         assert_true(settle(&c));
         assert_true(wish(&c).held);
         assert_string_equal(wish(&c).release->version, "1");
-        assert_true(take(&c, ROLE_ASK_DOWN));
-        say(&c, MARK_DOWN);
-        assert_true(take(&c, ROLE_GO_DOWN));
-        run(&c, v1, STABLE);
-        (void) settle(&c);
-        say(&c, MARK_BACK);
+        come_back(&c);
         assert_true(take(&c, ROLE_ASK_UP));
 }
 

@@ -26,6 +26,18 @@ int test_folder_setup(void **state) {
         return folder->fd < 0 ? -1 : 0;
 }
 
+int test_depot_folder_setup(TestFolder **ret) {
+        int fd, r = test_folder_setup((void **) ret);
+
+        if (r < 0)
+                return r;
+        fd = file_open_at((*ret)->fd, ".", O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0)
+                return -1;
+        close_fd(fd);
+        return 0;
+}
+
 int test_folder_teardown(void **state) {
         TestFolder *folder = *state;
         int r;

@@ -25,6 +25,10 @@ typedef struct TestFolder {
 
 /* cmocka setup and teardown: *STATE is a TestFolder. */
 int test_folder_setup(void **state);
+
+/* For tests of a depot in that folder: ends where files cannot be opened beneath one (valgrind before 3.21), since the depot
+ * would be tried again and again. */
+int test_depot_folder_setup(TestFolder **ret);
 int test_folder_teardown(void **state);
 
 /* The content of a file in the folder is TEXT; fails the test if not. */

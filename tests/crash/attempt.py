@@ -1,6 +1,7 @@
 """One point tried: from the scenario's beginning, through the fault, to the end, with everything looked at on the way."""
 
 import time
+import traceback
 from dataclasses import dataclass, field
 
 import verdict
@@ -9,6 +10,7 @@ from release import INSTALLED
 from rig.host import LabError, wait_for
 
 OWN_WAY = 200  # of so many points that a fault of the instance ends a deployment at, one is left to musterd's own next try
+LOOKS = 50  # how often something may go away while it is looked at
 QUIET = 60  # how long what is left of a deployment may take to go away: it goes gently, on a machine that may be busy
 
 
@@ -19,6 +21,16 @@ class Outcome:
     problems: list = field(default_factory=list)
     recovery: int = 0
     journal: str = ""
+
+
+def steady(look):
+    """What a look at the disk finds. musterd is at work: where a file goes away under it, it looks again."""
+    for _ in range(LOOKS):
+        try:
+            return look()
+        except FileNotFoundError as error:
+            gone = error
+    return [f"it never keeps still: {gone}"]
 
 
 class Attempt:
@@ -41,6 +53,8 @@ class Attempt:
                 self._look_at_the_end()
         except LabError as error:
             self.problems.append(str(error).splitlines()[0])
+        except Exception:  # of the look itself: this point is not passed, the others are still to be tried
+            self.problems += traceback.format_exc().splitlines()
         outcome.problems = self.problems
         if self.problems:
             outcome.journal = self.stand.tail(begin)
@@ -122,6 +136,9 @@ class Attempt:
 
     def _look_between(self):
         """What holds at any moment."""
+        return steady(self._holds)
+
+    def _holds(self):
         problems = verdict.check_current(self.stand, self.scenario.versions)
         if self.scenario.launching:
             problems += verdict.check_launch_between(self.stand, self.scenario.end)
@@ -144,25 +161,26 @@ class Attempt:
         stand, end = self.stand, self.scenario.end
         if self.point.action == "kill-process":
             stand.restart()  # what the child was writing is tidied by musterd's next start
-
-        def problems():
-            launch = verdict.check_launch(stand) if self.scenario.launching else []
-            launch += verdict.check_traffic(stand) if self.scenario.balanced else []
-            files = verdict.check_files(stand, end) if end in INSTALLED else []
-            return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand), *launch,
-                    *files]
         try:
-            wait_for(lambda: not problems(), QUIET, "the end", 0.1)
+            wait_for(lambda: not steady(self._unsettled), QUIET, "the end", 0.1)
         except LabError:
-            self._check("at the end", problems())
+            self._check("at the end", steady(self._unsettled))
         self._check("at the end", verdict.check_current(stand, {end}))
-        self._check("at the end", verdict.check_releases(stand))
+        self._check("at the end", steady(lambda: verdict.check_releases(stand)))
         if self._unwritten():  # a disk that failed took it; musterd's next start makes good for it
             stand.restart()
             try:
                 wait_for(lambda: not self._unwritten(), QUIET, "what was not written", 0.1)
             except LabError:
                 self._check("after another start", self._unwritten())
+
+    def _unsettled(self):
+        """What is not yet as it is to be in the end."""
+        stand, end = self.stand, self.scenario.end
+        launch = verdict.check_launch(stand) if self.scenario.launching else []
+        launch += verdict.check_traffic(stand) if self.scenario.balanced else []
+        files = verdict.check_files(stand, end) if end in INSTALLED else []
+        return [*verdict.check_report(stand, end), *verdict.check_good(stand, end), *verdict.check_rest(stand), *launch, *files]
 
     def _unwritten(self):
         """What is written after the end, and only told of in the journal when it cannot be."""

@@ -36,6 +36,8 @@ LIB_SRC += \
         agent/deployment_id.c \
         agent/deployment_json.c \
         agent/engine.c \
+        agent/engine_log.c \
+        agent/engine_order.c \
         agent/environment.c \
         agent/failure.c \
         agent/failure_upload.c \

@@ -3,10 +3,10 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
-#include "agent/base/parse.h"
-#include "agent/base/random.h"
 #include "agent/base/strv.h"
-#include "agent/deployment_id.h"
+#include "agent/base/timer.h"
+#include "agent/engine_log.h"
+#include "agent/engine_order.h"
 #include "agent/engine_step.h"
 #include "agent/messages.h"
 #include "agent/record_history.h"
@@ -42,19 +42,6 @@ static const StepFunction functions[STEP_COUNT] = {
         [STEP_STOP_UNITS] = step_stop_units,
         [STEP_ADOPT] = step_adopt,
 };
-
-static void log_step(const Engine *engine, int priority, const char *message_id, const char *text) {
-        const Deployment *deployment = engine_deployment(engine);
-        const LogFields fields = {
-                .app = engine->context.app,
-                .version = deployment->to.version,
-                .deployment = deployment->id,
-                .event = step_to_string(deployment->step),
-                .instance = engine->context.instance,
-        };
-
-        log_message(priority, message_id, &fields, "%s", text);
-}
 
 const Release *engine_subject(const Engine *engine) {
         return step_is_rollback(engine_deployment(engine)->step) ? engine->from : engine->to;
@@ -118,55 +105,11 @@ static int apply(Engine *engine, DeploymentEvent *event, Error *error) {
         return r;
 }
 
-static const char *outcome_message_id(Outcome outcome) {
-        switch (outcome) {
-        case OUTCOME_SUCCEEDED:
-                return MESSAGE_DEPLOYMENT_SUCCEEDED;
-        case OUTCOME_ROLLED_BACK:
-                return MESSAGE_DEPLOYMENT_ROLLED_BACK;
-        case OUTCOME_ROLLBACK_FAILED:
-                return MESSAGE_ROLLBACK_FAILED;
-        default:
-                return MESSAGE_DEPLOYMENT_FAILED;
-        }
-}
-
-static const char *what_was_done(const Deployment *deployment) {
-        static const char *const texts[KIND_COUNT] = { [KIND_DEPLOY] = "is in service",
-                                                       [KIND_PREFETCH] = "is in the store",
-                                                       [KIND_DRAIN] = "is drained and stopped",
-                                                       [KIND_ADOPT] = "is taken over as it runs" };
-
-        return texts[deployment->kind];
-}
-
-static void log_outcome(const Engine *engine) {
-        const Deployment *deployment = engine_deployment(engine);
-        bool good = deployment->outcome == OUTCOME_SUCCEEDED;
-        _cleanup_free_ char *text = NULL;
-        char took[DURATION_TEXT_MAX];
-        int n;
-
-        format_duration((deployment->finished - deployment->started) / USEC_PER_MSEC * USEC_PER_MSEC, took);
-        if (good)
-                n = asprintf(&text, "release %s %s after %s", deployment->to.version,
-                             what_was_done(deployment), took);
-        else
-                n = asprintf(&text, "release %s %s after %s, failed in %s: %s", deployment->to.version,
-                             outcome_to_string(deployment->outcome), took,
-                             step_to_string(deployment->failed_step),
-                             deployment->reason ? deployment->reason : "unknown");
-        if (n < 0)
-                text = NULL;
-        log_step(engine, good ? LOG_NOTICE : LOG_ERR, outcome_message_id(deployment->outcome),
-                 text ? text : "ended");
-}
-
 static void finish(Engine *engine) {
         const EngineContext *context = &engine->context;
         Error error = {};
 
-        log_outcome(engine);
+        engine_log_outcome(context);
         if (record_keep_history(context->store->app_fd, engine_deployment(engine), &error) < 0)
                 log_warning("%s: %s", context->app, error.message);
         engine->done(engine, engine->userdata);
@@ -185,7 +128,7 @@ static void schedule(Engine *engine) {
 static void save_later(Engine *engine, const Error *error) {
         if (strcmp(engine->problem, error->message) != 0) {
                 snprintf(engine->problem, sizeof(engine->problem), "%s", error->message);
-                log_step(engine, LOG_ERR, MESSAGE_STEP_FAILED, error->message);
+                engine_log(&engine->context, LOG_ERR, MESSAGE_STEP_FAILED, error->message);
                 engine->changed(engine, engine->userdata);
         }
         (void) sd_event_source_set_time_relative(engine->timer, engine->save_delay);
@@ -247,7 +190,7 @@ void engine_step_done(Engine *engine, int result, const Error *error) {
                 event.reason =
                         error && error->message[0] ? error->message : strerror(result < 0 ? -result : EIO);
                 event.fault = error ? error->fault : error_fault_of(result);
-                log_step(engine, LOG_WARNING, MESSAGE_STEP_FAILED, event.reason);
+                engine_log(&engine->context, LOG_WARNING, MESSAGE_STEP_FAILED, event.reason);
         }
         if (tail.size > 0)
                 event.tail = buffer_string(&tail);
@@ -269,7 +212,7 @@ static void fail_before(Engine *engine, const Error *error) {
                                   .fault = FAULT_HOST };
         Error ignored = {};
 
-        log_step(engine, LOG_ERR, MESSAGE_STEP_FAILED, error->message);
+        engine_log(&engine->context, LOG_ERR, MESSAGE_STEP_FAILED, error->message);
         (void) apply(engine, &event, &ignored);
         schedule(engine);
 }
@@ -316,7 +259,7 @@ static void end_early(Engine *engine, DeploymentEventKind how, const char *reaso
         DeploymentEvent event = { .kind = how, .reason = reason, .fault = FAULT_HOST };
         Error error = {};
 
-        log_step(engine, LOG_NOTICE, NULL, reason);
+        engine_log(&engine->context, LOG_NOTICE, NULL, reason);
         if (apply(engine, &event, &error) < 0)
                 log_error("%s: %s", engine->context.app, error.message);
         schedule(engine);
@@ -346,8 +289,8 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         Engine *engine = userdata;
 
         if (engine->looking) {
-                log_step(engine, LOG_INFO, NULL,
-                         "the depot does not answer; the deployment goes on with what is known");
+                engine_log(&engine->context, LOG_INFO, NULL,
+                           "the depot does not answer; the deployment goes on with what is known");
                 engine_looked(engine);
         } else if (deployment_is_running(engine_deployment(engine))) {
                 commit(engine);
@@ -369,7 +312,8 @@ static void run_step(Engine *engine) {
                 return;
         }
         engine->percent = -1;
-        log_step(engine, LOG_INFO, MESSAGE_STEP_STARTED, step_to_string(engine_deployment(engine)->step));
+        engine_log(&engine->context, LOG_INFO, MESSAGE_STEP_STARTED,
+                   step_to_string(engine_deployment(engine)->step));
         engine->changed(engine, engine->userdata);
         error = (Error){};
         r = check_documents(engine, &error);
@@ -417,10 +361,7 @@ static int engine_new(const EngineContext *context, EngineDone done, EngineChang
         };
         r = sd_event_add_defer(context->event, &engine->next, run_next, engine);
         if (r >= 0)
-                r = sd_event_add_time_relative(context->event, &engine->timer, CLOCK_BOOTTIME, 0,
-                                               TIMER_ACCURACY_EXACT, on_timer, engine);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(engine->timer, SD_EVENT_OFF);
+                r = timer_new(context->event, CLOCK_BOOTTIME, on_timer, engine, &engine->timer);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(engine);
@@ -434,47 +375,6 @@ static int take_local(Engine *engine, const EngineOrder *order, Error *error) {
                 return error_oom(error);
         engine->archive_fd = fcntl(order->archive_fd, F_DUPFD_CLOEXEC, 3);
         return engine->archive_fd < 0 ? error_set_errno(error, -errno, "cannot keep the archive open") : 0;
-}
-
-static int new_id(const EngineContext *context, char **ret) {
-        char id[DEPLOYMENT_ID_SIZE];
-
-        deployment_id_make(clock_realtime(context->clock), context->record->deployment.id,
-                           (uint16_t) random_u64(), id);
-        return string_set(ret, id);
-}
-
-static int new_deployment(const EngineContext *context, const EngineOrder *order, Deployment *ret) {
-        Deployment deployment = {
-                .kind = order->kind,
-                .step = deployment_first_step(order->kind, false),
-                .serial = order->serial,
-                .accepted = MAX(order->serial, context->record->serial),
-                .local = order->release_json,
-                .env_changed = order->env_changed,
-                .started = clock_realtime(context->clock),
-        };
-        int r;
-
-        memcpy(deployment.env_sha256, order->env_sha256, sizeof(deployment.env_sha256));
-        r = new_id(context, &deployment.id);
-        if (r >= 0)
-                r = string_set(&deployment.rollout, order->rollout);
-        if (r >= 0)
-                r = string_set(&deployment.facts, order->facts);
-        STRV_FOREACH(s, order->environment)
-                if (r >= 0)
-                        r = strv_append(&deployment.environment, *s);
-        if (r >= 0)
-                r = release_ref_copy(&deployment.to, &order->release);
-        if (r >= 0)
-                r = release_ref_copy(&deployment.from,
-                                     order->kind == KIND_DRAIN ? &order->release : &context->record->good);
-        if (r < 0)
-                deployment_deinit(&deployment);
-        else
-                *ret = deployment;
-        return r;
 }
 
 /* The new release's document, once it is in the store. */
@@ -506,15 +406,6 @@ static void begin_drain(Engine *engine) {
         deployment->step = deployment_first_step(KIND_DRAIN, deployment->traffic);
 }
 
-static const char *what_begins(DeploymentKind kind) {
-        static const char *const texts[KIND_COUNT] = { [KIND_DEPLOY] = "deployment begins",
-                                                       [KIND_PREFETCH] = "prefetch begins",
-                                                       [KIND_DRAIN] = "drain begins",
-                                                       [KIND_ADOPT] = "adoption begins" };
-
-        return texts[kind];
-}
-
 int engine_start(const EngineContext *context, const EngineOrder *order, EngineDone done,
                  EngineChanged changed, void *userdata, Engine **ret, Error *error) {
         _cleanup_(engine_freep) Engine *engine = NULL;
@@ -528,14 +419,14 @@ int engine_start(const EngineContext *context, const EngineOrder *order, EngineD
         if (r < 0)
                 return r;
         engine->release_floor = order->release_floor;
-        if (new_deployment(context, order, &deployment) < 0)
+        if (engine_order_deployment(context, order, &deployment) < 0)
                 return error_oom(error);
         deployment_deinit(&context->record->deployment);
         context->record->deployment = deployment;
         load_from(engine);
         if (order->kind == KIND_DRAIN)
                 begin_drain(engine);
-        log_step(engine, LOG_INFO, MESSAGE_DEPLOYMENT_STARTED, what_begins(order->kind));
+        engine_log_begin(context);
         *ret = TAKE_PTR(engine);
         return 0;
 }
@@ -563,8 +454,8 @@ int engine_resume(const EngineContext *context, EngineDone done, EngineChanged c
         int r = take_up(context, DEPLOYMENT_RESUMED, done, changed, userdata, ret, error);
 
         if (r >= 0)
-                log_step(*ret, LOG_NOTICE, MESSAGE_DEPLOYMENT_RESUMED,
-                         "a deployment that was interrupted is taken up");
+                engine_log(context, LOG_NOTICE, MESSAGE_DEPLOYMENT_RESUMED,
+                           "a deployment that was interrupted is taken up");
         return r;
 }
 
@@ -573,8 +464,8 @@ int engine_retry_rollback(const EngineContext *context, EngineDone done, EngineC
         int r = take_up(context, DEPLOYMENT_ROLLBACK_RETRIED, done, changed, userdata, ret, error);
 
         if (r >= 0)
-                log_step(*ret, LOG_NOTICE, MESSAGE_DEPLOYMENT_RESUMED,
-                         "the way back, which failed, is tried again");
+                engine_log(context, LOG_NOTICE, MESSAGE_DEPLOYMENT_RESUMED,
+                           "the way back, which failed, is tried again");
         return r;
 }
 

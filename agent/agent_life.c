@@ -1,5 +1,6 @@
 #include "agent/agent_life.h"
 #include "agent/base/log.h"
+#include "agent/base/timer.h"
 
 /* What this instance is to its group, and what follows for apps, launch and leave. */
 
@@ -162,10 +163,7 @@ static int add_cut_timer(Agent *agent, Error *error) {
 
         if (agent->cut)
                 return 0;
-        r = sd_event_add_time_relative(agent->event, &agent->cut, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       on_cut, agent);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(agent->cut, SD_EVENT_OFF);
+        r = timer_new(agent->event, CLOCK_BOOTTIME, on_cut, agent, &agent->cut);
         return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
 }
 

@@ -1,9 +1,9 @@
 #include <string.h>
 
 #include "agent/app_clean.h"
-#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/task.h"
+#include "agent/base/timer.h"
 #include "agent/files.h"
 #include "agent/unpack_unit.h"
 #include "hooks/hook_leftovers.h"
@@ -53,10 +53,7 @@ int app_clean_new(const AppCleanContext *context, AppCleanDone done, void *userd
         clean->context = *context;
         clean->done = done;
         clean->userdata = userdata;
-        r = sd_event_add_time_relative(context->event, &clean->again, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       on_again, clean);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(clean->again, SD_EVENT_OFF);
+        r = timer_new(context->event, CLOCK_BOOTTIME, on_again, clean, &clean->again);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(clean);

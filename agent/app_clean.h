@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "agent/base/clock.h"
 #include "agent/config.h"
 #include "agent/record.h"
 #include "artifacts/store_clean.h"

@@ -2,6 +2,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/random.h"
+#include "agent/base/timer.h"
 #include "agent/engine_step.h"
 #include "agent/health_watch.h"
 #include "agent/messages.h"
@@ -303,10 +304,7 @@ int health_watch_new(const EngineContext *context, const AppConfig *config, Heal
         r = sd_event_add_time_relative(context->event, &watch->timer, CLOCK_BOOTTIME, watch->interval,
                                        TIMER_ACCURACY_EXACT, on_timer, watch);
         if (r >= 0)
-                r = sd_event_add_time_relative(context->event, &watch->turn, CLOCK_BOOTTIME, 0,
-                                               TIMER_ACCURACY_EXACT, on_turn, watch);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(watch->turn, SD_EVENT_OFF);
+                r = timer_new(context->event, CLOCK_BOOTTIME, on_turn, watch, &watch->turn);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(watch);

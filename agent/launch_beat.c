@@ -3,6 +3,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/parse.h"
+#include "agent/base/timer.h"
 #include "agent/launch_beat.h"
 #include "agent/messages.h"
 
@@ -158,10 +159,7 @@ int launch_beat_new(const LaunchBeatContext *context, LaunchBeat **ret, Error *e
         if (!beat)
                 return error_oom(error);
         beat->context = *context;
-        r = sd_event_add_time_relative(context->event, &beat->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       on_timer, beat);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(beat->timer, SD_EVENT_OFF);
+        r = timer_new(context->event, CLOCK_BOOTTIME, on_timer, beat, &beat->timer);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(beat);

@@ -3,6 +3,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/base/timer.h"
 #include "agent/launch_find.h"
 #include "agent/lifecycle_settle.h"
 #include "agent/net/aws_error.h"
@@ -194,10 +195,7 @@ int launch_find_new(const LaunchFindContext *context, LaunchFound found, void *u
         find->found = found;
         find->userdata = userdata;
         find->retry_delay = LAUNCH_FIND_RETRY_FIRST;
-        r = sd_event_add_time_relative(context->event, &find->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       on_timer, find);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(find->timer, SD_EVENT_OFF);
+        r = timer_new(context->event, CLOCK_BOOTTIME, on_timer, find, &find->timer);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(find);

@@ -3,6 +3,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/base/timer.h"
 #include "agent/deployment_json.h"
 #include "agent/hook_completion.h"
 #include "agent/launch_find.h"
@@ -249,14 +250,6 @@ void leave_end(Leave *leave) {
         set_state(leave, LEAVE_STAYS);
 }
 
-static int add_timer(Leave *leave, sd_event_time_handler_t handler, sd_event_source **ret) {
-        int r;
-
-        r = sd_event_add_time_relative(leave->context.event, ret, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       handler, leave);
-        return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-}
-
 int leave_new(const LeaveContext *context, LeaveChanged changed, void *userdata, Leave **ret, Error *error) {
         _cleanup_(leave_freep) Leave *leave = malloc(sizeof(*leave));
         int r;
@@ -266,9 +259,9 @@ int leave_new(const LeaveContext *context, LeaveChanged changed, void *userdata,
         *leave = (Leave){
                 .context = *context, .changed = changed, .userdata = userdata, .retry_delay = RETRY_FIRST
         };
-        r = add_timer(leave, on_retry, &leave->retry);
+        r = timer_new(leave->context.event, CLOCK_BOOTTIME, on_retry, leave, &leave->retry);
         if (r >= 0)
-                r = add_timer(leave, on_beat, &leave->beat);
+                r = timer_new(leave->context.event, CLOCK_BOOTTIME, on_beat, leave, &leave->beat);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(leave);

@@ -4,6 +4,7 @@
 #include "agent/base/log.h"
 #include "agent/base/random.h"
 #include "agent/base/strv.h"
+#include "agent/base/timer.h"
 #include "agent/messages.h"
 #include "agent/net/aws_error.h"
 #include "agent/net/sqs.h"
@@ -431,10 +432,7 @@ static int open_queue(Queue *queue, Error *error) {
         r = sd_event_add_time_relative(context->event, &queue->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
                                        on_timer, queue);
         if (r >= 0)
-                r = sd_event_add_time_relative(context->event, &queue->looker, CLOCK_BOOTTIME, 0,
-                                               TIMER_ACCURACY_EXACT, on_looker, queue);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(queue->looker, SD_EVENT_OFF);
+                r = timer_new(context->event, CLOCK_BOOTTIME, on_looker, queue, &queue->looker);
         return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
 }
 

@@ -1,5 +1,6 @@
 #include "agent/rollout_health.h"
 #include "agent/base/log.h"
+#include "agent/base/timer.h"
 #include "agent/recheck.h"
 
 struct RolloutHealth {
@@ -48,10 +49,7 @@ int rollout_health_new(sd_event *event, uint64_t interval, RolloutHealthSeen see
         health->interval = interval;
         health->seen = seen;
         health->userdata = userdata;
-        r = sd_event_add_time_relative(event, &health->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_EXACT,
-                                       on_timer, health);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(health->timer, SD_EVENT_OFF);
+        r = timer_new(event, CLOCK_BOOTTIME, on_timer, health, &health->timer);
         if (r < 0)
                 return error_set_errno(error, r, "cannot use the event loop");
         *ret = TAKE_PTR(health);

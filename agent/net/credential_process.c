@@ -7,6 +7,7 @@
 
 #include "agent/base/buffer.h"
 #include "agent/base/strv.h"
+#include "agent/base/timer.h"
 #include "agent/base/utf8.h"
 #include "agent/net/credential_process.h"
 
@@ -196,10 +197,7 @@ static int watch(CredentialProcess *process) {
                 r = sd_event_add_io(process->event, &process->outputs[i].source, process->outputs[i].fd,
                                     EPOLLIN, on_output, process);
         if (r >= 0)
-                r = sd_event_add_time_relative(process->event, &process->reaper, CLOCK_BOOTTIME, 0,
-                                               TIMER_ACCURACY_EXACT, on_reaper, process);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(process->reaper, SD_EVENT_OFF);
+                r = timer_new(process->event, CLOCK_BOOTTIME, on_reaper, process, &process->reaper);
         if (r >= 0)
                 r = sd_event_add_time_relative(process->event, &process->deadline, CLOCK_BOOTTIME,
                                                CREDENTIAL_PROCESS_TIMEOUT, TIMER_ACCURACY_EXACT, on_deadline,

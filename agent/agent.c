@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -382,41 +381,11 @@ void agent_reload(Agent *agent) {
 }
 
 /* While it waits for a configuration, one that is written is taken up; a running agent's changes with a reload. */
-static int on_inotify(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
+static void on_config_changed(void *userdata) {
         Agent *agent = userdata;
-        char data[4096];
 
-        while (read(fd, data, sizeof(data)) > 0)
-                ;
         if (!agent->setup.depot && !agent->setup.identify)
                 reload_after(agent, CONFIG_SETTLE);
-        return 0;
-}
-
-static void watch_folder(Agent *agent, const char *path) {
-        if (inotify_add_watch(agent->inotify_fd, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_CREATE) <
-            0)
-                log_debug("cannot watch %s: %s", path, strerror(errno));
-}
-
-static int watch_config(Agent *agent, Error *error) {
-        _cleanup_free_ char *drop_ins = NULL, *folder = strdup(agent->config_path);
-        char *slash = folder ? strrchr(folder, '/') : NULL;
-        int r;
-
-        if (!folder || asprintf(&drop_ins, "%s.d", agent->config_path) < 0) {
-                drop_ins = NULL;
-                return error_oom(error);
-        }
-        if (slash && slash > folder)
-                *slash = '\0';
-        agent->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (agent->inotify_fd < 0)
-                return error_set_errno(error, -errno, "cannot watch for changes of the configuration");
-        watch_folder(agent, folder);
-        watch_folder(agent, drop_ins);
-        r = sd_event_add_io(agent->event, &agent->inotify, agent->inotify_fd, EPOLLIN, on_inotify, agent);
-        return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : 0;
 }
 
 static int open_agent(Agent *agent, Error *error) {
@@ -432,7 +401,9 @@ static int open_agent(Agent *agent, Error *error) {
         r = manager_new(agent->event, &agent->manager, error);
         if (r >= 0)
                 r = bus_service_new(agent->event, &agent_bus_handlers, agent, &agent->bus, error);
-        return r < 0 ? r : watch_config(agent, error);
+        return r < 0 ? r
+                     : config_watch_new(agent->event, agent->config_path, on_config_changed, agent,
+                                        &agent->config_watch, error);
 }
 
 int agent_new(sd_event *event, const char *config_path, Agent **ret, Error *error) {
@@ -444,7 +415,6 @@ int agent_new(sd_event *event, const char *config_path, Agent **ret, Error *erro
                 return error_oom(error);
         *agent = (Agent){
                 .event = sd_event_ref(event),
-                .inotify_fd = -1,
                 .retry_delay = RETRY_FIRST,
                 .setup = { .state_fd = -1, .lock_fd = -1 },
         };
@@ -465,8 +435,7 @@ Agent *agent_free(Agent *agent) {
         manager_free(agent->manager);
         sd_event_source_unref(agent->timer);
         sd_event_source_disable_unref(agent->cut);
-        sd_event_source_unref(agent->inotify);
-        close_fd(agent->inotify_fd);
+        config_watch_free(agent->config_watch);
         free(agent->config_path);
         sd_event_unref(agent->event);
         free(agent);

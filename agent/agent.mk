@@ -28,6 +28,7 @@ LIB_SRC += \
         agent/codedeploy_state.c \
         agent/config.c \
         agent/config_aws.c \
+        agent/config_watch.c \
         agent/config_keys.c \
         agent/current_keep.c \
         agent/decision.c \
@@ -139,6 +140,7 @@ LIB_SRC += \
 TEST_SUPPORT_SRC += tests/unit/files_scene.c tests/unit/scaling-group.c tests/unit/stored-release.c
 test-files_LDFLAGS := -Wl,--wrap=renameat,--wrap=renameat2,--wrap=linkat,--wrap=unlinkat,--wrap=mkdirat \
         -Wl,--wrap=symlinkat,--wrap=fchmod,--wrap=syncfs,--wrap=fsync
+test-config_watch_LDFLAGS := -Wl,--wrap=inotify_init1
 # Stand between the step and the disk, and take its end in place of the engine.
 test-step_admit_LDFLAGS := -Wl,--wrap=store_admit,--wrap=engine_step_done
 
@@ -154,6 +156,7 @@ UNIT_TESTS += \
         test-codedeploy_paths \
         test-codedeploy_state \
         test-config \
+        test-config_watch \
         test-decision \
         test-deployment \
         test-decision-postures \

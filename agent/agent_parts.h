@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/app.h"
 #include "agent/bus.h"
+#include "agent/config_watch.h"
 #include "agent/identity_check.h"
 #include "agent/launch.h"
 #include "agent/leave.h"
@@ -47,8 +48,7 @@ struct Agent {
         char boot_id[SD_ID128_STRING_MAX];
         Manager *manager;
         BusService *bus;
-        int inotify_fd;
-        sd_event_source *inotify;
+        ConfigWatch *config_watch;
         sd_event_source *timer; /* builds the setup */
         uint64_t retry_delay;
         sd_event_source *cut; /* when an instance that is taken away ends what it deploys; NULL: not on AWS */

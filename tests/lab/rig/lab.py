@@ -1,6 +1,7 @@
 """A running lab: the run, its network, the image, and the instances made in it."""
 
 import secrets
+from pathlib import Path
 
 from . import rootfs
 from .host import LabError
@@ -8,12 +9,15 @@ from .instance import Instance
 from .network import Network
 from .run import Run
 
+INOTIFY_INSTANCES = 1024
+
 
 class Lab:
     """with Lab() as lab: …  Everything is gone at the end, however it ends."""
 
     def __init__(self, package=None, say=print):
         self.package = package or rootfs.find_package()
+        self._allow_watches()
         self.run = Run()
         try:
             self.layers = rootfs.layers(self.package, say)
@@ -22,6 +26,14 @@ class Lab:
             self.run.close()
             raise
         self.instances = []
+
+    @staticmethod
+    def _allow_watches():
+        """A booted system watches files with some ten inotify instances, all of them counted as root's of this machine; where they
+        run out, systemd itself stops working in some of them."""
+        allowed = Path("/proc/sys/fs/inotify/max_user_instances")
+        if int(allowed.read_text()) < INOTIFY_INSTANCES:
+            allowed.write_text(str(INOTIFY_INSTANCES))
 
     def require_package(self):
         if self.package is None:

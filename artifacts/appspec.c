@@ -70,9 +70,28 @@ Appspec *appspec_free(Appspec *appspec) {
         return NULL;
 }
 
+/* With CodeDeploy it is the deployment group that says whether these happen. */
+static int warn_of_traffic(const JsonField *top, Appspec *appspec, Error *error) {
+        JsonField traffic = json_field_member(top, "traffic"), hooks = json_field_member(top, "hooks");
+        int r = 0;
+
+        for (LifecycleEvent event = 0; event < LIFECYCLE_EVENT_COUNT && r >= 0; event++) {
+                JsonField scripts = json_field_member(&hooks, lifecycle_event_to_string(event));
+                Error told;
+
+                if (!lifecycle_event_is_traffic(event) || appspec->hooks[event].n == 0 ||
+                    json_field_is_set(&traffic))
+                        continue;
+                json_field_fail(&scripts, &told,
+                                "runs only with \"traffic: target-group\", which is not here");
+                r = strv_append(&appspec->warnings, told.message);
+        }
+        return r < 0 ? error_oom(error) : 0;
+}
+
 int appspec_parse(const char *name, const void *data, size_t size, Appspec **ret, Error *error) {
         _cleanup_(yaml_tree_freep) YamlTree *tree = NULL;
-        _cleanup_free_ Appspec *appspec = NULL;
+        _cleanup_appspec_ Appspec *appspec = NULL;
         Appsource source = {};
         JsonField top;
         int r;
@@ -89,8 +108,10 @@ int appspec_parse(const char *name, const void *data, size_t size, Appspec **ret
                 *appspec = source.spec;
                 source.spec = (Appspec){};
                 appspec->warnings = yaml_tree_take_passed_over(tree);
-                *ret = TAKE_PTR(appspec);
+                r = warn_of_traffic(&top, appspec, error);
         }
+        if (r >= 0)
+                *ret = TAKE_PTR(appspec);
         schema_clear(&appspec_type, &source);
         return r;
 }

@@ -51,7 +51,7 @@ typedef struct Appspec {
         ReleaseHealths health;
         unsigned traffic; /* ReleaseTraffic */
         DocumentEnvironment env;
-        char **warnings; /* a strv of sentences: keys that were passed over; NULL: none */
+        char **warnings; /* a strv of sentences: keys that were passed over, and scripts that do not run; NULL: none */
 } Appspec;
 
 /* All that may stand in one. */

@@ -25,23 +25,40 @@ void file_map_deinit(FileMap *map) {
         *map = (FileMap){};
 }
 
-/* "files[2], line 14" */
-static void say_where(const char *section, size_t index, unsigned line, char ret[static POSITION_MAX]) {
+/* "appspec.yml:14: files[2].source" */
+static int _printf_(6, 0) refuse_entry(const FileMap *map, unsigned line, const char *section, size_t index,
+                                       const char *key, const char *format, va_list arguments, Error *error) {
+        char where[POSITION_MAX] = "", text[ERROR_MESSAGE_MAX - POSITION_MAX];
+
+        (void) vsnprintf(text, sizeof(text), format, arguments);
         if (line > 0)
-                snprintf(ret, POSITION_MAX, "%s[%zu], line %u", section, index, line);
-        else
-                snprintf(ret, POSITION_MAX, "%s[%zu]", section, index);
+                (void) snprintf(where, sizeof(where), ":%u", line);
+        return error_set_fault(error, -EBADMSG, FAULT_RELEASE, "%s%s%s%s[%zu]%s: %s", map->name ?: "",
+                               map->name ? where : "", map->name ? ": " : "", section, index, key, text);
 }
 
-static int _printf_(4, 5) refuse(const FileMap *map, size_t file, Error *error, const char *format, ...) {
-        char where[POSITION_MAX], text[ERROR_MESSAGE_MAX - POSITION_MAX];
+/* KEY of the entry is what is wrong: ".source", or "" for more than one. */
+static int _printf_(5, 6)
+        refuse(const FileMap *map, size_t file, const char *key, Error *error, const char *format, ...) {
         va_list arguments;
+        int r;
 
         va_start(arguments, format);
-        (void) vsnprintf(text, sizeof(text), format, arguments);
+        r = refuse_entry(map, map->files->items[file].line, "files", file, key, format, arguments, error);
         va_end(arguments);
-        say_where("files", file, map->files->items[file].line, where);
-        return error_set_fault(error, -EBADMSG, FAULT_RELEASE, "%s: %s", where, text);
+        return r;
+}
+
+static int _printf_(5, 6) refuse_permission(const FileMap *map, const ReleasePermission *permission,
+                                            const char *key, Error *error, const char *format, ...) {
+        size_t index = (size_t) (permission - map->permissions->items);
+        va_list arguments;
+        int r;
+
+        va_start(arguments, format);
+        r = refuse_entry(map, permission->line, "permissions", index, key, format, arguments, error);
+        va_end(arguments);
+        return r;
 }
 
 static FileTarget *grow(FileMap *map) {
@@ -84,7 +101,8 @@ static int add_target(FileMap *map, size_t file, const FileSource *source, const
                 return error_oom(error);
         r = join(map->files->items[file].destination, name, &target->path);
         if (r == -ENAMETOOLONG)
-                return refuse(map, file, error, "%s would lie deeper than paths can be long", source->path);
+                return refuse(map, file, ".destination", error, "%s would lie deeper than paths can be long",
+                              source->path);
         return r < 0 ? error_oom(error) : 0;
 }
 
@@ -93,7 +111,8 @@ static int add_link(FileMap *map, size_t file, const FileSource *source, Error *
         const FileSource link = { .type = ENTRY_LINK, .path = source->path };
 
         if (source->type != ENTRY_FOLDER)
-                return refuse(map, file, error, "%s is no folder, which mode: link asks for", source->path);
+                return refuse(map, file, ".mode", error, "%s is no folder, which mode: link asks for",
+                              source->path);
         return add_target(map, file, &link, "", error);
 }
 
@@ -167,7 +186,7 @@ static int add_root(FileMap *map, Error *error) {
 static int check_found(const FileMap *map, Error *error) {
         for (size_t i = 0; i < map->files->n; i++)
                 if (!map->found[i])
-                        return refuse(map, i, error, "there is no file or folder %s",
+                        return refuse(map, i, ".source", error, "there is no file or folder %s",
                                       map->files->items[i].source);
         return 0;
 }
@@ -192,7 +211,7 @@ static void drop(FileMap *map, size_t at) {
 /* LAST is the one before in order, of another path. */
 static int check_target(const FileMap *map, const FileTarget *above, const FileTarget *target, Error *error) {
         if (above && above->type != ENTRY_FOLDER && release_place_is_within(target->path, above->path))
-                return refuse(map, target->file, error,
+                return refuse(map, target->file, "", error,
                               "%s would lie beneath %s, which files[%zu] makes a %s", target->path,
                               above->path, above->file, above->type == ENTRY_LINK ? "link" : "file");
         return 0;
@@ -209,7 +228,7 @@ static int merge(FileMap *map, Error *error) {
 
                 if (last && strcmp(last->path, target->path) == 0) {
                         if (last->type != ENTRY_FOLDER || target->type != ENTRY_FOLDER)
-                                return refuse(map, target->file, error,
+                                return refuse(map, target->file, "", error,
                                               "%s has two sources: %s, and %s of files[%zu]", target->path,
                                               target->source, last->source, last->file);
                         drop(map, i);
@@ -232,23 +251,15 @@ static int merge(FileMap *map, Error *error) {
 
 /* Permissions */
 
-static int refuse_permission(const FileMap *map, const ReleasePermission *permission, Error *error,
-                             const char *path, const char *what) {
-        size_t index = (size_t) (permission - map->permissions->items);
-        char where[POSITION_MAX];
-
-        say_where("permissions", index, permission->line, where);
-        return error_set_fault(error, -EBADMSG, FAULT_RELEASE, "%s: %s %s", where, path, what);
-}
-
 static int check_file_permission(const FileMap *map, const ReleasePermission *permission, const char *path,
                                  Error *error) {
         if (release_permission_has_default_acl(permission))
-                return refuse_permission(map, permission, error, path,
-                                         "is a file, and only folders have default entries in their acls");
+                return refuse_permission(map, permission, ".acls", error,
+                                         "%s is a file, and only folders have default entries in their acls",
+                                         path);
         if (strcmp(path, permission->object) == 0 && release_permission_chooses(permission))
-                return refuse_permission(map, permission, error, path,
-                                         "is a file: pattern and except are for folders");
+                return refuse_permission(map, permission, permission->except.n > 0 ? ".except" : ".pattern",
+                                         error, "%s is a file: pattern and except are for folders", path);
         return 0;
 }
 
@@ -268,8 +279,9 @@ static int set_permission(const FileMap *map, FileTarget *target, const ReleaseP
         int r;
 
         if (target->permission)
-                return refuse_permission(map, permission, error, target->path,
-                                         "has its permissions by an entry before this one already");
+                return refuse_permission(map, permission, ".object", error,
+                                         "%s has its permissions by an entry before this one already",
+                                         target->path);
         r = target->type == ENTRY_FILE ? check_file_permission(map, permission, target->path, error) : 0;
         if (r >= 0)
                 target->permission = permission;

@@ -24,6 +24,8 @@ typedef struct FileTarget {
 } FileTarget;
 
 typedef struct FileMap {
+        const char *
+                name; /* of the appspec, for messages; NULL: it is a release that is read, which has no lines */
         const ReleaseFiles *files;
         const ReleasePermissions *permissions;
         FileTarget *items; /* file_map_finish() sorts them: parents first, by tree_path_compare() */
@@ -50,6 +52,6 @@ int file_map_add(FileMap *map, const FileSource *source, Error *error);
 /* All entries of a manifest (tree_manifest.h). */
 int file_map_add_manifest(FileMap *map, const void *text, size_t size, Error *error);
 
-/* After the last entry. -EBADMSG, the release's fault, for what cannot be installed; the sentence begins with the section
- * ("files[2], line 14: …"). */
+/* After the last entry. -EBADMSG, the release's fault, for what cannot be installed; the sentence begins with the entry
+ * ("appspec.yml:14: files[2].source: …"). */
 int file_map_finish(FileMap *map, Error *error);

@@ -137,8 +137,7 @@ size_t json_field_path(const JsonField *field, char *ret, size_t size) {
         return used + strlen(ret + used);
 }
 
-/* The line of the value, or of the closest one around it. */
-static unsigned find_line(const JsonField *field) {
+unsigned json_field_line(const JsonField *field) {
         const JsonSource *source = field->source;
 
         for (; source->line_of && field; field = field->parent) {
@@ -152,7 +151,7 @@ static unsigned find_line(const JsonField *field) {
 
 int json_field_fail(const JsonField *field, Error *error, const char *format, ...) {
         char path[JSON_PATH_MAX], line[16] = "", text[ERROR_MESSAGE_MAX];
-        unsigned number = find_line(field);
+        unsigned number = json_field_line(field);
         va_list arguments;
 
         va_start(arguments, format);

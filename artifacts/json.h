@@ -67,6 +67,9 @@ JsonField json_field_element(const JsonField *array, size_t index);
 /* Whether there is a value (in untyped notation: one that is not null). */
 bool json_field_is_set(const JsonField *field);
 
+/* The line on which it stands, or what is closest around it; 0: not known. */
+unsigned json_field_line(const JsonField *field);
+
 /* Writes the way from the top; what does not fit is left out. Returns its length. */
 size_t json_field_path(const JsonField *field, char *ret, size_t size);
 

@@ -90,10 +90,11 @@ static const SchemaType mode_type = {
 };
 
 static int check_file(const JsonField *field, void *value, Error *error) {
+        JsonField source = json_field_member(field, "source");
         JsonField destination = json_field_member(field, "destination");
         ReleaseFile *file = value;
 
-        file->line = field->source->line_of ? field->source->line_of(field->source, field) : 0;
+        file->line = json_field_line(&source);
         if (file->mode == RELEASE_FILE_LINK && strcmp(file->destination, "/") == 0)
                 return json_field_fail(&destination, error, "/ cannot be made a link");
         if (release_place_is_refused(file->destination))

@@ -30,7 +30,7 @@ typedef struct ReleaseFile {
         char *source;      /* of the tree, "" for all of it */
         char *destination; /* an absolute path without "." or "..", doubled or trailing slashes */
         unsigned mode;     /* ReleaseFileMode */
-        unsigned line;     /* where it stands in an appspec; 0: not known */
+        unsigned line;     /* of its source in an appspec; 0: not known */
 } ReleaseFile;
 
 typedef SCHEMA_LIST(ReleaseFile) ReleaseFiles;

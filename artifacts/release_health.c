@@ -160,11 +160,12 @@ static const struct {
         { "active", RELEASE_HEALTH_UNIT, false },
 };
 
-static int check_command(const JsonField *field, const ReleaseHealth *health, Error *error) {
+static int check_command(const JsonField *field, ReleaseHealth *health, Error *error) {
         JsonField command = json_field_member(field, "command"), first = json_field_element(&command, 0);
         const JsonField *program = first.value ? &first : &command; /* a text is a list of one */
         const char *path = health->command.n > 0 ? health->command.items[0] : NULL;
 
+        health->line = json_field_line(&command);
         if (!path || document_path_is_valid(path + (*path == '/')))
                 return 0;
         return json_field_expected(program, error,

@@ -32,6 +32,7 @@ typedef struct ReleaseHealth {
         uint64_t timeout;          /* of one try; 2 s */
         uint64_t healthy;          /* so many good tries in a row; 1 */
         uint64_t deadline;         /* within this time; 60 s */
+        unsigned line;             /* of its command in an appspec; 0: not known */
 } ReleaseHealth;
 
 typedef SCHEMA_LIST(ReleaseHealth) ReleaseHealths;

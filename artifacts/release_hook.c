@@ -32,6 +32,14 @@ static void prepare_hook(void *value) {
         hook->timeout = RELEASE_HOOK_TIMEOUT_DEFAULT;
 }
 
+static int check_hook(const JsonField *field, void *value, _unused_ Error *error) {
+        JsonField location = json_field_member(field, "location");
+        ReleaseHook *hook = value;
+
+        hook->line = json_field_line(&location);
+        return 0;
+}
+
 static const SchemaMember hook_members[] = {
         { "location", &document_path_type, offsetof(ReleaseHook, location), true },
         { "args", &document_arguments_type, offsetof(ReleaseHook, args), false },
@@ -47,6 +55,7 @@ static const SchemaType hook_type = {
         .lenient = true,
         .expected = "a script: a mapping with location",
         .prepare = prepare_hook,
+        .check = check_hook,
 };
 static const SchemaType event_type = {
         .kind = &schema_list,
@@ -79,11 +88,20 @@ static bool hooks_are_set(const void *value) {
         return false;
 }
 
+/* What CodeDeploy itself does, on instances or elsewhere. */
+static char *const events_without_scripts[] = {
+        "Start",       "DownloadBundle",        "Install", "BlockTraffic", "AllowTraffic", "AllowTestTraffic",
+        "TestTraffic", "AfterAllowTestTraffic", "End",     NULL,
+};
+
 const SchemaType release_hooks_type = {
         .kind = &schema_object,
         .size = sizeof(ReleaseHooks[LIFECYCLE_EVENT_COUNT]),
         .members = hooks_members,
         .expected = "a mapping of lifecycle events to lists of scripts",
         .closed = true,
+        .lenient = true,
+        .ignored = events_without_scripts,
+        .passed_over = "no scripts run at this event",
         .is_set = hooks_are_set,
 };

@@ -13,10 +13,12 @@ typedef struct ReleaseHook {
         char *location; /* a file of the app's tree */
         DocumentArguments args;
         uint64_t timeout;
-        char *runas; /* NULL: root */
+        char *runas;   /* NULL: root */
+        unsigned line; /* of its location in an appspec; 0: not known */
 } ReleaseHook;
 
 typedef SCHEMA_LIST(ReleaseHook) ReleaseHooks;
 
-/* ReleaseHooks[LIFECYCLE_EVENT_COUNT]; an event that takes no scripts is refused. */
+/* ReleaseHooks[LIFECYCLE_EVENT_COUNT]; in a release an event that takes no scripts is refused. In an appspec it is passed
+ * over, as CodeDeploy does it, unless it may be one that does, misspelt. */
 extern const SchemaType release_hooks_type;

@@ -144,10 +144,20 @@ bool release_permission_chooses(const ReleasePermission *permission) {
                (permission->pattern && strcmp(permission->pattern, ALL_PATTERN) != 0);
 }
 
+/* CodeDeploy compares it with the absolute paths of what it installs, and finds none. */
+static const char *idle_permission(const JsonField *field) {
+        JsonField object = json_field_member(field, "object");
+        const char *path = json_string_value(object.value);
+
+        return path && *path && path[strspn(path, " ")] != '/'
+                       ? "object is no absolute path, so nothing is installed there"
+                       : NULL;
+}
+
 static int check_permission(const JsonField *field, void *value, _unused_ Error *error) {
         ReleasePermission *permission = value;
 
-        permission->line = field->source->line_of ? field->source->line_of(field->source, field) : 0;
+        permission->line = json_field_line(field);
         return 0;
 }
 
@@ -169,6 +179,7 @@ static const SchemaType permission_type = {
         .members = members,
         .check = check_permission,
         .lenient = true,
+        .idle = idle_permission,
         .expected = "a mapping with object and what is to be set",
 };
 const SchemaType release_permissions_type = {

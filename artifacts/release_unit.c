@@ -50,9 +50,10 @@ static void prepare_unit(void *value) {
 }
 
 static int check_unit(const JsonField *field, void *value, Error *error) {
-        const ReleaseUnit *unit = value;
-        JsonField on_deploy = json_field_member(field, "on_deploy");
+        JsonField file = json_field_member(field, "file"), on_deploy = json_field_member(field, "on_deploy");
+        ReleaseUnit *unit = value;
 
+        unit->line = json_field_line(&file);
         if (strstr(unit->name, "@.") && unit->on_deploy != ON_DEPLOY_NONE)
                 return json_field_fail(&on_deploy, error, "%s is a template, which can only have none",
                                        unit->name);

@@ -21,6 +21,7 @@ typedef struct ReleaseUnit {
         char *name; /* "api.service" */
         char *file; /* the unit file in the app's tree; NULL: the unit is the machine's own */
         ReleaseOnDeploy on_deploy;
+        unsigned line; /* of its file in an appspec; 0: not known */
 } ReleaseUnit;
 
 typedef SCHEMA_LIST(ReleaseUnit) ReleaseUnits;

@@ -62,17 +62,17 @@ static bool resembles_member(const SchemaType *type, const char *key) {
         return suggest_nearest(key, names, n);
 }
 
-static int pass_over(const JsonField *member, Error *error) {
+static int pass_over(const JsonField *field, const char *reason, Error *error) {
         Error told;
 
-        json_field_fail(member, &told,
-                        "nothing is known of this key; it is passed over, as CodeDeploy does it");
-        return strv_append(member->source->passed_over, told.message) < 0 ? error_oom(error) : 0;
+        json_field_fail(field, &told, "%s; it is passed over, as CodeDeploy does it", reason);
+        return strv_append(field->source->passed_over, told.message) < 0 ? error_oom(error) : 0;
 }
 
 static int meet_unknown(const SchemaType *type, const JsonField *member, Error *error) {
-        if (type->lenient && member->source->passed_over && !resembles_member(type, member->key))
-                return pass_over(member, error);
+        if (type->lenient && member->source->passed_over &&
+            (strv_contains(type->ignored, member->key) || !resembles_member(type, member->key)))
+                return pass_over(member, type->passed_over ?: "nothing is known of this key", error);
         return fail_unknown(type, member, error);
 }
 
@@ -172,6 +172,17 @@ static int read_single(const SchemaType *type, const JsonField *field, SchemaLis
         return schema_read(type->element, field, list->items, error);
 }
 
+/* Counted first, so that one that was read by half is freed too. */
+static int read_element(const SchemaType *type, const JsonField *element, SchemaList *list, Error *error) {
+        const char *idle =
+                type->element->idle && element->source->passed_over ? type->element->idle(element) : NULL;
+
+        if (idle)
+                return pass_over(element, idle, error);
+        list->n++;
+        return schema_read(type->element, element, item_at(type, list, list->n - 1), error);
+}
+
 static int read_list(const SchemaType *type, const JsonField *field, void *value, Error *error) {
         size_t n = json_array_size(field->value);
         SchemaList *list = value;
@@ -187,8 +198,7 @@ static int read_list(const SchemaType *type, const JsonField *field, void *value
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 JsonField element = json_field_element(field, i);
 
-                list->n = i + 1; /* counted first, so that a half-read element is freed too */
-                r = schema_read(type->element, &element, item_at(type, list, i), error);
+                r = read_element(type, &element, list, error);
         }
         return r >= 0 && type->check ? type->check(field, value, error) : r;
 }

@@ -41,7 +41,11 @@ struct SchemaType {
 
         const SchemaMember *members; /* of an object, up to one without a name */
         bool closed;                 /* an unknown member is refused, in any notation */
-        bool lenient; /* in a closed source one that resembles none of the known ones is passed over, and told */
+        bool lenient; /* in a closed source one that resembles none of the known ones is passed over, and told ... */
+        char *const *ignored;    /* ... and these, whatever they resemble; NULL-terminated ... */
+        const char *passed_over; /* ... because of this; NULL: nothing is known of it */
+        /* Why an object has no effect: as a list's element it is passed over then, and told; NULL: it has one. */
+        const char *(*idle)(const JsonField *field);
         void (*prepare)(void *value);
         bool (*is_set)(const void *value); /* an object for which this is false is left out when written */
 

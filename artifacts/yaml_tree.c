@@ -18,6 +18,7 @@ struct YamlTree {
         JsonSource source; /* first: line_of() gets from here to the lines */
         char *name;
         json_t *root;
+        json_t *discarded; /* what was overridden or merged: its lines are noted by address */
         char **passed_over;
         NodeLine *lines; /* of every value; looked through only for a message */
         size_t n_lines, n_lines_allocated;
@@ -151,6 +152,29 @@ static int note_member(const Conversion *c, json_t *object, const char *name, ya
         return note_line(c->tree, value, NULL, mark);
 }
 
+/* A value that is not part of the tree stays until the tree goes: at its address no other value can be taken for it. */
+static int discard(const Conversion *c, json_t *value) {
+        if (!c->tree->discarded)
+                c->tree->discarded = json_array();
+        return json_array_append(c->tree->discarded, value) < 0 ? error_oom(c->error) : 0;
+}
+
+/* YAML has each key once; Ruby, and so CodeDeploy, takes the last one. */
+static int override(const Conversion *c, json_t *object, const yaml_node_t *key, const JsonField *member) {
+        char path[JSON_PATH_MAX];
+        Error told;
+        int r;
+
+        (void) json_field_path(member, path, sizeof(path));
+        error_set(&told, -EBADMSG,
+                  "%s:%u: %s: this key stands here twice; the last one counts, as with CodeDeploy",
+                  c->tree->name, mark_line(key->start_mark), path);
+        r = discard(c, json_object_get(object, member->key));
+        if (r >= 0 && strv_append(&c->tree->passed_over, told.message) < 0)
+                r = error_oom(c->error);
+        return r;
+}
+
 /* Adds one "key: value"; its line is the key's, where a person looks. */
 static int convert_pair(Conversion *c, json_t *object, const yaml_node_pair_t *pair, const JsonField *field,
                         unsigned depth) {
@@ -165,9 +189,9 @@ static int convert_pair(Conversion *c, json_t *object, const yaml_node_pair_t *p
         if (is_merge_key(key))
                 return 0;
         member = json_field_member(field, name);
-        if (json_object_get(object, name))
-                return refuse(c, key, &member, "this key stands here twice");
-        r = convert(c, yaml_document_get_node(c->document, pair->value), &member, depth, &value);
+        r = json_object_get(object, name) ? override(c, object, key, &member) : 0;
+        if (r >= 0)
+                r = convert(c, yaml_document_get_node(c->document, pair->value), &member, depth, &value);
         if (r < 0)
                 return r;
         if (json_object_set_new(object, name, value) < 0 || note_member(c, object, name, key->start_mark) < 0)
@@ -183,6 +207,8 @@ static int merge(Conversion *c, json_t *object, yaml_node_t *from, const JsonFie
         int r;
 
         r = convert(c, from, field, depth, &value);
+        if (r >= 0)
+                r = discard(c, value);
         if (r < 0)
                 return r;
         if (json_is_object(value))
@@ -361,6 +387,7 @@ YamlTree *yaml_tree_free(YamlTree *tree) {
         if (!tree)
                 return NULL;
         json_decref(tree->root);
+        json_decref(tree->discarded);
         strv_free(tree->passed_over);
         free(tree->lines);
         free(tree->name);

@@ -4,8 +4,9 @@
  *
  * Scalars become strings, whatever they look like: what "1.10" or "on" means is for the reader's table to say, not for
  * YAML's guesses. Only a plain null ("", "~", "null") becomes JSON's null. Aliases are expanded and merge keys ("<<")
- * merged, within a limit on the nodes that this makes. One document; a duplicate key, a key that is not a scalar, a tag
- * of one's own, a tab that indents and a zero character are refused with their line. */
+ * merged, within a limit on the nodes that this makes. Of a key that stands in a mapping twice the last one counts, and that
+ * is told. One document; a key that is not a scalar, a tag of one's own, a tab that indents and a zero character are refused
+ * with their line. */
 
 #include "artifacts/json.h"
 
@@ -23,5 +24,5 @@ DEFINE_CLEANUP(YamlTree *, yaml_tree_free)
 /* The document's root for a schema: untyped, closed, with lines. Belongs to the tree. */
 JsonField yaml_tree_top(const YamlTree *tree);
 
-/* What a schema has passed over so far, a strv of sentences; NULL if nothing. */
+/* What was passed over so far, by this parser and by schemas, a strv of sentences; NULL if nothing. */
 char **yaml_tree_take_passed_over(YamlTree *tree);

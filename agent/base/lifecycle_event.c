@@ -39,3 +39,7 @@ int lifecycle_event_from_string(const char *name, LifecycleEvent *ret) {
 bool lifecycle_event_takes_hooks(LifecycleEvent event) {
         return events[event].takes_hooks;
 }
+
+bool lifecycle_event_is_traffic(LifecycleEvent event) {
+        return event < LIFECYCLE_APPLICATION_STOP || event > LIFECYCLE_VALIDATE_SERVICE;
+}

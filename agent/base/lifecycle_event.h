@@ -28,5 +28,8 @@ const char *lifecycle_event_to_string(LifecycleEvent event);
 /* Case counts, as in CodeDeploy. -EINVAL for anything else. */
 int lifecycle_event_from_string(const char *name, LifecycleEvent *ret);
 
+/* Whether it is one of those around the instance's leaving its target groups and joining them again. */
+bool lifecycle_event_is_traffic(LifecycleEvent event);
+
 /* Whether a release may have hooks for it; for the others CodeDeploy's agent acts itself, and scripts are refused. */
 bool lifecycle_event_takes_hooks(LifecycleEvent event);

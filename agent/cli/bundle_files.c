@@ -8,17 +8,24 @@
 
 static_assert(ARCHIVE_HEAD_SIZE >= SCRIPT_HEAD_SIZE, "what is read of a file tells what it is");
 
+typedef struct NamedFile {
+        const char *section; /* "hooks.AfterInstall"; where: "hooks.AfterInstall[1].location" */
+        size_t index;
+        const char *key;
+        unsigned line;
+        bool script; /* it is a hook's */
+        bool idle;   /* its event does not happen */
+} NamedFile;
+
 typedef struct NamedFiles {
         ArchiveFile *files;
-        const char **sections; /* where each is named */
-        bool *scripts;         /* whether it is a hook's */
+        NamedFile *names; /* of each */
         size_t n, max;
 } NamedFiles;
 
 static void named_files_deinit(NamedFiles *named) {
         free(named->files);
-        free(named->sections);
-        free(named->scripts);
+        free(named->names);
 }
 
 static int named_files_init(NamedFiles *named, const Release *release) {
@@ -26,29 +33,47 @@ static int named_files_init(NamedFiles *named, const Release *release) {
         for (LifecycleEvent event = 0; event < LIFECYCLE_EVENT_COUNT; event++)
                 named->max += release->hooks[event].n;
         named->files = calloc(named->max + 1, sizeof(*named->files));
-        named->sections = calloc(named->max + 1, sizeof(*named->sections));
-        named->scripts = calloc(named->max + 1, sizeof(*named->scripts));
-        return named->files && named->sections && named->scripts ? 0 : -ENOMEM;
+        named->names = calloc(named->max + 1, sizeof(*named->names));
+        return named->files && named->names ? 0 : -ENOMEM;
 }
 
-static void add_file(NamedFiles *named, const char *path, const char *section, bool script) {
+static void add_file(NamedFiles *named, const char *path, const NamedFile *name) {
         if (!path || path[0] == '/')
                 return;
         named->files[named->n].path = path;
-        named->sections[named->n] = section;
-        named->scripts[named->n++] = script;
+        named->names[named->n++] = *name;
+}
+
+static void collect_hooks(const Release *release, LifecycleEvent event, NamedFiles *named) {
+        const ReleaseHooks *hooks = &release->hooks[event];
+
+        for (size_t i = 0; i < hooks->n; i++)
+                add_file(named, hooks->items[i].location,
+                         &(NamedFile){ .section = lifecycle_event_to_string(event),
+                                       .index = i,
+                                       .key = "location",
+                                       .line = hooks->items[i].line,
+                                       .script = true,
+                                       .idle = lifecycle_event_is_traffic(event) &&
+                                               release->traffic == RELEASE_TRAFFIC_NONE });
 }
 
 static void collect_files(const Release *release, NamedFiles *named) {
         for (LifecycleEvent event = 0; event < LIFECYCLE_EVENT_COUNT; event++)
-                for (size_t i = 0; i < release->hooks[event].n; i++)
-                        add_file(named, release->hooks[event].items[i].location,
-                                 lifecycle_event_to_string(event), true);
+                collect_hooks(release, event, named);
         for (size_t i = 0; i < release->units.n; i++)
-                add_file(named, release->units.items[i].file, "units", false);
+                add_file(named, release->units.items[i].file,
+                         &(NamedFile){ .section = "units",
+                                       .index = i,
+                                       .key = "file",
+                                       .line = release->units.items[i].line });
         for (size_t i = 0; i < release->health.n; i++)
                 if (release->health.items[i].command.n > 0)
-                        add_file(named, release->health.items[i].command.items[0], "health", false);
+                        add_file(named, release->health.items[i].command.items[0],
+                                 &(NamedFile){ .section = "health",
+                                               .index = i,
+                                               .key = "command",
+                                               .line = release->health.items[i].line });
 }
 
 /* A link is left to what it leads to: the packer has its rules for links. */
@@ -100,27 +125,48 @@ static int judge_script(const ArchiveFile *file, const char **ret_warning, Error
         return r < 0 ? r : hook_command_judge(&script, file->mode & 0111, ret_warning, error);
 }
 
-static int check_file(const Bundle *bundle, const NamedFiles *named, size_t i, const Cli *cli, Error *error) {
-        const ArchiveFile *file = &named->files[i];
-        const char *warning = NULL;
-        int r = 0;
+/* "app/appspec.yml:9: hooks.AfterInstall[0].location: " */
+static const char *say_where(const char *appspec, const NamedFile *name, char ret[static ERROR_MESSAGE_MAX]) {
+        char line[16] = "";
 
+        if (name->line > 0)
+                (void) snprintf(line, sizeof(line), ":%u", name->line);
+        (void) snprintf(ret, ERROR_MESSAGE_MAX, "%s%s: %s%s[%zu].%s", appspec, line,
+                        name->script ? "hooks." : "", name->section, name->index, name->key);
+        return ret;
+}
+
+/* What is missing for an event that does not happen may be made up for by the next release that wants it. */
+static int miss(const Bundle *bundle, const ArchiveFile *file, const char *where, bool idle, const Cli *cli,
+                Error *error) {
+        if (!idle)
+                return error_set_fault(error, -ENOENT, FAULT_INPUT, "%s: there is no file %s in %s", where,
+                                       file->path, bundle->path);
+        cli_warn(cli, "%s: there is no file %s in %s", where, file->path, bundle->path);
+        return 0;
+}
+
+static int check_file(const Bundle *bundle, const ArchiveFile *file, const NamedFile *name,
+                      const char *appspec, const Cli *cli, Error *error) {
+        char where[ERROR_MESSAGE_MAX];
+        const char *warning = NULL;
+        int r;
+
+        say_where(appspec, name, where);
         if (!file->found)
-                return error_set_fault(error, -ENOENT, FAULT_INPUT,
-                                       "%s: there is no file %s, which %s names in its appspec", bundle->path,
-                                       file->path, named->sections[i]);
-        if (named->scripts[i])
-                r = judge_script(file, &warning, error);
+                return miss(bundle, file, where, name->idle, cli, error);
+        r = name->script ? judge_script(file, &warning, error) : 0;
         if (r < 0) {
                 error_blame(error, FAULT_INPUT);
-                error_prefix(error, "%s: %s of %s", bundle->path, file->path, named->sections[i]);
+                error_prefix(error, "%s: %s", where, file->path);
         } else if (warning) {
-                cli_warn(cli, "%s: %s of %s: %s", bundle->path, file->path, named->sections[i], warning);
+                cli_warn(cli, "%s: %s: %s", where, file->path, warning);
         }
         return r;
 }
 
-int bundle_check_files(const Bundle *bundle, const Release *release, const Cli *cli, Error *error) {
+int bundle_check_files(const Bundle *bundle, const Release *release, const char *appspec, const Cli *cli,
+                       Error *error) {
         _cleanup_(named_files_deinit) NamedFiles named = {};
         int r;
 
@@ -129,6 +175,6 @@ int bundle_check_files(const Bundle *bundle, const Release *release, const Cli *
         collect_files(release, &named);
         r = named.n > 0 ? look(bundle, &named, error) : 0;
         for (size_t i = 0; i < named.n && r >= 0; i++)
-                r = check_file(bundle, &named, i, cli, error);
+                r = check_file(bundle, &named.files[i], &named.names[i], appspec, cli, error);
         return r;
 }

@@ -11,7 +11,7 @@ static int map_bundle(const Bundle *bundle, FileMap *map, Error *error) {
         return r < 0 ? r : file_map_finish(map, error);
 }
 
-int bundle_check_install(const Bundle *bundle, const Release *release, Error *error) {
+int bundle_check_install(const Bundle *bundle, const Release *release, const char *appspec, Error *error) {
         _cleanup_file_map_ FileMap map = {};
         int r;
 
@@ -19,10 +19,9 @@ int bundle_check_install(const Bundle *bundle, const Release *release, Error *er
                 return 0;
         if (file_map_init(&map, &release->files, &release->permissions) < 0)
                 return error_oom(error);
+        map.name = appspec;
         r = map_bundle(bundle, &map, error);
-        if (r == -EBADMSG) {
+        if (r == -EBADMSG)
                 error_blame(error, FAULT_INPUT);
-                error_prefix(error, "%s/%s", bundle->path, bundle->appspec_name ?: "appspec.yml");
-        }
         return r;
 }

@@ -4,5 +4,5 @@
 
 #include "agent/cli/bundle.h"
 
-/* BUNDLE is sealed. -EBADMSG with a sentence that names bundle, section and line. */
-int bundle_check_install(const Bundle *bundle, const Release *release, Error *error);
+/* BUNDLE is sealed. -EBADMSG with a sentence that names APPSPEC (for messages), line and key. */
+int bundle_check_install(const Bundle *bundle, const Release *release, const char *appspec, Error *error);

@@ -13,6 +13,8 @@ void release_source_deinit(ReleaseSource *source) {
                 free(source->platforms[i]);
         }
         source->n = 0;
+        free(source->appspec);
+        source->appspec = NULL;
         source->release = release_free(source->release);
 }
 
@@ -126,12 +128,12 @@ static bool some_have_appspec(const ReleaseSource *source) {
         return false;
 }
 
-static int compile(ReleaseSource *source, const ReleaseRequest *request, const char *name, const Buffer *text,
-                   const Cli *cli, Error *error) {
+static int compile(ReleaseSource *source, const ReleaseRequest *request, const Buffer *text, const Cli *cli,
+                   Error *error) {
         _cleanup_appspec_ Appspec *appspec = NULL;
         int r;
 
-        r = appspec_parse(name, text->data, text->size, &appspec, error);
+        r = appspec_parse(source->appspec, text->data, text->size, &appspec, error);
         STRV_FOREACH(warning, r >= 0 ? appspec->warnings : NULL)
                 cli_warn(cli, "%s", *warning);
         if (r >= 0)
@@ -144,7 +146,6 @@ static int compile(ReleaseSource *source, const ReleaseRequest *request, const c
 
 static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, const Cli *cli, Error *error) {
         _cleanup_buffer_ Buffer file = {};
-        _cleanup_free_ char *name = NULL;
         const Bundle *bundle = NULL;
         int r;
 
@@ -152,14 +153,18 @@ static int read_appspec(ReleaseSource *source, const ReleaseRequest *request, co
                 r = file_read_at(AT_FDCWD, request->appspec, APPSPEC_SIZE_MAX, &file);
                 if (r < 0)
                         return error_set_errno(error, r, "%s", request->appspec);
-                return compile(source, request, request->appspec, &file, cli, error);
+                if (string_set(&source->appspec, request->appspec) < 0)
+                        return error_oom(error);
+                return compile(source, request, &file, cli, error);
         }
         r = common_appspec(source, &bundle, error);
         if (r < 0)
                 return r;
-        if (asprintf(&name, "%s/%s", bundle->path, bundle->appspec_name) < 0)
+        if (asprintf(&source->appspec, "%s/%s", bundle->path, bundle->appspec_name) < 0) {
+                source->appspec = NULL;
                 return error_oom(error);
-        return compile(source, request, name, &bundle->appspec, cli, error);
+        }
+        return compile(source, request, &bundle->appspec, cli, error);
 }
 
 int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSource *ret, Error *error) {
@@ -171,7 +176,7 @@ int release_source_open(const ReleaseRequest *request, const Cli *cli, ReleaseSo
         if (r >= 0)
                 r = read_appspec(ret, request, cli, error);
         for (size_t i = 0; i < ret->n && r >= 0; i++)
-                r = bundle_check_files(&ret->bundles[i], ret->release, cli, error);
+                r = bundle_check_files(&ret->bundles[i], ret->release, ret->appspec, cli, error);
         return r;
 }
 
@@ -181,7 +186,8 @@ int release_source_seal(ReleaseSource *source, const Cli *cli, Error *error) {
         for (size_t i = 0; i < source->n && r >= 0; i++) {
                 r = bundle_seal(&source->bundles[i], cli, error);
                 if (r >= 0)
-                        r = bundle_check_install(&source->bundles[i], source->release, error);
+                        r = bundle_check_install(&source->bundles[i], source->release, source->appspec,
+                                                 error);
                 if (r >= 0)
                         r = bundle_add_to_release(&source->bundles[i], source->release, error);
         }

@@ -23,6 +23,7 @@ typedef struct ReleaseSource {
         char *platforms[RELEASE_PLATFORMS_MAX]; /* of the bundles */
         size_t n;
         const char *appspec_names[3]; /* of the request, a strv */
+        char *appspec;                /* the one that was read, for messages: "api/appspec.yml" */
         Release *release;
 } ReleaseSource;
 

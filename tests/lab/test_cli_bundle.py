@@ -48,7 +48,7 @@ def publish(desk, source, version, *options):
     return desk.run("publish", source, "--app", "api", "--version", version, "--key", "release.key", *options)
 
 
-WARNING = "scripts/after.sh of AfterInstall: it has no run bit (chmod +x); it is run all the same"
+WARNING = "scripts/after.sh: it has no run bit (chmod +x); it is run all the same"
 
 
 def test_bundle_in_s3(remote, cloud):
@@ -117,5 +117,6 @@ def test_scripts_from_windows(desk):
         archive.writestr("top/scripts/start.sh", "#!/bin/bash\r\necho start\r\n")
         archive.writestr("top/windows.yml", SPEC.replace("after.sh", "start.sh").replace("\n", "\r\n"))
     (desk.folder / "bundle.zip").write_bytes(packed.getvalue())
-    desk.fails(INPUT, "bundle.zip: scripts/start.sh of AfterInstall: its first line ends in CR LF.*save the file with Unix line ends",
+    desk.fails(INPUT, r"bundle\.zip/windows\.yml:\d+: hooks\.AfterInstall\[0\]\.location: scripts/start\.sh: its first line ends in "
+               "CR LF.*save the file with Unix line ends",
                "publish", "bundle.zip", "--app", "api", "--version", "1.0", "--dry-run", "--appspec", "windows.yml")

@@ -34,7 +34,7 @@ static void make_app(int dirfd, const char *name, const char *appspec) {
 typedef struct Opened {
         Cli cli;
         ReleaseSource source;
-        char warnings[512];
+        char warnings[1024];
         Error error;
         int r;
 } Opened;
@@ -142,11 +142,69 @@ static void test_named_files(void **state) {
 
         make_app(f->fd, "app", APPSPEC);
         assert_int_equal(unlinkat(f->fd, "app/checks/ok", 0), 0);
-        refuse("app", NULL, NULL, -ENOENT, "app: there is no file checks/ok, which health names");
+        refuse("app", NULL, NULL, -ENOENT,
+               "app/appspec.yml:8: health[0].command: there is no file checks/ok in app");
         assert_int_equal(unlinkat(f->fd, "app/hooks/migrate", 0), 0);
-        refuse("app", NULL, NULL, -ENOENT, "no file hooks/migrate, which AfterInstall names");
+        refuse("app", NULL, NULL, -ENOENT,
+               "app/appspec.yml:5: hooks.AfterInstall[0].location: there is no file hooks/migrate in app");
         assert_int_equal(mkdirat(f->fd, "app/hooks/migrate", 0755), 0);
-        refuse("app", NULL, NULL, -ENOENT, "no file hooks/migrate, which AfterInstall names");
+        refuse("app", NULL, NULL, -ENOENT, "no file hooks/migrate in app");
+}
+
+/* What cannot be installed is told where it stands, as everything that is wrong with an appspec. */
+static void test_install(void **state) {
+        static const struct {
+                const char *sections, *message;
+        } cases[] = {
+                { "files:\n  - destination: /srv\n    source: web\n",
+                  "app/appspec.yml:5: files[0].source: there is no file or folder web" },
+                { "files:\n  - {source: hooks/migrate, destination: /srv}\n  - source: hooks\n    destination: /srv\n",
+                  "app/appspec.yml:5: files[1]: /srv/migrate has two sources: hooks/migrate, and hooks/migrate of "
+                  "files[0]" },
+                { "files:\n  - source: hooks/migrate\n    destination: /srv\n    mode: link\n",
+                  "app/appspec.yml:4: files[0].mode: hooks/migrate is no folder, which mode: link asks for" },
+                { "files:\n  - source: hooks\n    destination: /srv\npermissions:\n  - object: /srv\n    mode: 600\n"
+                  "  - object: /srv/migrate\n    mode: 700\n",
+                  "app/appspec.yml:9: permissions[1].object: /srv/migrate has its permissions by an entry before this "
+                  "one already" },
+        };
+        TestFolder *f = *state;
+
+        make_app(f->fd, "app", NULL);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *text = NULL;
+
+                assert_true(asprintf(&text, "version: 0.0\nos: linux\n%s", cases[i].sections) > 0);
+                write_file(f->fd, "app/appspec.yml", text);
+                refuse("app", NULL, NULL, -EBADMSG, cases[i].message);
+                write_file(f->fd, "own.yml", text);
+                assert_int_equal(unlinkat(f->fd, "app/appspec.yml", 0), 0);
+                refuse("app", NULL, "own.yml", -EBADMSG, strchr(cases[i].message, ':'));
+        }
+}
+
+/* Scripts of events that do not happen may be missing: CodeDeploy never looks for them either. */
+static void test_idle_events(void **state) {
+        static const char idle[] =
+                "version: 0.0\nos: linux\nhooks:\n  BeforeBlockTraffic:\n    - location: gone\n";
+        TestFolder *f = *state;
+        Opened opened;
+
+        make_app(f->fd, "app", idle);
+        open_app(&opened, "app", NULL, NULL);
+        assert_int_equal(opened.r, 0);
+        assert_string_equal(
+                opened.warnings,
+                "muster: warning: app/appspec.yml:4: hooks.BeforeBlockTraffic: runs only with \"traffic: "
+                "target-group\", which is not here\n"
+                "muster: warning: app/appspec.yml:5: hooks.BeforeBlockTraffic[0].location: there is no file "
+                "gone in app\n");
+        release_source_deinit(&opened.source);
+        make_app(
+                f->fd, "other",
+                "version: 0.0\nos: linux\ntraffic: target-group\nhooks: {BeforeBlockTraffic: [{location: gone}]}\n");
+        refuse("other", NULL, NULL, -ENOENT,
+               "other/appspec.yml:4: hooks.BeforeBlockTraffic[0].location: there is no file gone in other");
 }
 
 static void test_archive(void **state) {
@@ -261,18 +319,19 @@ static void test_scripts(void **state) {
         make_app(f->fd, "app", APPSPEC);
         write_file(f->fd, "app/hooks/migrate", "#!/bin/sh\r\necho\r\n");
         refuse("app", NULL, NULL, -ENOEXEC,
-               "app: hooks/migrate of AfterInstall: its first line ends in CR LF");
+               "app/appspec.yml:5: hooks.AfterInstall[0].location: hooks/migrate: its first line ends in CR LF");
         pack_into(f->fd, "app", "app.tar.zst");
         refuse("app.tar.zst", NULL, NULL, -ENOEXEC,
-               "app.tar.zst: hooks/migrate of AfterInstall: its first line ends in CR LF");
+               "app.tar.zst/appspec.yml:5: hooks.AfterInstall[0].location: hooks/migrate: its first line ends in CR LF");
         assert_int_equal(file_replace_at(f->fd, "app/hooks/migrate", "\177ELF", 4, 0644), 0);
         refuse("app", NULL, NULL, -ENOEXEC, "a program without a run bit");
         assert_int_equal(file_replace_at(f->fd, "app/hooks/migrate", "#!/bin/sh\n", 10, 0644), 0);
         open_app(&opened, "app", NULL, NULL);
         assert_int_equal(opened.r, 0);
-        assert_string_equal(opened.warnings,
-                            "muster: warning: app: hooks/migrate of AfterInstall: it has no run "
-                            "bit (chmod +x); it is run all the same\n");
+        assert_string_equal(
+                opened.warnings,
+                "muster: warning: app/appspec.yml:5: hooks.AfterInstall[0].location: hooks/migrate: it has no run "
+                "bit (chmod +x); it is run all the same\n");
         release_source_deinit(&opened.source);
 }
 
@@ -284,6 +343,7 @@ int main(void) {
                 FOLDER_TEST(test_appspec),         FOLDER_TEST(test_named_files),
                 FOLDER_TEST(test_archive),         FOLDER_TEST(test_names_of_the_appspec),
                 FOLDER_TEST(test_wrapping_folder), FOLDER_TEST(test_scripts),
+                FOLDER_TEST(test_install),         FOLDER_TEST(test_idle_events),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,11 +126,11 @@ static void test_refused(_unused_ void **state) {
                 "[]",
                 "files[1]: /srv/index/x/a.conf would lie beneath /srv/index, which files[0] makes a file");
         check_refused("[{\"source\":\"nothing\",\"destination\":\"/srv\"}]", "[]",
-                      "files[0]: there is no file or folder nothing");
+                      "files[0].source: there is no file or folder nothing");
         check_refused("[{\"source\":\"web/inde\",\"destination\":\"/srv\"}]", "[]",
-                      "files[0]: there is no file or folder web/inde");
+                      "files[0].source: there is no file or folder web/inde");
         check_refused("[{\"source\":\"conf/a.conf\",\"destination\":\"/srv\",\"mode\":\"link\"}]", "[]",
-                      "files[0]: conf/a.conf is no folder, which mode: link asks for");
+                      "files[0].mode: conf/a.conf is no folder, which mode: link asks for");
 }
 
 #define WEB "[{\"source\":\"web\",\"destination\":\"/srv\"}]"
@@ -141,14 +141,14 @@ static void test_permissions(_unused_ void **state) {
               "{\"object\":\"/srv/index\",\"mode\":\"700\"},{\"object\":\"/srv\",\"type\":[\"directory\"],\"mode\":\"700\"}]",
               "d /srv web\nd /srv/img web/img by /srv\nf /srv/img/a web/img/a by /srv\n"
               "f /srv/index web/index by /srv/index\nl /srv/link web/link\n");
-        check_refused(WEB,
-                      "[{\"object\":\"/srv\",\"mode\":\"600\"},{\"object\":\"/srv/img/a\",\"mode\":\"700\"}]",
-                      "permissions[1]: /srv/img/a has its permissions by an entry before this one already");
+        check_refused(
+                WEB, "[{\"object\":\"/srv\",\"mode\":\"600\"},{\"object\":\"/srv/img/a\",\"mode\":\"700\"}]",
+                "permissions[1].object: /srv/img/a has its permissions by an entry before this one already");
         check_refused(WEB, "[{\"object\":\"/srv/index\",\"pattern\":\"*\",\"mode\":\"600\"}]",
-                      "permissions[0]: /srv/index is a file: pattern and except are for folders");
+                      "permissions[0].pattern: /srv/index is a file: pattern and except are for folders");
         check_refused(
                 WEB, "[{\"object\":\"/srv\",\"acls\":[\"d:u:bob:r\"]}]",
-                "permissions[0]: /srv/img/a is a file, and only folders have default entries in their acls");
+                "permissions[0].acls: /srv/img/a is a file, and only folders have default entries in their acls");
 }
 
 int main(void) {

@@ -9,7 +9,9 @@
  *   - no write takes the place of one that its writer had not read (lost update), also where the content came back (ABA);
  *   - nobody commits on a place that it has lost;
  *   - no stage opens before the ones before it are healthy, and none by a promotion that was meant for another;
- *   - when nothing can happen any more, all is well: complete with all who can on the candidate, or aborted with all on stable.
+ *   - while an alarm rings nobody is let in, and no stage ends that nobody knows an alarm of, unless it was promoted by hand;
+ *   - when nothing can happen any more, all is well: complete with all who can on the candidate, or aborted with all on stable,
+ *     or held by an alarm that nobody knows, until an operator promotes.
  *
  * Time is what may pass: a deadline, the margin after it, three report intervals. -DBREAK=<RULE> takes one rule away; each
  * must then be missed (tests/model/run). */
@@ -44,6 +46,9 @@
 #ifndef DELAYS /* deadlines that pass although the agent lives */
 #define DELAYS 0
 #endif
+#ifndef ALARMS /* how often what is known of the alarm changes */
+#define ALARMS 0
+#endif
 #ifndef OPERATOR
 #define OPERATOR NOBODY
 #endif
@@ -56,6 +61,7 @@
 #define PAUSES 2
 #define PROMOTES 3
 #define FORGES 4
+#define HELPS 5 /* promotes what an alarm holds */
 
 #define NOTHING 0
 #define IF_MATCH 1         /* a write names the ETag that was read */
@@ -82,6 +88,10 @@
 #define MARK_DONE 22       /* a place ends when its instance says so */
 #define LATE_SEEN 23       /* who finds that its place came and went while it slept gives it back */
 #define GOOD_READ 24       /* who finds its place lost after COMMIT does not call itself good, and goes back */
+#define ALARM_ABORTS 25    /* an alarm that rings while somebody runs the candidate aborts */
+#define ALARM_FIRST 26     /* nobody is let in while it rings */
+#define ALARM_HOLDS 27     /* no stage ends while nobody knows it ... */
+#define ALARM_HELPED 28    /* ... unless it was promoted */
 
 #define kept(rule) (BREAK != rule)
 
@@ -101,6 +111,11 @@
 #define M_GOOD 6
 #define M_DOWN 7
 #define M_BACK 8
+
+/* What CloudWatch says of the alarm */
+#define QUIET 0
+#define RINGS 1
+#define UNKNOWN 2
 
 /* Where an agent is */
 #define IDLE 0
@@ -140,7 +155,8 @@ bool current[WRITERS];
 bool stale[COMBINERS]; /* something has happened since it read */
 
 byte failures_left = FAILURES, host_faults_left = HOST_FAULTS, deaths_left = DEATHS, freezes_left = FREEZES;
-byte delays_left = DELAYS;
+byte delays_left = DELAYS, alarms_left = ALARMS;
+byte alarm = QUIET;
 byte legal; /* the stage that may be entered by what was signed and S3's Date */
 
 /* For the checks alone */
@@ -329,6 +345,23 @@ end:    do
         od
 }
 
+/* Who writes looks at it, and somebody writes every minute. */
+proctype Alarm() {
+        byte k;
+
+end:    do
+        :: atomic { alarms_left > 0 ->
+                alarms_left--;
+                if
+                :: alarm = QUIET
+                :: alarm = RINGS
+                :: alarm = UNKNOWN
+                fi;
+                happened();
+                k = 0 }
+        od
+}
+
 /* The signed times of the stages come. */
 proctype Signed() {
         byte k;
@@ -390,16 +423,27 @@ inline judge() {
         :: (n_failed > MAX_FAILURES || (need == 0 && n_failed > 0)) && (state == ACTIVE || state == PAUSED) && kept(FAILURES_LIMIT) ->
                 state = ABORTED;
                 changed = true
-        :: state == ACTIVE && need > 0 && (n_good >= need || !kept(STAGE_HEALTHY)) && n_failed <= MAX_FAILURES ->
+        :: else
+        fi;
+        if
+        :: s_alarm == RINGS && n_run > 0 && (state == ACTIVE || state == PAUSED) && kept(ALARM_ABORTS) ->
+                state = ABORTED;
+                changed = true
+        :: else
+        fi;
+        if
+        :: state == ACTIVE && (s_alarm == QUIET || (s_alarm == UNKNOWN && promoted && kept(ALARM_HELPED)) || !kept(ALARM_HOLDS)) && need > 0 && (n_good >= need || !kept(STAGE_HEALTHY)) && n_failed <= MAX_FAILURES ->
                 if
                 :: stage < STAGES - 1 && legal > stage && (OPERATOR != PROMOTES || promoted) ->
                         assert(n_good >= need);
+                        assert(s_alarm == QUIET || (s_alarm == UNKNOWN && promoted));
                         stage++;
                         assert(OPERATOR != PROMOTES || stage <= meant);
                         promoted = false;
                         changed = true
                 :: stage == STAGES - 1 ->
                         assert(n_good >= need);
+                        assert(s_alarm == QUIET || (s_alarm == UNKNOWN && promoted));
                         state = COMPLETE;
                         changed = true
                 :: else
@@ -430,8 +474,10 @@ inline grant() {
                 if
                 :: !place[i] && s_live[i] && (s_marks[i] == M_UP || s_marks[i] == M_UP_AGAIN) && room &&
                    (n_run < allowed(stage) || !kept(ALLOWED_LIMIT)) &&
+                   (state == COMPLETE || s_alarm != RINGS || !kept(ALARM_FIRST)) &&
                    (state == ACTIVE || state == COMPLETE || (state == PAUSED && !kept(PAUSE_HOLDS))) ->
                         assert(state != PAUSED);
+                        assert(state == COMPLETE || s_alarm != RINGS);
                         give(i, false);
                         n_run++
                 :: else
@@ -446,6 +492,7 @@ inline list_marks() {
                 s_live[i] = live[i];
                 s_past[i] = (age[i] == PAST)
         }
+        s_alarm = alarm;
         i = 0
 }
 
@@ -456,6 +503,7 @@ inline forget() {
                 s_live[i] = false;
                 s_past[i] = false
         }
+        s_alarm = QUIET;
         i = 0;
         k = 0;
         n_run = 0;
@@ -480,7 +528,7 @@ inline content(to) {
 proctype Combiner(byte me) {
         byte s_marks[INSTANCES];
         bool s_failed[INSTANCES], s_live[INSTANCES], s_past[INSTANCES];
-        byte i, k, n_run, n_held, n_good, n_failed, need;
+        byte i, k, n_run, n_held, n_good, n_failed, need, s_alarm;
         int s_content, now_content;
         bool changed;
 
@@ -600,6 +648,13 @@ end_m:          do
                    od;
                    for_stage++
                 od
+        :: OPERATOR == HELPS ->
+end_h:          do
+                :: atomic { state == ACTIVE && alarm == UNKNOWN && !promoted ->
+                        current[me] = true;
+                        lost = false }
+                   atomic { attempt_write(state, true) }
+                od
         :: OPERATOR == FORGES ->
                 atomic {
                         stage = STAGES - 1;
@@ -623,11 +678,12 @@ proctype Watch() {
                         waits = waits || (awake(i) && at[i] == ENDED && (marks[i] == M_OUT || (marks[i] == M_BACK && !failed[i])));
                         assert(dead[i] || state != ABORTED || !runs(i));
                         assert(dead[i] || state != COMPLETE || at[i] == MEMBER || at[i] == ENDED);
+                        assert(dead[i] || alarm != RINGS || state == ABORTED || state == COMPLETE || !runs(i));
                         assert(!failed[i] || state == ABORTED || state == COMPLETE || MAX_FAILURES > 0)
                 }
                 assert(!asked_abort || !done_abort || state == ABORTED);
                 assert(state == ABORTED || state == COMPLETE || waits || OPERATOR == PROMOTES || tampered ||
-                       DEATHS >= INSTANCES)
+                       DEATHS >= INSTANCES || alarm == RINGS || (alarm == UNKNOWN && OPERATOR != HELPS))
         }
 }
 
@@ -643,6 +699,7 @@ init {
                         run Combiner(i)
                 }
                 run Signed();
+                run Alarm();
                 run Operator();
                 run Watch()
         }

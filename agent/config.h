@@ -82,6 +82,7 @@ typedef struct Config {
         char *sqs_endpoint_url;
         char *elb_endpoint_url;
         char *sns_endpoint_url;
+        char *cloudwatch_endpoint_url;
         char *ca_bundle;
         int s3_addressing; /* S3Addressing */
         int s3_encryption; /* S3Encryption */

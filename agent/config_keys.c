@@ -83,6 +83,7 @@ static const ConfigKey keys[] = {
         AWS(sqs_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of SQS"),
         AWS(elb_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of Elastic Load Balancing"),
         AWS(sns_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of SNS"),
+        AWS(cloudwatch_endpoint_url, CONFIG_URL, NULL, A_URL, "endpoint of CloudWatch"),
         AWS(ca_bundle, CONFIG_FILE, NULL, A_PATH, "certificates to trust in place of the system's"),
         AWS_CHOICE(s3_addressing, addressing_choices, "auto, path or virtual",
                    "auto: the bucket in the host name, but path style with an endpoint of your own"),

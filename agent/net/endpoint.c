@@ -27,6 +27,7 @@ static const ServiceRow services[] = {
         [AWS_SQS] = { "SQS", "sqs", "SQS", false },
         [AWS_SNS] = { "SNS", "sns", "SNS", false },
         [AWS_ELB] = { "Elastic Load Balancing", "elasticloadbalancing", "ELASTIC_LOAD_BALANCING_V2", false },
+        [AWS_CLOUDWATCH] = { "CloudWatch", "monitoring", "CLOUDWATCH", false },
 };
 
 /* The last row is for every other region, AWS GovCloud among them. */

@@ -16,6 +16,7 @@ typedef enum AwsService {
         AWS_SQS,
         AWS_SNS,
         AWS_ELB, /* Elastic Load Balancing v2 */
+        AWS_CLOUDWATCH,
         AWS_SERVICE_COUNT,
 } AwsService;
 
@@ -25,10 +26,10 @@ typedef enum S3Addressing {
         S3_ADDRESSING_VIRTUAL,
 } S3Addressing;
 
-/* "s3", "autoscaling", "sts", "sqs", "sns", "elasticloadbalancing": as signatures name it. */
+/* "s3", "autoscaling", "sts", "sqs", "sns", "elasticloadbalancing", "monitoring": as signatures name it. */
 const char *aws_service_signing_name(AwsService service);
 
-/* "S3", "Auto Scaling", "STS", "SQS", "SNS", "Elastic Load Balancing": as people say it. */
+/* "S3", "Auto Scaling", "STS", "SQS", "SNS", "Elastic Load Balancing", "CloudWatch": as people say it. */
 const char *aws_service_title(AwsService service);
 
 /* AUTO: what the environment and the profile say. */

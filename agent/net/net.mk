@@ -9,6 +9,7 @@ LIB_SRC += \
         agent/net/aws_profile.c \
         agent/net/aws_query.c \
         agent/net/aws_request.c \
+        agent/net/cloudwatch.c \
         agent/net/container_credentials.c \
         agent/net/credential_chain.c \
         agent/net/credential_lookup.c \
@@ -48,6 +49,7 @@ UNIT_TESTS += \
         test-aws_error \
         test-aws_request \
         test-aws_profile \
+        test-cloudwatch \
         test-credential_chain \
         test-credential_lookup \
         test-credential_plan \

@@ -38,6 +38,7 @@ static void test_aws(_unused_ void **state) {
                   "https://autoscaling.cn-north-1.amazonaws.com.cn/" },
                 { AWS_SQS, "eu-west-1", NULL, "/", "https://sqs.eu-west-1.amazonaws.com/" },
                 { AWS_ELB, "eu-west-1", NULL, "/", "https://elasticloadbalancing.eu-west-1.amazonaws.com/" },
+                { AWS_CLOUDWATCH, "eu-west-1", NULL, "/", "https://monitoring.eu-west-1.amazonaws.com/" },
                 { AWS_STS, "us-gov-west-1", NULL, "/", "https://sts.us-gov-west-1.amazonaws.com/" },
                 { AWS_STS, "eusc-de-east-1", NULL, "/", "https://sts.eusc-de-east-1.amazonaws.eu/" },
                 { AWS_STS, "us-iso-east-1", NULL, "/", "https://sts.us-iso-east-1.c2s.ic.gov/" },

@@ -221,6 +221,7 @@ FUZZERS += fuzz-codedeploy_state fuzz-queue_message
 
 # Rollouts.
 LIB_SRC += \
+        agent/alarms.c \
         agent/register.c \
         agent/register_step.c \
         agent/register_store.c \
@@ -236,7 +237,9 @@ LIB_SRC += \
         agent/rollout_view.c \
         agent/rollout_watch.c
 UNIT_TESTS += \
+        test-alarms \
         test-register \
+        test-register_alarms \
         test-register_play \
         test-register_step \
         test-register_store \

@@ -141,6 +141,7 @@ static int start_watch(App *app, Error *error) {
                         .instance = context->identity->report_id,
                         .report_interval = context->config->report_interval,
                         .look_max = context->config->poll_interval,
+                        .aws = context->aws,
                         .notify = context->notify,
                 },
                 .record = &app->record,

@@ -37,6 +37,8 @@ static const SchemaType digest_type = {
 };
 static const char *const states[] = { "active", "paused", "aborted", "complete", NULL };
 static const SchemaType state_type = { .kind = &schema_choice, .choices = states };
+static const char *const alarms[] = { "not-seen", "quiet", "unknown", "ring", NULL };
+static const SchemaType alarms_type = { .kind = &schema_choice, .choices = alarms, .zero_is_unset = true };
 static const char *const moves[] = { "up", "down", NULL };
 static const SchemaType move_type = { .kind = &schema_choice, .choices = moves };
 
@@ -98,6 +100,9 @@ static const SchemaMember register_members[] = {
         { "full", &document_time_type, offsetof(Register, full), false },
         { "promoted", &document_boolean_type, offsetof(Register, promoted), false },
         { "touched", &document_boolean_type, offsetof(Register, touched), false },
+        { "alarms", &alarms_type, offsetof(Register, alarms), false },
+        { "alarms_seen", &document_time_type, offsetof(Register, alarms_seen), false },
+        { "alarms_reason", &document_text_type, offsetof(Register, alarms_reason), false },
         { "live", &number_type, offsetof(Register, live), false },
         { "members", &number_type, offsetof(Register, members), false },
         { "running", &number_type, offsetof(Register, running), false },
@@ -186,4 +191,8 @@ void register_remove_place(Register *reg, size_t index) {
 
 const char *register_state_to_string(RegisterState state) {
         return states[state];
+}
+
+const char *register_alarms_to_string(RegisterAlarms state) {
+        return alarms[state];
 }

@@ -22,6 +22,14 @@ typedef enum RegisterState {
         REGISTER_COMPLETE, /* all stages have ended; who comes late follows */
 } RegisterState;
 
+/* What the last writer who looked has found of the alarms that the target names. */
+typedef enum RegisterAlarms {
+        REGISTER_ALARMS_NOT_SEEN,
+        REGISTER_ALARMS_QUIET,
+        REGISTER_ALARMS_UNKNOWN, /* of one at least there is no data, or nobody answers: no stage ends */
+        REGISTER_ALARMS_RING,    /* one at least */
+} RegisterAlarms;
+
 typedef enum RegisterMove {
         REGISTER_UP,   /* to the new release */
         REGISTER_DOWN, /* back from it */
@@ -53,6 +61,10 @@ typedef struct Register {
         bool promoted;   /* by hand: the stage may end */
         bool touched;    /* resumed or promoted since agents took in: what follows from that is due */
 
+        RegisterAlarms alarms;
+        uint64_t alarms_seen; /* when; 0: they were not */
+        char *alarms_reason;  /* why they are not quiet, or NULL */
+
         /* As the last writer counted them, for views. */
         uint64_t live, members, running, failures;
 
@@ -80,3 +92,4 @@ int register_add_place(Register *reg, const char *instance, uint64_t attempt, Re
 void register_remove_place(Register *reg, size_t index);
 
 const char *register_state_to_string(RegisterState state);
+const char *register_alarms_to_string(RegisterAlarms state);

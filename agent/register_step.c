@@ -68,6 +68,22 @@ static Count count(const Register *reg, const RolloutMarks *marks) {
         return n;
 }
 
+static int abort_by_itself(Register *reg, const char *reason) {
+        reg->state = REGISTER_ABORTED;
+        return string_set(&reg->reason, reason) < 0 ? -ENOMEM : 1;
+}
+
+/* What they have found holds for others, too. */
+static int take_in_alarms(Register *reg, const RegisterSight *sight) {
+        const AlarmsSight *alarms = sight->alarms;
+
+        if (!alarms || !sight->plan->alarmed)
+                return 0;
+        reg->alarms = alarms->state;
+        reg->alarms_seen = sight->now / USEC_PER_SEC * USEC_PER_SEC;
+        return string_set(&reg->alarms_reason, *alarms->reason ? alarms->reason : NULL) < 0 ? -ENOMEM : 1;
+}
+
 static int abort_for_failures(Register *reg, const RolloutPlan *plan, const Count *n) {
         char reason[256];
 
@@ -76,8 +92,7 @@ static int abort_for_failures(Register *reg, const RolloutPlan *plan, const Coun
                                 n->failures == 1 ? "instance" : "instances", plan->max_failures);
         else
                 (void) snprintf(reason, sizeof(reason), "no instance is left that has not failed");
-        reg->state = REGISTER_ABORTED;
-        return string_set(&reg->reason, reason) < 0 ? -ENOMEM : 1;
+        return abort_by_itself(reg, reason);
 }
 
 /* All of the stage are healthy, it has baked, and nothing holds it. */
@@ -87,6 +102,7 @@ static bool stage_has_ended(const Register *reg, const RegisterSight *sight, boo
 
         return reg->state == REGISTER_ACTIVE && all_healthy &&
                (bake == 0 || sight->now >= usec_add(reg->full, bake)) &&
+               register_alarms_let_end(reg, plan, sight->now) &&
                !(plan->staged && target_find_freeze(plan->target, sight->now));
 }
 
@@ -129,6 +145,8 @@ static int judge(Register *reg, const RegisterSight *sight, const Count *n) {
         if (sight->plan->staged &&
             (n->failures > sight->plan->max_failures || (n->failures > 0 && n->live > 0 && n->needed == 0)))
                 return abort_for_failures(reg, sight->plan, n);
+        if (register_alarms_keep_out(reg, sight->plan) && n->running > 0)
+                return abort_by_itself(reg, reg->alarms_reason ?: "an alarm rings");
         do {
                 uint64_t need = MIN(n->needed, register_allowed(reg, sight->plan));
 
@@ -140,8 +158,8 @@ static int judge(Register *reg, const RegisterSight *sight, const Count *n) {
         return changed;
 }
 
-static bool is_to_be_refreshed(const Register *reg, uint64_t now) {
-        return register_goes_on(reg) && now >= usec_add(reg->written, REGISTER_REFRESH);
+static bool is_to_be_refreshed(const Register *reg, const RegisterSight *sight) {
+        return register_goes_on(reg) && sight->now >= usec_add(reg->written, register_refresh(sight->plan));
 }
 
 /* Places */
@@ -223,6 +241,7 @@ static uint64_t reserved_for_canaries(const Register *reg, const RegisterSight *
 static bool gives_places_up(const Register *reg, const RegisterSight *sight) {
         return (reg->state == REGISTER_ACTIVE || reg->state == REGISTER_COMPLETE) &&
                sight->now >= rollout_plan_entry(sight->plan, reg->stage) &&
+               !register_alarms_keep_out(reg, sight->plan) &&
                !(sight->plan->staged && target_find_freeze(sight->plan->target, sight->now));
 }
 
@@ -258,8 +277,11 @@ static int grant_places(Register *reg, const RegisterSight *sight, const Count *
 static int take_in(Register *reg, const RegisterSight *sight) {
         bool changed = settle_places(reg, sight);
         Count n = count(reg, sight->marks);
-        int judged = judge(reg, sight, &n), granted;
+        int seen = take_in_alarms(reg, sight), judged, granted;
 
+        if (seen < 0)
+                return seen;
+        judged = judge(reg, sight, &n);
         if (judged < 0)
                 return judged;
         granted = grant_places(reg, sight, &n);
@@ -271,7 +293,7 @@ static int take_in(Register *reg, const RegisterSight *sight) {
         reg->members = n.members;
         reg->running = n.running;
         reg->failures = n.failures;
-        return changed || judged || granted || is_to_be_refreshed(reg, sight->now);
+        return changed || seen || judged || granted || is_to_be_refreshed(reg, sight);
 }
 
 /* The operator's events */
@@ -319,7 +341,7 @@ static int abort_rollout(Register *reg, const RolloutPlan *plan, const RegisterE
 static int promote_rollout(Register *reg, const RolloutPlan *plan, const RegisterEvent *event, Error *error) {
         if (reg->state != REGISTER_ACTIVE && reg->state != REGISTER_PAUSED)
                 return refuse(reg, -EPERM, error, "cannot be promoted");
-        if (plan->target->rollout.promote != TARGET_PROMOTE_MANUAL)
+        if (plan->target->rollout.promote != TARGET_PROMOTE_MANUAL && !plan->alarmed)
                 return error_set_fault(error, -EPERM, FAULT_INPUT,
                                        "rollout %s: its stages follow each other by themselves", reg->id);
         if (event->stage != reg->stage)

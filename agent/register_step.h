@@ -4,6 +4,7 @@
  * proof that they are safe. A pure function of the register, one event and what its writer has seen. Nothing here writes: a
  * register that was changed is written by compare-and-swap with the ETag of the one that was read, or not at all. */
 
+#include "agent/alarms.h"
 #include "agent/register_view.h"
 #include "agent/rollout_marks.h"
 
@@ -27,6 +28,7 @@ typedef struct RegisterEvent {
 typedef struct RegisterSight {
         const RolloutPlan *plan;
         const RolloutMarks *marks; /* TAKE_IN; settled */
+        const AlarmsSight *alarms; /* NULL: they were not looked at */
         uint64_t now;              /* S3's Date of the answer that brought the register */
 } RegisterSight;
 

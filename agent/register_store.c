@@ -28,7 +28,8 @@ struct RegisterOp {
         char marks_at[LAYOUT_KEY_MAX + 1]; /* prefixes to list */
         char reports_at[LAYOUT_KEY_MAX];
         sd_event_source *timer;
-        DepotOp *request; /* the one that runs */
+        DepotOp *request; /* the one that runs, or ... */
+        AlarmsLook *look;
         Register *reg;
         char *etag;
         uint64_t now;
@@ -156,8 +157,10 @@ static void write_register(RegisterOp *op) {
 
 /* What has been read and listed is all there: what comes of it? After an answer that was lost, "it is so already" is what was
  * wanted, whoever did it. */
-static void take_step(RegisterOp *op) {
-        RegisterSight sight = { .plan = op->site.plan, .marks = &op->marks, .now = op->now };
+static void take_step(RegisterOp *op, const AlarmsSight *alarms) {
+        RegisterSight sight = {
+                .plan = op->site.plan, .marks = &op->marks, .alarms = alarms, .now = op->now
+        };
         bool was_unclear = op->unclear;
         int r;
 
@@ -168,6 +171,27 @@ static void take_step(RegisterOp *op) {
                 write_register(op);
         else
                 finish(op, was_unclear && (r == -EALREADY || r == -ESTALE) ? 0 : r);
+}
+
+static void on_alarms(_unused_ AlarmsLook *look, const AlarmsSight *sight, void *userdata) {
+        RegisterOp *op = userdata;
+
+        op->look = alarms_look_free(op->look);
+        take_step(op, sight);
+}
+
+static void look_at_alarms(RegisterOp *op) {
+        int r;
+
+        if (!register_wants_alarms(op->reg, op->site.plan, op->now)) {
+                take_step(op, NULL);
+                return;
+        }
+        r = alarms_look_start(depot_event(op->site.depot), op->site.aws,
+                              op->site.plan->target->rollout.alarms.items, on_alarms, op, &op->look,
+                              &op->error);
+        if (r < 0)
+                finish(op, r);
 }
 
 static uint64_t count_live(const RolloutMarks *marks) {
@@ -209,7 +233,7 @@ static void on_reports(DepotOp *request, int result, const Error *error, void *u
         else if (op->verb == VERB_CREATE)
                 create(op);
         else
-                take_step(op);
+                look_at_alarms(op);
 }
 
 static void list_at(RegisterOp *op, const char *prefix, DepotDone done) {
@@ -268,7 +292,7 @@ static void on_register_there(RegisterOp *op, const DepotReply *reply) {
         else if (op->event.kind == REGISTER_TAKE_IN)
                 list_at(op, op->marks_at, on_marks);
         else
-                take_step(op);
+                take_step(op, NULL);
 }
 
 static void on_register(DepotOp *request, int result, const Error *error, void *userdata) {
@@ -376,6 +400,7 @@ RegisterOp *register_op_free(RegisterOp *op) {
         if (!op)
                 return NULL;
         depot_op_free(op->request);
+        alarms_look_free(op->look);
         sd_event_source_disable_unref(op->timer);
         register_free(op->reg);
         rollout_marks_deinit(&op->marks);

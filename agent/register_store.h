@@ -1,7 +1,7 @@
 #pragma once
 
 /* A register in its depot: read, made, and changed by compare-and-swap. A change is read - list - step - write with the ETag
- * that was read; a race that is lost is run again after a while that grows with each loss and with the fleet. After a write
+ * that was read (before the step, where it is due, a look at the target's alarms); a race that is lost is run again after a while that grows with each loss and with the fleet. After a write
  * whose answer was lost the register is read again: what is found there tells whether it arrived, by the nonce or by what the
  * event has to say to it.
  *
@@ -25,6 +25,7 @@ typedef struct RegisterSite {
         const char *group;
         const char *writer; /* the instance, or what an operator is called, as instances may be */
         const RolloutPlan *plan;
+        AwsContext *aws;  /* to ask for alarms before TAKE_IN; NULL: nobody knows of them */
         uint64_t silence; /* an instance whose report is older is gone: three report intervals */
 } RegisterSite;
 

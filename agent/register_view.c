@@ -3,6 +3,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
+#include "agent/base/utf8.h"
 #include "agent/register_view.h"
 
 int register_check(const Register *reg, const RolloutPlan *plan, Error *error) {
@@ -26,6 +27,44 @@ uint64_t register_allowed(const Register *reg, const RolloutPlan *plan) {
 bool register_goes_on(const Register *reg) {
         return reg->state == REGISTER_ACTIVE || reg->state == REGISTER_PAUSED ||
                (reg->state == REGISTER_ABORTED && reg->running > 0);
+}
+
+uint64_t register_refresh(const RolloutPlan *plan) {
+        return plan->alarmed ? REGISTER_REFRESH_ALARMED : REGISTER_REFRESH;
+}
+
+/* What is ahead of NOW by more than the depot's clock may jump was forged. */
+static bool alarms_are_fresh(const Register *reg, uint64_t now) {
+        return reg->alarms_seen > 0 && reg->alarms_seen <= usec_add(now, USEC_PER_SEC) &&
+               now < usec_add(reg->alarms_seen, REGISTER_ALARMS_GOOD);
+}
+
+static bool were_seen_after_bake(const Register *reg, const RolloutPlan *plan) {
+        return reg->full > 0 && reg->alarms_seen >= usec_add(reg->full, plan->stages[reg->stage].bake);
+}
+
+static bool stage_has_baked(const Register *reg, const RolloutPlan *plan, uint64_t now) {
+        return reg->full > 0 && now >= usec_add(reg->full, plan->stages[reg->stage].bake);
+}
+
+bool register_wants_alarms(const Register *reg, const RolloutPlan *plan, uint64_t now) {
+        if (!plan->alarmed || reg->stage >= plan->n_stages ||
+            (reg->state != REGISTER_ACTIVE && reg->state != REGISTER_PAUSED))
+                return false;
+        return reg->touched || !alarms_are_fresh(reg, now) ||
+               (stage_has_baked(reg, plan, now) && !were_seen_after_bake(reg, plan));
+}
+
+bool register_alarms_let_end(const Register *reg, const RolloutPlan *plan, uint64_t now) {
+        if (!plan->alarmed)
+                return true;
+        return alarms_are_fresh(reg, now) && were_seen_after_bake(reg, plan) &&
+               (reg->alarms == REGISTER_ALARMS_QUIET ||
+                (reg->alarms == REGISTER_ALARMS_UNKNOWN && reg->promoted));
+}
+
+bool register_alarms_keep_out(const Register *reg, const RolloutPlan *plan) {
+        return plan->alarmed && reg->state != REGISTER_COMPLETE && reg->alarms == REGISTER_ALARMS_RING;
 }
 
 static uint64_t first_place_lost(const Register *reg) {
@@ -56,11 +95,11 @@ uint64_t register_due(const Register *reg, const RolloutPlan *plan) {
         if (reg->touched)
                 return reg->written;
         if (register_goes_on(reg))
-                due = MIN(due, usec_add(reg->written, REGISTER_REFRESH));
+                due = MIN(due, usec_add(reg->written, register_refresh(plan)));
         if (reg->state == REGISTER_ACTIVE && reg->stage < plan->n_stages && reg->full > 0)
                 end = stage_ends(reg, plan);
-        /* One that a write has found not to end waits for more than time. */
-        return end >= reg->written ? MIN(due, end) : due;
+        /* One that a write has found not to end waits for more than time: for instances, or for an alarm. */
+        return end >= reg->written && !(plan->alarmed && reg->alarms_seen >= end) ? MIN(due, end) : due;
 }
 
 static int not_now(Error *error, const char *why) {
@@ -103,6 +142,31 @@ bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan) {
         return reg && register_check(reg, plan, NULL) >= 0 && reg->state == REGISTER_COMPLETE;
 }
 
+/* What the alarms make somebody wait for, or NULL. */
+static const char *held_by_alarms(const Register *reg, const RolloutPlan *plan) {
+        bool holds = reg->alarms == REGISTER_ALARMS_RING ||
+                     (reg->alarms == REGISTER_ALARMS_UNKNOWN && !reg->promoted);
+
+        return plan->alarmed && holds ? reg->alarms_reason ?: "nobody knows of its alarms" : NULL;
+}
+
+static void describe_healthy(const Register *reg, const RolloutPlan *plan, uint64_t now, char *rest,
+                             size_t size) {
+        const char *held = held_by_alarms(reg, plan);
+        uint64_t end = stage_ends(reg, plan);
+        char until[TIME_TEXT_MAX];
+
+        if (end == USEC_INFINITY && !held)
+                (void) snprintf(rest, size, "healthy, waits to be promoted");
+        else if (held && (end == USEC_INFINITY || now >= end))
+                (void) snprintf(rest, size, "healthy, held (%s)", held);
+        else {
+                format_time(end, until);
+                (void) snprintf(rest, size, "healthy, bakes until %s%s%s%s", until,
+                                held ? "; then held (" : "", held ?: "", held ? ")" : "");
+        }
+}
+
 static void describe_active(const Register *reg, const RolloutPlan *plan, uint64_t now,
                             char ret[static REGISTER_SENTENCE_MAX]) {
         char until[TIME_TEXT_MAX];
@@ -120,15 +184,13 @@ static void describe_active(const Register *reg, const RolloutPlan *plan, uint64
         } else if (now < entry) {
                 format_time(entry, until);
                 (void) snprintf(rest, size, "begins at %s", until);
-        } else if (reg->full == 0)
+        } else if (register_alarms_keep_out(reg, plan))
+                (void) snprintf(rest, size, "nobody is let in (%s)", reg->alarms_reason ?: "an alarm rings");
+        else if (reg->full == 0)
                 (void) snprintf(rest, size, "%" PRIu64 " of %" PRIu64 " healthy, %zu changing", reg->members,
                                 MIN(allowed, reg->live), reg->places.n);
-        else if (stage_ends(reg, plan) == USEC_INFINITY)
-                (void) snprintf(rest, size, "healthy, waits to be promoted");
-        else {
-                format_time(stage_ends(reg, plan), until);
-                (void) snprintf(rest, size, "healthy, bakes until %s", until);
-        }
+        else
+                describe_healthy(reg, plan, now, rest, size);
 }
 
 void register_describe(const Register *reg, const RolloutPlan *plan, uint64_t now,
@@ -146,4 +208,5 @@ void register_describe(const Register *reg, const RolloutPlan *plan, uint64_t no
                 (void) snprintf(ret, REGISTER_SENTENCE_MAX, "%s in stage %" PRIu64 " of %zu: %s%s%s",
                                 register_state_to_string(reg->state), reg->stage + 1, plan->n_stages, reason,
                                 reg->by ? ", by " : "", reg->by ?: "");
+        utf8_make_printable(ret, strlen(ret)); /* it may have been cut */
 }

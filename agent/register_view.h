@@ -14,11 +14,25 @@
  * was scaled in tells nobody. */
 #define REGISTER_REFRESH (UINT64_C(120) * 1000000)
 
+/* The same where the target names alarms: who writes looks at them. */
+#define REGISTER_REFRESH_ALARMED (UINT64_C(60) * 1000000)
+uint64_t register_refresh(const RolloutPlan *plan);
+
+/* What one writer has found of the alarms is good for all for so long, but not beyond the end of a bake, nor
+ * beyond what an operator does. */
+#define REGISTER_ALARMS_GOOD (UINT64_C(30) * 1000000)
+
 /* Whether it is the register of this rollout, its release and its stages. -EINVAL. */
 int register_check(const Register *reg, const RolloutPlan *plan, Error *error);
 
 /* Whether somebody has something to do still; as long as that is so, the numbers in it are kept up. */
 bool register_goes_on(const Register *reg);
+
+/* Whether who writes now is to look at the alarms first; whether they leave the stage that is open to its end; and whether they keep
+ * everybody out: one rings, and nobody runs the new release whose fault it could be. */
+bool register_wants_alarms(const Register *reg, const RolloutPlan *plan, uint64_t now);
+bool register_alarms_let_end(const Register *reg, const RolloutPlan *plan, uint64_t now);
+bool register_alarms_keep_out(const Register *reg, const RolloutPlan *plan);
 
 /* The earliest time at which time alone may change something: somebody should take in then. USEC_INFINITY: never. */
 uint64_t register_due(const Register *reg, const RolloutPlan *plan);

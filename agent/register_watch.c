@@ -314,6 +314,7 @@ int register_watch_new(const RegisterWatchContext *context, const RegisterWatchH
                 .app = context->app,
                 .group = context->group,
                 .writer = context->instance,
+                .aws = context->aws,
                 .silence = SILENT_INTERVALS * context->report_interval,
         };
         r = timer_new(context->event, CLOCK_BOOTTIME, on_timer, watch, &watch->timer);

@@ -19,6 +19,7 @@ typedef struct RegisterWatchContext {
         const char *instance;     /* as it reports */
         uint64_t report_interval; /* microseconds; who has not reported for three of them is gone */
         uint64_t look_max;        /* it looks that often at least */
+        AwsContext *aws;          /* to ask for alarms; may be NULL */
         Notify *notify;           /* hears of every register that was read or written; may be NULL */
 } RegisterWatchContext;
 

@@ -50,7 +50,8 @@ static void open_stage(Forecast *f) {
 }
 
 static int act(Forecast *f, const RegisterEvent *event, Error *error) {
-        const RegisterSight sight = { .plan = f->plan, .marks = &f->marks, .now = f->now };
+        const AlarmsSight quiet = { .state = REGISTER_ALARMS_QUIET };
+        const RegisterSight sight = { .plan = f->plan, .marks = &f->marks, .alarms = &quiet, .now = f->now };
         uint64_t stage = f->reg->stage;
         RegisterState state = f->reg->state;
         int r;

@@ -2,7 +2,8 @@
 
 /* When a rollout would get where, if nothing went wrong: the register's own steps (register_step.h), played for a fleet of which every
  * instance takes the same time to change and says so at once. What comes out is the earliest that is possible; coordination adds a
- * few minutes to it, failures and instances that leave add more. Pure. */
+ * few minutes to it, failures and instances that leave add more. What alarms the target
+ * names are taken to be quiet. Pure. */
 
 #include "agent/register_step.h"
 

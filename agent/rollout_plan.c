@@ -18,6 +18,7 @@ void rollout_plan_make(const Target *target, RolloutPlan *ret) {
                 .to = rollout->id ? &target->candidate : &target->stable,
                 .stages = rollout->id ? rollout->stages.items : &everyone,
                 .n_stages = rollout->id ? rollout->stages.n : 1,
+                .alarmed = rollout->id && rollout->alarms.n > 0,
                 .max_failures = rollout->id ? rollout->max_failures : UINT64_MAX,
         };
 

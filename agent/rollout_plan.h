@@ -17,6 +17,7 @@ typedef struct RolloutPlan {
         const TargetRelease *to;   /* borrowed, of the target */
         const TargetStage *stages; /* borrowed, of the target, or the only one that a plain change has */
         size_t n_stages;
+        bool alarmed;          /* it is staged, and the target names alarms */
         uint64_t max_failures; /* UINT64_MAX: a plain change is not aborted */
         uint64_t
                 progress_deadline; /* of one change, what comes after it until the instance counts included */

@@ -4,7 +4,8 @@
 
 /* Whether more instances may run the new release than the last writer counted. */
 static bool stage_has_room(const RoleFacts *facts) {
-        return facts->reg->running < register_allowed(facts->reg, facts->plan);
+        return facts->reg->running < register_allowed(facts->reg, facts->plan) &&
+               !register_alarms_keep_out(facts->reg, facts->plan);
 }
 
 static bool others_leave_room(const RoleFacts *facts) {

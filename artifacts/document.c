@@ -19,7 +19,7 @@ bool document_digest_is_valid(const char *text) {
         return hex_decode(text, digest, sizeof(digest)) >= 0;
 }
 
-static bool is_printable(const char *text) {
+bool document_text_is_valid(const char *text) {
         for (; *text; text++)
                 if ((unsigned char) *text < ' ' || *text == 0x7f)
                         return false;
@@ -34,7 +34,7 @@ bool document_path_is_valid(const char *text) {
                         return false;
                 p += n;
                 if (!*p)
-                        return is_printable(text);
+                        return document_text_is_valid(text);
         }
 }
 
@@ -100,14 +100,14 @@ const SchemaType document_agent_version_type = {
 
 const SchemaType document_text_type = {
         .kind = &schema_text,
-        .is_valid = is_printable,
+        .is_valid = document_text_is_valid,
         .expected = "one line of text",
         .max = TEXT_SIZE_MAX,
 };
 
 static const SchemaType environment_value_type = {
         .kind = &schema_text,
-        .is_valid = is_printable,
+        .is_valid = document_text_is_valid,
         .expected = "one line of text",
         .max = DOCUMENT_ENVIRONMENT_VALUE_MAX,
 };

@@ -63,6 +63,9 @@ extern const SchemaType document_environment_type;
 
 bool document_digest_is_valid(const char *text);
 
+/* One line: no control character. */
+bool document_text_is_valid(const char *text);
+
 /* Relative, in the tree of the app: no empty, "." or ".." component, no control character. */
 bool document_path_is_valid(const char *text);
 

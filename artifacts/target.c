@@ -113,6 +113,18 @@ static const SchemaType canaries_type = {
         .element = &canary_type,
         .max = TARGET_CANARIES_MAX,
 };
+static const SchemaType alarm_type = {
+        .kind = &schema_text,
+        .is_valid = document_text_is_valid,
+        .expected = "the name of an alarm",
+        .min = 1,
+        .max = TARGET_ALARM_NAME_MAX,
+};
+static const SchemaType alarms_type = {
+        .kind = &schema_list,
+        .element = &alarm_type,
+        .max = TARGET_ALARMS_MAX,
+};
 static const char *const promotes[] = { "auto", "manual", NULL };
 static const SchemaType promote_type = {
         .kind = &schema_choice,
@@ -188,6 +200,7 @@ static const SchemaMember rollout_members[] = {
         { "min_healthy_time", &min_healthy_time_type, offsetof(TargetRollout, min_healthy_time), false },
         { "progress_deadline", &progress_deadline_type, offsetof(TargetRollout, progress_deadline), false },
         { "canaries", &canaries_type, offsetof(TargetRollout, canaries), false },
+        { "alarms", &alarms_type, offsetof(TargetRollout, alarms), false },
         {},
 };
 static const SchemaType rollout_type = {

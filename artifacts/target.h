@@ -16,6 +16,8 @@
 #define TARGET_COUNT_MAX UINT64_C(1000000)
 #define TARGET_BAKE_MAX (UINT64_C(30) * 86400 * 1000000)
 #define TARGET_CANARIES_MAX 64U
+#define TARGET_ALARMS_MAX 16U
+#define TARGET_ALARM_NAME_MAX 255U /* "PutMetricAlarm" in the Amazon CloudWatch API Reference */
 
 /* A change without a rollout has a register of this name and its serial, so no rollout may be called so. */
 #define TARGET_SERIAL_PREFIX "serial-"
@@ -53,7 +55,8 @@ typedef struct TargetRollout {
         uint64_t min_healthy_time;  /* an instance counts once it has been healthy for so long; 0 */
         uint64_t progress_deadline; /* of the change of one instance; 0: TARGET_PROGRESS_DEADLINE_DEFAULT */
         SCHEMA_LIST(char *)
-        canaries; /* instances that go first, as they name themselves or by their EC2 id */
+        canaries;                   /* instances that go first, as they name themselves or by their EC2 id */
+        SCHEMA_LIST(char *) alarms; /* of CloudWatch, by name, that are to be quiet */
 } TargetRollout;
 
 typedef struct TargetFreeze {

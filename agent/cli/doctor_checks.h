@@ -51,3 +51,4 @@ void doctor_check_depot(Doctor *doctor);
 void doctor_check_queue(Doctor *doctor);
 void doctor_check_auto_scaling(Doctor *doctor);
 void doctor_check_balancer(Doctor *doctor);
+void doctor_check_alarms(Doctor *doctor);

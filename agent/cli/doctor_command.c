@@ -77,6 +77,7 @@ static void check_aws(Doctor *doctor) {
                 doctor_check_queue(doctor);
                 doctor_check_auto_scaling(doctor);
                 doctor_check_balancer(doctor);
+                doctor_check_alarms(doctor);
         }
 }
 

@@ -3,6 +3,7 @@
 #include "agent/base/strv.h"
 #include "agent/cli/doctor_checks.h"
 #include "agent/lifecycle_hooks.h"
+#include "agent/net/cloudwatch.h"
 #include "agent/net/sns.h"
 #include "agent/net/sqs.h"
 #include "agent/registration_find.h"
@@ -10,6 +11,7 @@
 /* Of no lifecycle action and of no message: what is asked for with them is refused for that, or for want of permission. */
 #define NO_ACTION_TOKEN "00000000-0000-0000-0000-000000000000"
 #define NO_RECEIPT "muster-doctor"
+#define NO_ALARM "muster-doctor"
 
 /* The queue */
 
@@ -241,4 +243,30 @@ void doctor_check_balancer(Doctor *doctor) {
         if (n > 0)
                 doctor_say(doctor->report, DOCTOR_NOT_TRIED, "RegisterTargets", NULL,
                            "nor DeregisterTargets: they would take the instance out of the load balancer");
+}
+
+/* CloudWatch */
+
+static void on_alarms(_unused_ CloudWatchRequest *request, int result, const Error *error, void *userdata) {
+        doctor_done(userdata, result, error);
+}
+
+/* Nobody knows here whether a rollout will name alarms. */
+void doctor_check_alarms(Doctor *doctor) {
+        char *names[] = { (char *) NO_ALARM, NULL };
+        _cleanup_(cloudwatch_request_freep) CloudWatchRequest *request = NULL;
+        int r;
+
+        r = doctor_wait(doctor, cloudwatch_alarms_start(doctor->aws, names, NULL, on_alarms, doctor, &request,
+                                                        &doctor->error));
+        if (r >= 0)
+                doctor_say(doctor->report, DOCTOR_OK, "DescribeAlarms", NULL,
+                           "rollouts may be started with --alarm");
+        else
+                doctor_say(
+                        doctor->report, DOCTOR_WARNING, "DescribeAlarms",
+                        r == -EACCES
+                                ? "allow cloudwatch:DescribeAlarms on *, if rollouts are started with --alarm"
+                                : "make a way to CloudWatch, if rollouts are started with --alarm",
+                        "%s", doctor->error.message);
 }

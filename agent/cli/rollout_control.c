@@ -178,7 +178,8 @@ const Command command_rollout_promote = {
         .name = "promote",
         .summary = "let the stage that is open end",
         .description =
-                "For rollouts that were started with --promote manual. The stage ends when its instances are healthy and "
+                "For rollouts that were started with --promote manual, and for stages that an alarm of which nothing is known "
+                "holds. The stage ends when its instances are healthy and "
                 "have baked, and it was promoted. Of two who promote the same stage the second is told (exit 6). "
                 "Needs no key.",
         GROUP_ARGUMENTS(promote_options),

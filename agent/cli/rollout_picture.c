@@ -51,6 +51,23 @@ static json_t *stages_to_json(const RolloutFacts *facts) {
         return TAKE_PTR(list);
 }
 
+/* Alarms */
+
+static json_t *alarms_to_json(const RolloutFacts *facts) {
+        const Target *target = facts->plan->target;
+        const Register *reg = facts->reg;
+        json_auto_t *names = json_array();
+
+        if (!facts->plan->alarmed)
+                return json_null();
+        for (size_t i = 0; i < target->rollout.alarms.n; i++)
+                if (json_array_append_new(names, json_string(target->rollout.alarms.items[i])) < 0)
+                        return NULL;
+        return json_pack("{s:O, s:s, s:s?, s:o}", "names", names, "state",
+                         register_alarms_to_string(reg ? reg->alarms : REGISTER_ALARMS_NOT_SEEN), "reason",
+                         reg ? reg->alarms_reason : NULL, "seen", time_to_json(reg ? reg->alarms_seen : 0));
+}
+
 /* The whole */
 
 static bool is_plain(const RolloutFacts *facts) {
@@ -98,11 +115,12 @@ static json_t *rules_to_json(const RolloutFacts *facts) {
         bool manual = target->rollout.promote == TARGET_PROMOTE_MANUAL;
 
         return json_pack(
-                "{s:o, s:s, s:o, s:o, s:o, s:o}", "not_before", time_to_json(target->rollout.not_before),
+                "{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "not_before", time_to_json(target->rollout.not_before),
                 "promote", manual ? "manual" : "auto", "max_parallel",
                 target->urgent ? json_null() : share_to_json(&target->max_parallel), "max_failures",
                 facts->plan->staged ? json_integer((json_int_t) facts->plan->max_failures) : json_null(),
-                "frozen_until", time_to_json(freeze ? freeze->until : 0), "stages", stages_to_json(facts));
+                "frozen_until", time_to_json(freeze ? freeze->until : 0), "alarms", alarms_to_json(facts),
+                "stages", stages_to_json(facts));
 }
 
 static json_t *numbers_to_json(const Register *reg) {

@@ -183,11 +183,27 @@ static int check_promote(const char *text, Error *error) {
                                "--promote is \"%.64s\", expected auto or manual", text);
 }
 
+static json_t *durations_to_json(const RolloutRequest *request) {
+        return json_pack("{s:o*, s:o*}", "min_healthy_time", duration_to_json(&request->min_healthy_time),
+                         "progress_deadline", duration_to_json(&request->progress_deadline));
+}
+
+static int add_lists(json_t *rollout, const RolloutRequest *request) {
+        json_t *canaries, *alarms;
+
+        if (list_to_json(request->canaries, &canaries) < 0 ||
+            (canaries && json_object_set_new(rollout, "canaries", canaries) < 0) ||
+            list_to_json(request->alarms, &alarms) < 0 ||
+            (alarms && json_object_set_new(rollout, "alarms", alarms) < 0))
+                return -ENOMEM;
+        return 0;
+}
+
 int rollout_request_to_json(const RolloutRequest *request, const char *id, uint64_t now, json_t **ret,
                             Error *error) {
+        json_auto_t *rollout = NULL, *durations = NULL;
         char not_before[TIME_TEXT_MAX];
-        json_t *stages = NULL, *canaries = NULL;
-        json_t *rollout;
+        json_t *stages = NULL;
         int r = check_promote(request->promote, error);
 
         if (r >= 0 && request->not_before)
@@ -196,19 +212,15 @@ int rollout_request_to_json(const RolloutRequest *request, const char *id, uint6
                 r = stages_to_json(request->stages, &stages, error);
         if (r < 0)
                 return r;
-        if (list_to_json(request->canaries, &canaries) < 0) {
-                json_decref(stages);
-                return error_oom(error);
-        }
         format_time(now, not_before);
-        rollout = json_pack(
-                "{s:s, s:s, s:o, s:I, s:s*, s:o*, s:o*, s:o*}", "id", id, "not_before", not_before, "stages",
-                stages, "max_failures", (json_int_t) request->max_failures.value, "promote", request->promote,
-                "min_healthy_time", duration_to_json(&request->min_healthy_time), "progress_deadline",
-                duration_to_json(&request->progress_deadline), "canaries", canaries);
-        if (!rollout)
+        rollout = json_pack("{s:s, s:s, s:o, s:I, s:s*}", "id", id, "not_before", not_before, "stages",
+                            stages, "max_failures", (json_int_t) request->max_failures.value, "promote",
+                            request->promote);
+        durations = durations_to_json(request);
+        if (!rollout || !durations || json_object_update(rollout, durations) < 0 ||
+            add_lists(rollout, request) < 0)
                 return error_oom(error);
-        *ret = rollout;
+        *ret = TAKE_PTR(rollout);
         return 0;
 }
 

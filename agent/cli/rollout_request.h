@@ -16,6 +16,7 @@ typedef struct RolloutRequest {
         const char *not_before; /* NULL: now */
         const char *promote;    /* "auto", "manual" */
         char **canaries;
+        char **alarms;
         OptionNumber max_failures;
         OptionNumber min_healthy_time;
         OptionNumber progress_deadline;

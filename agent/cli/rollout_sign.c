@@ -222,6 +222,11 @@ static const Option start_options[] = {
           OPTION_INTO(SignValues, request.canaries),
           .value = "INSTANCE",
           .help = "an instance that goes first; may be repeated" },
+        { .name = "alarm",
+          .type = OPTION_LIST,
+          OPTION_INTO(SignValues, request.alarms),
+          .value = "NAME",
+          .help = "an alarm of CloudWatch that aborts the rollout when it rings; may be repeated" },
         { .name = "id",
           .type = OPTION_NAME,
           OPTION_INTO(SignValues, request.id),
@@ -254,7 +259,10 @@ const Command command_rollout_start = {
                 "healthy for ten minutes; then a quarter of all, healthy for ten minutes; then all. Who is first is "
                 "chosen by a hash that differs from rollout to rollout, unless --canary names somebody.\n\n"
                 "More failures than --max-failures abort it: every instance goes back. Otherwise it goes on by "
-                "itself to the end, with nobody watching; then \"muster rollout finish\" makes it permanent.",
+                "itself to the end, with nobody watching; then \"muster rollout finish\" makes it permanent.\n\n"
+                "An alarm of --alarm that rings aborts it, too, once an instance has been let in; before that it keeps all out. "
+                "While an alarm has no data, is not there or cannot be looked at, no stage ends, unless it is promoted "
+                "by hand. Instances look at it with cloudwatch:DescribeAlarms.",
         .arguments = "APP GROUP",
         .arguments_max = 2,
         .options = start_options,

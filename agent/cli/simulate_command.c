@@ -115,6 +115,11 @@ static void print_freezes(const Cli *cli, const Target *target, const RolloutFor
         }
 }
 
+static void print_alarms(const Cli *cli, const RolloutPlan *plan) {
+        for (size_t i = 0; plan->alarmed && i < plan->target->rollout.alarms.n; i++)
+                cli_say(cli, "alarm %s is taken to be quiet", plan->target->rollout.alarms.items[i]);
+}
+
 static void print_capacity(const Cli *cli, const RolloutPlan *plan, const RolloutForecast *forecast) {
         uint64_t failures = plan->staged ? plan->max_failures : 0;
 
@@ -147,6 +152,7 @@ static int print_forecast(const Cli *cli, const RolloutPlan *plan, const Rollout
                 return r;
         cli_say(cli, "%s", "");
         print_freezes(cli, target, forecast);
+        print_alarms(cli, plan);
         print_capacity(cli, plan, forecast);
         if (forecast->ends == 0) {
                 cli_say(cli, "it would not complete: %s", forecast->problem);

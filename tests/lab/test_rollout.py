@@ -39,6 +39,10 @@ def _quick(text):
     return text.replace("interval: 1s", "interval: 200ms").replace("deadline: 30s", "deadline: 4s")
 
 
+def _patient(text):
+    return text.replace("interval: 1s", "interval: 200ms")
+
+
 class Watch:
     """Looks, many times a second, at what `current` names everywhere, and keeps how many ran a version at once."""
 
@@ -103,10 +107,10 @@ class Fleet:
         prefix = f"api/{GROUP}/{self.rollout}/"
         return {m["muster"]["id"].removeprefix(prefix) for m in self.heard if m["muster"]["id"].startswith(prefix)}
 
-    def publish(self, **switches):
+    def publish(self, appspec=_quick, **switches):
         self._versions += 1
         version = f"{self._versions}.0.0"
-        self.muster.publish(goapp.build(self._folder, version, _quick, **switches), version)
+        self.muster.publish(goapp.build(self._folder, version, appspec, **switches), version)
         return version
 
     def launch(self):
@@ -150,12 +154,25 @@ class Fleet:
         self.director.wait_event("in_service", made.id, timeout=PATIENCE)
         return made
 
+    def alarm(self, name, state, reason="the test"):
+        self.cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason=reason)
+
+    def make_alarms(self):
+        """One of a metric, and one of that one."""
+        cloudwatch = self.cloud.client("cloudwatch")
+        cloudwatch.put_metric_alarm(AlarmName="api-5xx", Namespace="api", MetricName="5xx", Statistic="Sum", Period=60, Threshold=5,
+                                    EvaluationPeriods=1, ComparisonOperator="GreaterThanThreshold")
+        cloudwatch.put_composite_alarm(AlarmName="api is ill", AlarmRule="ALARM(api-5xx)")
+        for name in ALARMS:
+            self.alarm(name, "OK")
+
     def make_bad(self, instance_id):
         self.named(instance_id).run("touch", BAD)
 
     def heal(self):
         for instance in self.instances():
-            instance.run("rm", "-f", BAD, check=False)
+            if instance.running:
+                instance.run("rm", "-f", BAD, check=False)
 
     def freeze(self, length):
         now = time.time()
@@ -252,15 +269,21 @@ def fleet(whole, cloud, request):
 BAD = "/srv/bad"  # an instance with this file is one on which a candidate does not stay healthy
 
 
+ALARMS = ("api-5xx", "api is ill")
+GATED = ("--alarm", ALARMS[0], "--alarm", ALARMS[1])
+
+
 def test_good_candidate(fleet):
-    """Stage after stage, no request is lost, and the chat room hears of it."""
+    """Stage after stage, its alarms are quiet, no request is lost, and the chat room hears of it."""
     candidate = fleet.publish()
+    fleet.make_alarms()
     load = fleet.load()
-    watch = fleet.start(candidate)
+    watch = fleet.start(candidate, *GATED)
     fleet.wait_state("complete")
     fleet.wait_all(candidate)
     assert watch.stop() == FLEET
     assert load.stop()["failed"] == 0
+    assert fleet.register()["alarms"] == "quiet"
     marks = fleet.marks()
     assert len(marks["good-1"]) == FLEET and {m for m in marks if not m.startswith("told-")} == {"up-1", "good-1"}
     wait_for(lambda: all((app["rollout"]["role"], app["rollout"]["state"]) == ("member", "complete")
@@ -269,6 +292,26 @@ def test_good_candidate(fleet):
     wait_for(lambda: fleet.told() == {"started", "stage-2", "stage-3", "complete"}, PATIENCE, "the chat room to hear of all")
     assert all(m["text"].startswith(f"api in {GROUP}: ") for m in fleet.heard)
     assert not any("SECRET" in instance.run("journalctl", "-u", "musterd").out for instance in fleet.instances())
+
+
+def test_alarms(fleet):
+    """What nobody knows of an alarm holds the stage, which says so, until it is promoted; one that rings aborts."""
+    candidate = fleet.publish()
+    fleet.make_alarms()
+    fleet.alarm(ALARMS[0], "INSUFFICIENT_DATA", "no traffic")
+    watch = fleet.start(candidate, *GATED, stages="1:0s,50%:0s,100%")
+    held = "stage 1 of 3: healthy, held (alarm api-5xx is in INSUFFICIENT_DATA: no traffic)"
+    wait_for(lambda: held in fleet.muster.rollout("status", GROUP).stdout, PATIENCE, "the stage to be held", 0.5)
+    waiting = next(i for i in fleet.instances() if current_version(i) == fleet.stable)
+    assert held in fleet.muster.why(GROUP, waiting.id)
+    assert held in waiting.run("muster", "why").out
+    fleet.muster.rollout("promote", GROUP)
+    wait_for(lambda: len(fleet.marks()["good-1"]) == FLEET // 2, PATIENCE, "half of them")
+    fleet.alarm(ALARMS[1], "ALARM", "too many errors")
+    fleet.muster.rollout("promote", GROUP, check=False)  # so that somebody looks at once, if nobody has yet
+    assert fleet.wait_state("aborted")["reason"] == "alarm api is ill is in ALARM: too many errors"
+    fleet.wait_all(fleet.stable)
+    assert watch.stop() == FLEET // 2
 
 
 def test_bad_at_the_canary(fleet):
@@ -447,16 +490,18 @@ def test_agents_restarted_at_random(fleet):
 @pytest.mark.long
 def test_canary_killed_in_the_middle(fleet):
     """Its place is given up after its deadline and the margin, and it is not charged."""
-    candidate = fleet.publish(SLOW_START="20s")
+    candidate = fleet.publish(_patient, SLOW_START="10s")
     watch = fleet.start(candidate, "--progress-deadline", "30s")
-    wait_for(lambda: fleet.register().get("places"), PATIENCE, "a place")
-    canary = fleet.register()["places"][0]["instance"].split(":")[-1]
+    place = wait_for(lambda: fleet.register().get("places"), PATIENCE, "a place")
+    canary = place[0]["instance"].split(":")[-1]
+    wait_for(lambda: current_version(fleet.named(canary)) == candidate, PATIENCE, "the canary to switch")
     fleet.named(canary).pull_plug()
     wait_for(lambda: fleet.marks().get("good-1"), 240, "another canary")
     assert fleet.register()["failures"] == 0 and canary not in fleet.marks()["good-1"]
     fleet.muster.rollout("abort", GROUP, "--reason", "seen enough")
     watch.stop()
+    served = len(fleet.director.find("in_service"))
     fleet.director.terminate(canary, decrement=False)
     fleet.director.wait_event("terminated", canary)
-    fleet.director.wait_event("in_service", count=1 + len(fleet.director.find("in_service")), timeout=PATIENCE)
+    fleet.director.wait_event("in_service", count=served + 1, timeout=PATIENCE)
     fleet.wait_all(fleet.stable)

@@ -53,7 +53,7 @@ int scene_teardown(void **state) {
 }
 
 int scene_step(Scene *s, RegisterEventKind kind, uint64_t stage, const char *reason) {
-        RegisterSight sight = { .plan = &s->plan, .marks = &s->marks, .now = s->now };
+        RegisterSight sight = { .plan = &s->plan, .marks = &s->marks, .alarms = s->alarms, .now = s->now };
         RegisterEvent event = { .kind = kind, .by = "ana", .reason = reason, .stage = stage };
 
         s->reg->written = s->now; /* no refresh is due */

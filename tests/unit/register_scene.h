@@ -17,6 +17,7 @@ typedef struct Scene {
         RolloutPlan plan;
         RolloutMarks marks;
         Register *reg;
+        const AlarmsSight *alarms; /* that the next writer sees; NULL: it does not look */
         uint64_t now;
         Error error;
 } Scene;

@@ -42,13 +42,14 @@ static void test_everything(_unused_ void **state) {
                 .not_before = "2026-01-01T12:00:00+02:00",
                 .promote = "manual",
                 .canaries = (char *[]){ "i-1", "i-2", NULL },
+                .alarms = (char *[]){ "api-5xx", "api is slow", NULL },
                 .max_failures = { true, 3 },
                 .min_healthy_time = { true, 30 * USEC_PER_SEC },
                 .progress_deadline = { true, 600 * USEC_PER_SEC },
         };
 
         make(&request,
-             "{\"canaries\":[\"i-1\",\"i-2\"],\"id\":\"r-1\",\"max_failures\":3,\"min_healthy_time\":\"30s\","
+             "{\"alarms\":[\"api-5xx\",\"api is slow\"],\"canaries\":[\"i-1\",\"i-2\"],\"id\":\"r-1\",\"max_failures\":3,\"min_healthy_time\":\"30s\","
              "\"not_before\":\"2026-01-01T10:00:00Z\",\"progress_deadline\":\"10m\",\"promote\":\"manual\",\"stages\":["
              "{\"count\":2},{\"bake\":\"1h30m\",\"percent\":50},{\"bake\":\"5s\",\"percent\":100}]}");
 }

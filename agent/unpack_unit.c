@@ -70,7 +70,6 @@ static const UnitProperty sandbox[] = {
                                          "newfstatat",
                                          "open",
                                          "openat",
-                                         "openat2",
                                          "prctl",
                                          "rt_sigaction",
                                          "rt_sigprocmask",

@@ -152,18 +152,30 @@ static int make_link(UnpackWriter *w, const UnpackEntry *entry, const char *name
         return 0;
 }
 
-static int make_hard_link(UnpackWriter *w, const UnpackEntry *entry, const char *name, Error *error) {
-        const char *slash = strrchr(entry->target, '/');
-        _cleanup_free_ char *folder =
-                slash ? strndup(entry->target, (size_t) (slash - entry->target)) : strdup(".");
-        _cleanup_close_ int fd = -1;
+/* By one folder after the other: systemd answers openat2() with ENOSYS wherever RestrictSUIDSGID holds. */
+static int open_target_folder(const UnpackWriter *w, const char *target, const char **ret_name) {
+        const char *slash;
+        int fd = openat(w->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-        if (!folder)
-                return error_oom(error);
-        fd = file_open_at(w->root_fd, folder, O_PATH | O_DIRECTORY, 0);
+        for (; fd >= 0 && (slash = strchr(target, '/')); target = slash + 1) {
+                _cleanup_free_ char *name = strndup(target, (size_t) (slash - target));
+                _cleanup_close_ int above = fd;
+
+                if (!name)
+                        return -ENOMEM;
+                fd = openat(above, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        }
+        *ret_name = target;
+        return fd < 0 ? -errno : fd;
+}
+
+static int make_hard_link(UnpackWriter *w, const UnpackEntry *entry, const char *name, Error *error) {
+        const char *target_name;
+        _cleanup_close_ int fd = open_target_folder(w, entry->target, &target_name);
+
         if (fd < 0)
                 return fail(fd, "make a hard link", error);
-        if (linkat(fd, slash ? slash + 1 : entry->target, parent_fd(w), name, 0) < 0)
+        if (linkat(fd, target_name, parent_fd(w), name, 0) < 0)
                 return fail(-errno, "make a hard link", error);
         return 0;
 }

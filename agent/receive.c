@@ -335,6 +335,7 @@ static int begin(Receive *receive, Error *error) {
         receive->limits =
                 unpack_limits(artifact->format, artifact->size, artifact->entries, artifact->unpacked_size);
         receive->limits.wrapped = artifact->wrapping_folder;
+        receive->limits.time = (uint32_t) MIN(receive->spec.created / USEC_PER_SEC, UINT32_MAX);
         return archive_format_needs_seek(artifact->format) ? start_file(receive, error)
                                                            : start_pipe(receive, error);
 }

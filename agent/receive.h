@@ -24,6 +24,7 @@ typedef struct ReceiveSpec {
         const ReleaseArtifact *artifact;
         const char *version;
         const char *release_sha256;
+        uint64_t created;     /* of the release: what a file has that its archive gives no time */
         const void *document; /* kept beside the release in the store */
         size_t document_size;
         bool replace; /* a release of that name is in the store, and is not to be used */

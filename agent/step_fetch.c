@@ -85,6 +85,7 @@ int step_fetch(Engine *engine, Error *error) {
                 .artifact = release_find_artifact(engine->to, release_platform()),
                 .version = deployment->to.version,
                 .release_sha256 = deployment->to.sha256,
+                .created = engine->to->created,
                 .document = engine->to_document,
                 .document_size = engine->to_document_size,
                 .replace = engine->replace,

@@ -18,6 +18,7 @@ struct UnpackInput {
         struct archive *archive;
         const UnpackSource *source;
         uint64_t size;      /* of the archive as it is */
+        bool modes;         /* its entries have modes */
         int result;         /* what failed beneath libarchive, */
         Error error;        /* and why */
         uint64_t position;  /* zip: where libarchive reads */
@@ -101,6 +102,7 @@ static int open_tar(UnpackInput *input, const UnpackLimits *limits, Error *error
                                &input->tar, error);
         if (r < 0)
                 return r;
+        input->modes = true;
         (void) archive_read_support_format_tar(input->archive);
         return 0;
 }
@@ -111,7 +113,7 @@ static int open_zip(UnpackInput *input, const UnpackLimits *limits, Error *error
         if (!input->source->read_at)
                 return error_set_fault(error, -ESPIPE, FAULT_HOST,
                                        "a zip archive can only be read from a file");
-        r = zip_layout_check(input->source, limits->size, limits->entries, error);
+        r = zip_layout_check(input->source, limits->size, limits->entries, &input->modes, error);
         if (r < 0)
                 return r;
         input->block = malloc(ZIP_BLOCK_SIZE);
@@ -155,6 +157,10 @@ UnpackInput *unpack_input_free(UnpackInput *input) {
         free(input->block);
         free(input);
         return NULL;
+}
+
+bool unpack_input_has_modes(const UnpackInput *input) {
+        return input->modes;
 }
 
 struct archive *unpack_input_archive(UnpackInput *input) {

@@ -19,6 +19,9 @@ DEFINE_CLEANUP(UnpackInput *, unpack_input_free)
 /* To read headers and data from. */
 struct archive *unpack_input_archive(UnpackInput *input);
 
+/* Whether the archive says modes. One that does not, such as a zip made on Windows, gets libarchive's. */
+bool unpack_input_has_modes(const UnpackInput *input);
+
 /* Why libarchive failed, or what it warned of: what its input reported, else what it says itself. */
 int unpack_input_error(const UnpackInput *input, Error *error);
 

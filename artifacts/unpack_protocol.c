@@ -25,7 +25,8 @@ enum {
         AT_DECODER_MEMORY = 56,
         AT_PATH_MAX = 64,
         AT_DEPTH_MAX = 68,
-        AT_END = 72,
+        AT_TIME = 72,
+        AT_END = 76,
 };
 
 static void put(uint8_t *p, uint64_t value, size_t size) {
@@ -91,6 +92,7 @@ int unpack_header_encode(const UnpackLimits *limits, uint8_t ret[static UNPACK_H
         put(ret + AT_DECODER_MEMORY, limits->decoder_memory_max, 8);
         put(ret + AT_PATH_MAX, limits->path_max, 4);
         put(ret + AT_DEPTH_MAX, limits->depth_max, 4);
+        put(ret + AT_TIME, limits->time, 4);
         return 0;
 }
 
@@ -126,6 +128,7 @@ int unpack_header_decode(const uint8_t data[static UNPACK_HEADER_SIZE], UnpackLi
         limits.decoder_memory_max = get(data + AT_DECODER_MEMORY, 8);
         limits.path_max = (uint32_t) get(data + AT_PATH_MAX, 4);
         limits.depth_max = (uint32_t) get(data + AT_DEPTH_MAX, 4);
+        limits.time = (uint32_t) get(data + AT_TIME, 4);
         if (unpack_limits_check(&limits, error) < 0)
                 return -EINVAL;
         *ret = limits;

@@ -43,11 +43,12 @@ typedef struct UnpackLimits {
         uint64_t decoder_memory_max; /* bytes of window and tables that a decompressor may take */
         uint32_t path_max;           /* bytes of a path within the archive */
         uint32_t depth_max;          /* components of a path within the archive */
+        uint32_t time;               /* seconds since 1970, of entries without a time of their own (0) */
         bool wrapped;                /* all of the archive lies in one folder, which is taken off */
         bool sync;                   /* make the tree durable before saying done */
 } UnpackLimits;
 
-/* The signed numbers of an artifact, with the defaults for everything else; WRAPPED and SYNC unset. */
+/* The signed numbers of an artifact, with the defaults for everything else; TIME, WRAPPED and SYNC unset. */
 UnpackLimits unpack_limits(ArchiveFormat format, uint64_t size, uint64_t entries, uint64_t unpacked_size);
 
 /* -EINVAL, and a sentence, for limits that are zero or beyond the maxima above. */

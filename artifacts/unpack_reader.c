@@ -58,6 +58,7 @@ static int give_implied(const char *path, void *userdata, Error *error) {
                 .implied = true,
                 .path = path,
                 .mode = UNPACK_FOLDER_MODE,
+                .mtime = reader->limits->time,
         };
 
         return reader->sink->entry(&folder, reader->sink->userdata, error);
@@ -172,11 +173,18 @@ static int read_folder(Reader *reader, UnpackEntry *entry) {
         return *entry->path ? give(reader, entry) : 0;
 }
 
+/* Where none is said libarchive gives all to the group, too; unzip, which CodeDeploy has, does not. */
+static mode_t mode_of(const Reader *reader, struct archive_entry *header) {
+        mode_t mode = archive_entry_perm(header) & ENTRY_MODE_MASK;
+
+        return unpack_input_has_modes(reader->input) ? mode : mode & ~(mode_t) (S_IWGRP | S_IWOTH);
+}
+
 static int read_entry(Reader *reader, struct archive_entry *header) {
         UnpackEntry entry = {
                 .path = reader->path,
-                .mode = archive_entry_perm(header) & ENTRY_MODE_MASK,
-                .mtime = archive_entry_mtime(header),
+                .mode = mode_of(reader, header),
+                .mtime = archive_entry_mtime(header) ?: reader->limits->time,
                 .mtime_nsec = (uint32_t) archive_entry_mtime_nsec(header),
         };
         mode_t type = archive_entry_filetype(header);

@@ -12,6 +12,7 @@
 #define END_SIZE 22U
 #define END64_SIZE 56U
 #define LOCATOR64_SIZE 20U
+#define HOST_UNIX 3U
 #define COMMENT_MAX (16384U - END_SIZE) /* libarchive looks no further */
 
 typedef struct ZipLayout {
@@ -21,6 +22,7 @@ typedef struct ZipLayout {
         uint64_t directory_size;
         uint64_t entries;
         uint64_t end; /* what follows the directory begins here */
+        bool modes;
         Error *error;
 } ZipLayout;
 
@@ -122,7 +124,7 @@ static int read_end(ZipLayout *zip) {
         return 0;
 }
 
-static int check_entry(const ZipLayout *zip, uint64_t *at) {
+static int check_entry(ZipLayout *zip, uint64_t *at) {
         uint8_t entry[ENTRY_SIZE], name[UINT16_MAX];
         uint64_t name_size, size;
         int r;
@@ -141,11 +143,12 @@ static int check_entry(const ZipLayout *zip, uint64_t *at) {
                 return r;
         if (memchr(name, 0, (size_t) name_size))
                 return refuse(zip, "has a name with a NUL byte in it");
+        zip->modes |= entry[5] == HOST_UNIX;
         *at += size;
         return 0;
 }
 
-static int check_directory(const ZipLayout *zip, uint64_t entries_max) {
+static int check_directory(ZipLayout *zip, uint64_t entries_max) {
         uint64_t at = zip->directory;
 
         if (zip->entries > entries_max)
@@ -162,7 +165,8 @@ static int check_directory(const ZipLayout *zip, uint64_t entries_max) {
         return at == zip->end ? 0 : refuse(zip, "has more entries than its end says");
 }
 
-int zip_layout_check(const UnpackSource *source, uint64_t size, uint64_t entries_max, Error *error) {
+int zip_layout_check(const UnpackSource *source, uint64_t size, uint64_t entries_max, bool *ret_modes,
+                     Error *error) {
         ZipLayout zip = { .source = source, .size = size, .error = error };
         uint8_t first[4];
         int r;
@@ -175,5 +179,9 @@ int zip_layout_check(const UnpackSource *source, uint64_t size, uint64_t entries
         if (get(first, 4) != LOCAL_SIGNATURE && get(first, 4) != END_SIGNATURE)
                 return refuse(&zip, "does not begin with an entry");
         r = read_end(&zip);
-        return r < 0 ? r : check_directory(&zip, entries_max);
+        if (r >= 0)
+                r = check_directory(&zip, entries_max);
+        if (r >= 0)
+                *ret_modes = zip.modes;
+        return r;
 }

@@ -5,10 +5,13 @@
  * the end of the file. libarchive is more lenient: it takes the last end record that it finds in the last 16 KiB, whatever
  * lies around it, and allocates memory for each entry of the directory, however many there are. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/base/error.h"
 #include "artifacts/unpack_source.h"
 
-/* -EBADMSG, the release's fault, for a file that is not, or that has more than ENTRIES_MAX entries. */
-int zip_layout_check(const UnpackSource *source, uint64_t size, uint64_t entries_max, Error *error);
+/* -EBADMSG, the release's fault, for a file that is not, or that has more than ENTRIES_MAX entries. *RET_MODES: whether any
+ * entry was made by a Unix, which alone writes modes. */
+int zip_layout_check(const UnpackSource *source, uint64_t size, uint64_t entries_max, bool *ret_modes,
+                     Error *error);

@@ -11,6 +11,7 @@ static UnpackLimits some_limits(void) {
         limits.path_max = 77;
         limits.depth_max = 7;
         limits.decoder_memory_max = 12345;
+        limits.time = 1700000000;
         return limits;
 }
 
@@ -28,6 +29,7 @@ static void test_header(_unused_ void **state) {
         assert_int_equal(decoded.decoder_memory_max, 12345);
         assert_int_equal(decoded.path_max, 77);
         assert_int_equal(decoded.depth_max, 7);
+        assert_int_equal(decoded.time, 1700000000);
         assert_true(decoded.sync);
         assert_false(decoded.wrapped);
         limits.wrapped = true;
@@ -54,7 +56,7 @@ static void test_header_strict(_unused_ void **state) {
                                 continue;
                         assert_int_equal(unpack_header_encode(&decoded, again, NULL), 0);
                         assert_memory_equal(header, again, sizeof(header));
-                        assert_in_range(i, 12, 71);
+                        assert_in_range(i, 12, 75);
                 }
                 header[i] = was;
         }

@@ -101,29 +101,41 @@ static int write_installed(const ReleaseStore *store, const FilesList *installed
         return r < 0 ? fail(store, FILES_INSTALLED, r, error) : 0;
 }
 
-static int finish(const ReleaseStore *store, const FilesJournal *journal, Error *error) {
+/* How much of what is not needed any more goes. */
+typedef enum Rest {
+        REST_STAYS,
+        REST_MAY_STAY, /* what cannot be removed is in nobody's way, and is tried again (app_clean.c) */
+        REST_GOES,
+} Rest;
+
+static int finish(const ReleaseStore *store, const FilesJournal *journal, Rest rest, Error *error) {
         int r;
 
         r = write_installed(store, &journal->installed, error);
-        if (r >= 0)
-                r = files_apply_finish(journal, error);
-        return r < 0 ? r : remove_journal(store, FILES_JOURNAL, error);
+        if (r < 0)
+                return r;
+        r = files_apply_finish(journal, rest == REST_GOES ? error : NULL);
+        if (r < 0)
+                return rest == REST_GOES ? r : 0;
+        return remove_journal(store, FILES_JOURNAL, error);
 }
 
-static int drop(const ReleaseStore *store, const FilesJournal *journal, Error *error) {
-        int r = files_apply_drop(journal, error);
+static int drop(const ReleaseStore *store, const FilesJournal *journal, Rest rest, Error *error) {
+        int r = files_apply_drop(journal, rest == REST_GOES ? error : NULL);
 
-        return r < 0 ? r : remove_journal(store, FILES_PREPARE, error);
+        if (r < 0)
+                return rest == REST_GOES ? r : 0;
+        return remove_journal(store, FILES_PREPARE, error);
 }
 
-static int undo(const ReleaseStore *store, const FilesJournal *journal, bool keep_journal, Error *error) {
+static int undo(const ReleaseStore *store, const FilesJournal *journal, Rest rest, Error *error) {
         int r;
 
         r = files_apply_undo(journal, error);
-        if (r < 0 || keep_journal)
+        if (r < 0 || rest == REST_STAYS)
                 return r;
         r = move_journal(store, FILES_JOURNAL, FILES_PREPARE, error);
-        return r < 0 ? r : drop(store, journal, error);
+        return r < 0 ? r : drop(store, journal, rest, error);
 }
 
 /* Which end */
@@ -155,28 +167,28 @@ static bool is_under_way(const FilesJournal *journal, const Record *record) {
 }
 
 /* As files_install(). */
-static int end_change(const ReleaseStore *store, const Record *record, bool keep_journal, Error *error) {
+static int end_change(const ReleaseStore *store, const Record *record, Rest rest, Error *error) {
         _cleanup_files_journal_ FilesJournal journal = {};
         int r;
 
         r = read_journal(store, FILES_PREPARE, &journal, error);
         if (r > 0)
-                return keep_journal ? 0 : drop(store, &journal, error);
+                return rest == REST_STAYS ? 0 : drop(store, &journal, rest, error);
         if (r == 0)
                 r = read_journal(store, FILES_JOURNAL, &journal, error);
         if (r <= 0)
                 return r;
         if (!is_under_way(&journal, record) && is_committed(&journal, record))
-                r = keep_journal ? 0 : finish(store, &journal, error);
+                r = rest == REST_STAYS ? 0 : finish(store, &journal, rest, error);
         else
-                r = undo(store, &journal, keep_journal, error);
+                r = undo(store, &journal, rest, error);
         if (r < 0)
                 return r;
         return has_units(&journal) ? FILES_UNITS_CHANGED : 0;
 }
 
 int files_take_back(const ReleaseStore *store, const Record *record, bool keep_journal, Error *error) {
-        return end_change(store, record, keep_journal, error);
+        return end_change(store, record, keep_journal ? REST_STAYS : REST_MAY_STAY, error);
 }
 
 int files_settle(const ReleaseStore *store, const Record *record, Error *error) {
@@ -184,7 +196,7 @@ int files_settle(const ReleaseStore *store, const Record *record, Error *error) 
 
         if (deployment_is_running(&record->deployment))
                 return 0;
-        r = end_change(store, record, false, error);
+        r = end_change(store, record, REST_GOES, error);
         return r < 0 ? r : 0;
 }
 
@@ -344,7 +356,9 @@ static int plan_and_carry_out(const FilesInstall *install, const Facts *facts, E
         if (journal.n == 0 &&
             (install->missing_only || files_list_equal(&journal.installed, &facts->installed)))
                 return 0;
-        return carry_out(install->store, &journal, facts->release_fd, error);
+        r = end_change(install->store, install->record, REST_GOES,
+                       error); /* there is one journal at a time */
+        return r < 0 ? r : carry_out(install->store, &journal, facts->release_fd, error);
 }
 
 int files_foresee(const FilesInstall *install, Error *error) {
@@ -357,9 +371,11 @@ int files_foresee(const FilesInstall *install, Error *error) {
         if (store_name(ref->version, ref->sha256, facts.name) < 0 || read_facts(install, &facts, NULL) < 0)
                 return 0;
         r = plan_change(install, &facts, -1, &journal, &problem);
-        if (r == -ENOSPC && error)
+        if (r != -ENOSPC && r != -EROFS)
+                return 0;
+        if (error)
                 *error = problem;
-        return r == -ENOSPC ? r : 0;
+        return r;
 }
 
 /* The journal of a change that changes nothing but what counts as installed. */
@@ -390,7 +406,7 @@ static int adopt(const ReleaseStore *store, const Record *record, const char *na
 }
 
 /* What a deployment before left is settled first. As files_install(). */
-static int begin(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
+static int begin(const ReleaseStore *store, const Record *record, const ReleaseRef *ref, Rest rest,
                  char ret_name[static STORE_NAME_SIZE], Error *error) {
         _cleanup_close_ int folder = -1;
         int r;
@@ -401,7 +417,7 @@ static int begin(const ReleaseStore *store, const Record *record, const ReleaseR
         folder = file_open_folder_at(store->app_fd, FILES_FOLDER, FOLDER_MODE);
         if (folder < 0)
                 return fail(store, FILES_FOLDER, folder, error);
-        return end_change(store, record, false, error);
+        return end_change(store, record, rest, error);
 }
 
 int files_adopt(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
@@ -409,7 +425,7 @@ int files_adopt(const ReleaseStore *store, const Record *record, const ReleaseRe
         char name[STORE_NAME_SIZE];
         int r;
 
-        r = begin(store, record, ref, name, error);
+        r = begin(store, record, ref, REST_GOES, name, error);
         return r < 0 ? r : adopt(store, record, name, release, paths, error);
 }
 
@@ -417,7 +433,8 @@ int files_install(const FilesInstall *install, Error *error) {
         _cleanup_(facts_deinit) Facts facts = { .release_fd = -1 };
         int settled, r;
 
-        settled = begin(install->store, install->record, install->ref, facts.name, error);
+        settled = begin(install->store, install->record, install->ref,
+                        install->missing_only ? REST_MAY_STAY : REST_GOES, facts.name, error);
         if (settled < 0)
                 return settled;
         r = read_facts(install, &facts, error);

@@ -45,7 +45,8 @@ typedef struct FilesInstall {
 #define FILES_UNITS_CHANGED 1
 int files_install(const FilesInstall *install, Error *error);
 
-/* -ENOSPC if, as things are, there is no room for it; everything else shows when it is done. */
+/* -ENOSPC or -EROFS if, as things are, there is no room for it or nothing can be written there; everything else shows when
+ * it is done. */
 int files_foresee(const FilesInstall *install, Error *error);
 
 /* Writes down that of RELEASE, which is in the store, another deployer has installed what lies at PATHS (absolute): once the
@@ -53,9 +54,9 @@ int files_foresee(const FilesInstall *install, Error *error);
 int files_adopt(const ReleaseStore *store, const Record *record, const ReleaseRef *ref,
                 const Release *release, char *const *paths, Error *error);
 
-/* Has everything as the good release installed it, as far as a change of RECORD's running deployment is in the way. With
- * KEEP_JOURNAL only places change, and nothing is removed for good: at boot, when not all file systems may be there yet.
- * As files_install(). */
+/* Has everything as the good release installed it, as far as a change of RECORD's running deployment is in the way. What
+ * lies beside the places and cannot be removed stays for files_settle(). With KEEP_JOURNAL only places change, and nothing is
+ * removed for good: at boot, when not all file systems may be there yet. As files_install(). */
 int files_take_back(const ReleaseStore *store, const Record *record, bool keep_journal, Error *error);
 
 /* Finishes or takes back what the last deployment left, unless one runs that is not through with it. */

@@ -99,13 +99,19 @@ static int undo_new(const Spot *spot) {
         return r == -ENOENT ? 0 : r;
 }
 
-/* To rename one name of a file to another name of the same file does nothing, and leaves both. */
+static bool is_same_file(const Spot *spot) {
+        struct stat a, b;
+
+        return fstatat(spot->fd, spot->name, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+               fstatat(spot->fd, spot->old, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+               a.st_ino == b.st_ino;
+}
+
+/* Of what has only got its second name yet nothing is to be put right: drop_replaced() takes that name away. */
 static int undo_replace(const Spot *spot) {
-        if (!is_there(spot->fd, spot->old))
+        if (!is_there(spot->fd, spot->old) || is_same_file(spot))
                 return 0;
-        if (renameat(spot->fd, spot->old, spot->fd, spot->name) < 0)
-                return -errno;
-        return unlinkat(spot->fd, spot->old, 0) < 0 && errno != ENOENT ? -errno : 0;
+        return renameat(spot->fd, spot->old, spot->fd, spot->name) < 0 ? -errno : 0;
 }
 
 static int undo_remove(const Spot *spot) {
@@ -163,10 +169,21 @@ static int drop_folder(const Spot *spot) {
         return r == -EEXIST ? 0 : r;
 }
 
+/* Where nothing can be written, not even a name that is not there can be removed. */
+static int remove_name(int fd, const char *name) {
+        if (unlinkat(fd, name, 0) == 0 || errno == ENOENT)
+                return 0;
+        return errno == EROFS && !is_there(fd, name) ? 0 : -errno;
+}
+
 static int drop_new(const Spot *spot) {
-        if (is_folder(spot->fd, spot->new))
-                return drop_folder(spot);
-        return unlinkat(spot->fd, spot->new, 0) < 0 && errno != ENOENT ? -errno : 0;
+        return is_folder(spot->fd, spot->new) ? drop_folder(spot) : remove_name(spot->fd, spot->new);
+}
+
+static int drop_replaced(const Spot *spot) {
+        int r = remove_name(spot->fd, spot->new);
+
+        return r < 0 ? r : remove_name(spot->fd, spot->old);
 }
 
 /* The end */
@@ -193,7 +210,7 @@ static const SpotFunction back[FILES_OPERATION_KINDS] = {
         [FILES_CHANGE] = undo_change, [FILES_FORGET] = do_nothing,
 };
 static const SpotFunction drop[FILES_OPERATION_KINDS] = {
-        [FILES_NEW] = drop_new,      [FILES_REPLACE] = drop_new,  [FILES_REMOVE] = do_nothing,
+        [FILES_NEW] = drop_new,      [FILES_REPLACE] = drop_replaced, [FILES_REMOVE] = do_nothing,
         [FILES_CHANGE] = do_nothing, [FILES_FORGET] = do_nothing,
 };
 static const SpotFunction finish[FILES_OPERATION_KINDS] = {

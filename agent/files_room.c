@@ -14,6 +14,7 @@
 typedef struct Room {
         FilesFolders folders;
         StoreNeed needs[FILES_SYSTEMS_MAX]; /* of each of folders.systems */
+        const char *places[FILES_SYSTEMS_MAX];
 } Room;
 
 static size_t system_of(const FilesFolders *folders, int fd) {
@@ -28,12 +29,15 @@ static size_t system_of(const FilesFolders *folders, int fd) {
 static int add_entry(Room *room, const FilesJournal *journal, const FilesEntry *entry) {
         const char *name;
         StoreNeed *need;
+        size_t i;
         int fd;
 
         fd = files_folders_open(&room->folders, journal->operations[entry->operation - 1].path, &name);
         if (fd < 0)
                 return fd;
-        need = room->needs + system_of(&room->folders, fd);
+        i = system_of(&room->folders, fd);
+        room->places[i] = entry->path;
+        need = room->needs + i;
         need->entries++;
         need->bytes += entry->type == ENTRY_FILE ? (entry->size + BLOCK - 1) / BLOCK * BLOCK : BLOCK;
         return 0;
@@ -45,7 +49,9 @@ static bool shares_blocks(int fd) {
         return fstatfs(fd, &fs) == 0 && (unsigned long) fs.f_type == BTRFS_SUPER_MAGIC;
 }
 
-static int check_system(int fd, const StoreNeed *need, const StoreReserve *reserve, Error *error) {
+static int check_system(const Room *room, size_t i, const StoreReserve *reserve, Error *error) {
+        const StoreNeed *need = room->needs + i;
+        int fd = room->folders.systems[i].fd;
         char needed[SIZE_TEXT_MAX], available[SIZE_TEXT_MAX], reserved[SIZE_TEXT_MAX];
         struct statvfs fs;
         StoreReserve left;
@@ -53,6 +59,9 @@ static int check_system(int fd, const StoreNeed *need, const StoreReserve *reser
 
         if (fstatvfs(fd, &fs) < 0)
                 return error_set_errno(error, -errno, "cannot see how much room there is");
+        if (fs.f_flag & ST_RDONLY)
+                return error_set_fault(error, -EROFS, FAULT_HOST,
+                                       "%s lies on a file system that is read-only", room->places[i]);
         left = store_reserve_of(reserve, &fs);
         bytes = (uint64_t) fs.f_bavail * fs.f_frsize;
         if (!shares_blocks(fd) && (bytes < left.bytes || bytes - left.bytes < need->bytes)) {
@@ -86,7 +95,7 @@ int files_room_check(const FilesJournal *journal, const StoreReserve *reserve, E
                                 error_set_errno(error, r, "%s", journal->installed.items[i].path);
                 }
         for (size_t i = 0; i < room.folders.n && r >= 0; i++)
-                r = check_system(room.folders.systems[i].fd, room.needs + i, reserve, error);
+                r = check_system(&room, i, reserve, error);
         files_folders_deinit(&room.folders);
         return r;
 }

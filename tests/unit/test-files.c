@@ -12,12 +12,14 @@
 #define TEST(test) cmocka_unit_test_setup_teardown(test, files_scene_setup, files_scene_teardown)
 #define PATHS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-/* In a child, every call that changes a disk is counted, and the CALL_AT-th fails with CALL_ERROR, or ends the process. */
+/* In a child, every call that changes a disk is counted, and the CALL_AT-th fails with CALL_ERROR, or ends the process; with
+ * CALLS_FAIL_ON all that follow it fail as well. */
 static unsigned call_at, calls;
 static int call_error;
+static bool calls_fail_on;
 
 static bool call_fails(void) {
-        if (call_at == 0 || ++calls != call_at)
+        if (call_at == 0 || ++calls < call_at || (calls > call_at && !calls_fail_on))
                 return false;
         if (call_error == 0)
                 _exit(9);
@@ -292,7 +294,7 @@ typedef struct Story {
         char *old, *new; /* what the place looks like */
 } Story;
 
-/* Runs FUNCTION in a child in which the N-th call fails. Its status. */
+/* Runs FUNCTION in a child in which the N-th call fails. 0 if it makes no more calls than that. */
 static int run_child(int (*function)(Story *story), Story *story, unsigned n, int error_number) {
         int status;
         pid_t pid = fork();
@@ -301,7 +303,7 @@ static int run_child(int (*function)(Story *story), Story *story, unsigned n, in
         if (pid == 0) {
                 call_at = n;
                 call_error = error_number;
-                _exit(function(story) < 0 ? 1 : 0);
+                _exit(function(story) < 0 || calls >= call_at ? 1 : 0);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
@@ -420,6 +422,42 @@ static void test_interrupted(void **state) {
         release_free(story.after);
 }
 
+/* Nothing had changed yet when the place became read-only: there is nothing to take back, and what lies beside the places
+ * goes once it can. */
+static void test_read_only(void **state) {
+        FilesScene *scene = *state;
+        Story story = { .scene = scene };
+        unsigned prepared = 0;
+
+        story.before = files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/gone"));
+        story.after = files_scene_release(scene, "2.0", WEB, PATHS("web/a", "web/new/e"));
+        files_scene_deploy(scene, story.before, "d-1");
+        story.old = files_scene_look(scene);
+        for (unsigned n = 1;; n++) {
+                Error error = {};
+
+                files_scene_begin(scene, story.after, "d-2");
+                if (run_child(do_install, &story, n, EROFS) == 0)
+                        break;
+                if (faccessat(scene->store->app_fd, FILES_PREPARE, F_OK, 0) == 0) {
+                        prepared++;
+                        call_at = 1;
+                        call_error = EROFS;
+                        calls_fail_on = true;
+                        assert_int_equal(files_take_back(scene->store, &scene->record, false, &error), 0);
+                        call_at = calls = 0;
+                        calls_fail_on = false;
+                        assert_string_equal(error.message, "");
+                        assert_true(files_are_unsettled(scene->store));
+                }
+                take_back(&story);
+        }
+        assert_true(prepared > 2);
+        free(story.old);
+        release_free(story.before);
+        release_free(story.after);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_first),       TEST(test_update),
@@ -427,7 +465,7 @@ int main(void) {
                 TEST(test_unchanged),   TEST(test_others),
                 TEST(test_no_room),     TEST(test_astray),
                 TEST(test_drift),       TEST(test_removed_by_a_hook),
-                TEST(test_interrupted),
+                TEST(test_interrupted), TEST(test_read_only),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,9 @@ static int fill_file(Stage *stage, int from, int to, const FilesEntry *entry, Er
 static int make_file(Stage *stage, int parent, const char *name, const FilesEntry *entry, Error *error) {
         _cleanup_close_ int from = -1, to = -1;
 
-        from = file_open_at(stage->release_fd, entry->source, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+        /* Root may leave the time of access alone: nothing is to be written in the release. */
+        from = file_open_at(stage->release_fd, entry->source, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_NOATIME,
+                            0);
         if (from < 0)
                 return from;
         to = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

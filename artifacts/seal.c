@@ -89,9 +89,9 @@ static int seal_subfolder(Sealer *s, int dirfd, const char *name, const struct s
                 return refuse(s, "its mode is not one that the unpacker gives");
         if (s->depth >= UNPACK_DEPTH_MAX)
                 return refuse(s, "it lies too deep");
-        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        fd = file_open_unmarked_at(dirfd, name, O_DIRECTORY);
         if (fd < 0)
-                return fail(s, -errno);
+                return fail(s, fd);
         s->depth++;
         r = seal_folder(s, fd);
         s->depth--;
@@ -178,9 +178,9 @@ static int seal_root(Sealer *s, int fd) {
                 return error_set_fault(s->error, -EBADMSG, FAULT_HOST,
                                        "the staging folder is not the unpacker's");
         s->mount = st.stx_mnt_id;
-        copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        copy = file_open_unmarked_at(fd, ".", O_DIRECTORY);
         if (copy < 0)
-                return error_set_errno(s->error, -errno, "the staging folder");
+                return error_set_errno(s->error, copy, "the staging folder");
         r = seal_folder(s, copy);
         if (r < 0)
                 return r;

@@ -5,7 +5,7 @@
 #include "agent/base/strv.h"
 #include "artifacts/tree_scan.h"
 
-#define READ_SIZE (64U << 10)
+#define READ_SIZE (64 << 10)
 
 /* One for all files: most trees have many small ones. */
 typedef struct TreeHasher {
@@ -48,9 +48,9 @@ static int scan_subfolder(Scan *scan, int dirfd, const char *name) {
 
         if (scan->depth >= TREE_SCAN_DEPTH_MAX)
                 return 0;
-        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        fd = file_open_unmarked_at(dirfd, name, O_DIRECTORY);
         if (fd < 0)
-                return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : fail(scan, -errno);
+                return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? 0 : fail(scan, fd);
         scan->depth++;
         r = scan_folder(scan, fd);
         scan->depth--;
@@ -110,8 +110,8 @@ int tree_scan(int fd, TreeScanVisit visit, void *userdata, Error *error) {
         if (!scan || !hasher)
                 return error_oom(error);
         *scan = (Scan){ .hasher = hasher, .visit = visit, .userdata = userdata, .error = error };
-        copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return copy < 0 ? fail(scan, -errno) : scan_folder(scan, copy);
+        copy = file_open_unmarked_at(fd, ".", O_DIRECTORY);
+        return copy < 0 ? fail(scan, copy) : scan_folder(scan, copy);
 }
 
 static int changed(const TreeFound *found, Error *error) {
@@ -120,12 +120,12 @@ static int changed(const TreeFound *found, Error *error) {
 
 static int open_file(const TreeFound *found, Error *error) {
         struct stat st;
-        int fd = openat(found->dirfd, found->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        int fd = file_open_unmarked_at(found->dirfd, found->name, O_NONBLOCK | O_NOCTTY);
 
-        if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
+        if (fd == -ENOENT || fd == -ELOOP || fd == -ENXIO)
                 return changed(found, error);
         if (fd < 0)
-                return error_set_errno(error, -errno, "%s", found->path);
+                return error_set_errno(error, fd, "%s", found->path);
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != found->st->st_ino) {
                 close_fd(fd);
                 return changed(found, error);
@@ -143,13 +143,13 @@ static int digest_content(int fd, const TreeFound *found, Error *error) {
                         continue;
                 if (n < 0)
                         return error_set_errno(error, -errno, "%s", found->path);
-                if (n == 0)
-                        return left == 0 ? 0 : changed(found, error);
-                if ((uint64_t) n > left)
+                if ((uint64_t) n > left || (n == 0 && left > 0))
                         return changed(found, error);
                 left -= (uint64_t) n;
                 if (digest_update(found->hasher->digest, found->hasher->buffer, (size_t) n) < 0)
                         return error_oom(error);
+                if (left == 0 && n < READ_SIZE) /* less than was asked for: its end, without another call */
+                        return 0;
         }
 }
 

@@ -48,6 +48,16 @@ int file_open_beneath(int dirfd, const char *path, int flags) {
         return open_resolved(dirfd, path, &how);
 }
 
+int file_open_unmarked_at(int dirfd, const char *name, int flags) {
+        int fd;
+
+        flags |= O_RDONLY | O_NOFOLLOW | O_CLOEXEC;
+        fd = openat(dirfd, name, flags | O_NOATIME);
+        if (fd < 0 && errno == EPERM) /* it belongs to somebody else, and we are not root */
+                fd = openat(dirfd, name, flags);
+        return fd < 0 ? -errno : fd;
+}
+
 /* The folder that holds PATH, opened, and PATH's last component within it. That is a name: what is replaced or removed
  * is never the folder itself or the one above it. */
 static int open_parent(int dirfd, const char *path, const char **ret_name) {

@@ -22,6 +22,10 @@ int file_open_at(int dirfd, const char *path, int flags, mode_t mode);
 /* The same for what is there already, but links that stay beneath the folder are followed. -EXDEV if one leads out. */
 int file_open_beneath(int dirfd, const char *path, int flags);
 
+/* A descriptor to read a file or folder with whose time of access stays as it was, if we may choose that: otherwise the file
+ * system writes every inode of a tree that is read for the first time once more. NAME is one component; no link is followed. */
+int file_open_unmarked_at(int dirfd, const char *name, int flags);
+
 /* Opens a folder, creating it and its parents with MODE where they are missing. A descriptor. */
 int file_open_folder_at(int dirfd, const char *path, mode_t mode);
 

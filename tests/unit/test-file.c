@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@ int __wrap_fsync(int fd);
 int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
 
 #define STOPPED 99
+#define NOBODY 65534
 
 static struct {
         char calls[256]; /* "write fsync rename fsync-folder " */
@@ -153,6 +155,38 @@ static void test_open_creates_with_mode(void **state) {
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0640);
         assert_int_equal(file_open_at(fd_of(state), "new", O_WRONLY | O_CREAT | O_EXCL, 0640), -EEXIST);
+}
+
+static void test_open_unmarked(void **state) {
+        const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_nsec = UTIME_OMIT } };
+        _cleanup_close_ int fd = -1;
+        int dirfd = fd_of(state);
+        struct stat st;
+        char byte;
+
+        put(dirfd, "file", "x");
+        assert_int_equal(utimensat(dirfd, "file", old, 0), 0);
+        fd = file_open_unmarked_at(dirfd, "file", 0);
+        assert_true(fd >= 0);
+        assert_int_equal(read(fd, &byte, 1), 1);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_atim.tv_sec, 1);
+        assert_int_equal(symlinkat("file", dirfd, "link"), 0);
+        assert_int_equal(file_open_unmarked_at(dirfd, "link", 0), -ELOOP);
+        assert_int_equal(file_open_unmarked_at(dirfd, "file", O_DIRECTORY), -ENOTDIR);
+}
+
+/* Who may not choose reads all the same. */
+static void test_open_unmarked_others(_unused_ void **state) {
+        _cleanup_close_ int fd = -1;
+        char byte;
+
+        if (getuid() == 0)
+                assert_int_equal(setfsuid(NOBODY), 0);
+        fd = file_open_unmarked_at(AT_FDCWD, "/etc/passwd", 0);
+        (void) setfsuid(getuid());
+        assert_true(fd >= 0);
+        assert_int_equal(read(fd, &byte, 1), 1);
 }
 
 static void test_open_folder(void **state) {
@@ -473,6 +507,8 @@ int main(void) {
                 TEST(test_open_while_others_rename),
                 TEST(test_open_operators_path),
                 TEST(test_open_creates_with_mode),
+                TEST(test_open_unmarked),
+                TEST(test_open_unmarked_others),
                 TEST(test_open_folder),
                 TEST(test_open_folder_absolute),
                 TEST(test_read_limit),

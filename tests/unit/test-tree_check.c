@@ -34,6 +34,19 @@ typedef struct Tree {
         uint8_t sha256[DIGEST_SIZE];
 } Tree;
 
+/* Around the size of the pieces in which files are read: whole ones, a byte less, a byte more. */
+static void write_large_files(int dirfd) {
+        static const int sizes[] = { (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 128 << 10 };
+
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                _cleanup_free_ char *name = NULL, *content = NULL;
+
+                assert_true(asprintf(&name, "large%zu", i) > 0);
+                assert_true(asprintf(&content, "%0*d", sizes[i], 1) == sizes[i]);
+                write_file(dirfd, name, content, 0644);
+        }
+}
+
 static void make_tree(const TestFolder *f, Tree *tree) {
         Error error = {};
 
@@ -45,6 +58,7 @@ static void make_tree(const TestFolder *f, Tree *tree) {
         write_file(tree->fd, "bin/app", "program", 0755);
         write_file(tree->fd, "bin/deep/x", "", 0644);
         write_file(tree->fd, "bin.conf", "a = 1", 0644);
+        write_large_files(tree->fd);
         assert_int_equal(symlinkat("bin/app", tree->fd, "link"), 0);
         if (tree_describe(tree->fd, add_text, &tree->manifest, tree->sha256, &error) < 0)
                 fail_msg("%s", error.message);
@@ -143,6 +157,24 @@ static void test_shapes(void **state) {
                       "missing bin.conf: it is not there\nmissing link: it is not there\n");
 }
 
+/* The file system need not write down that it was read. */
+static void test_leaves_no_mark(void **state) {
+        static const char *const paths[] = { ".", "bin", "bin/app", "bin/deep", "bin.conf" };
+        const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_nsec = UTIME_OMIT } };
+        TestFolder *f = *state;
+        _cleanup_(tree_deinit) Tree tree = {};
+        struct stat st;
+
+        make_tree(f, &tree);
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++)
+                assert_int_equal(utimensat(tree.fd, paths[i], old, 0), 0);
+        expect(&tree, "");
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                assert_int_equal(fstatat(tree.fd, paths[i], &st, 0), 0);
+                assert_int_equal(st.st_atim.tv_sec, 1);
+        }
+}
+
 static void test_owner(void **state) {
         TestFolder *f = *state;
         _cleanup_(tree_deinit) Tree tree = {};
@@ -196,6 +228,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_same_digest, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(test_drift, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(test_shapes, test_folder_setup, test_folder_teardown),
+                cmocka_unit_test_setup_teardown(test_leaves_no_mark, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(test_owner, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(test_bad_manifest, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test_setup_teardown(test_no_release, test_folder_setup, test_folder_teardown),

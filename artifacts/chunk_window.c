@@ -74,6 +74,8 @@ static int allocate(ChunkWindow *window, const uint8_t (*digests)[DIGEST_SIZE]) 
                 window->memory = NULL;
                 return -ENOMEM;
         }
+        /* All of it is filled once and more; page by page that would cost as much as to check it. */
+        (void) madvise(window->memory, window->n_slots * window->chunk_size, MADV_HUGEPAGE);
         memcpy(window->digests, digests, window->n_chunks * sizeof(*window->digests));
         for (size_t i = 0; i < window->n_chunks; i++)
                 window->chunks[i].slot = NO_SLOT;

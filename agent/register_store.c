@@ -24,8 +24,8 @@ struct RegisterOp {
         RegisterDone done;
         void *userdata;
 
-        char key[LAYOUT_KEY_MAX];          /* of the register */
-        char marks_at[LAYOUT_KEY_MAX + 1]; /* prefixes to list */
+        char key[LAYOUT_KEY_MAX];      /* of the register */
+        char marks_at[LAYOUT_KEY_MAX]; /* prefixes to list */
         char reports_at[LAYOUT_KEY_MAX];
         sd_event_source *timer;
         DepotOp *request; /* the one that runs, or ... */
@@ -299,6 +299,11 @@ static void on_register(DepotOp *request, int result, const Error *error, void *
         RegisterOp *op = userdata;
         const DepotReply *reply = depot_op_reply(request);
 
+        if (result == -E2BIG) { /* no register is: it is rubbish like any other */
+                finish(op,
+                       error_set_fault(&op->error, -EBADMSG, FAULT_INPUT, "register: %s", error->message));
+                return;
+        }
         if (result < 0) {
                 fail(op, result, error);
                 return;
@@ -337,18 +342,12 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 
 static int find_keys(RegisterOp *op, Error *error) {
         const RegisterSite *site = &op->site;
-        char rollouts[LAYOUT_KEY_MAX];
         int r;
 
         r = layout_rollout(site->app, site->group, site->plan->id, op->key, error);
         if (r >= 0)
-                r = layout_rollouts(site->app, site->group, rollouts, error);
-        if (r >= 0)
-                r = layout_instances(site->app, site->group, op->reports_at, error);
-        if (r < 0)
-                return r;
-        r = snprintf(op->marks_at, sizeof(op->marks_at), "%s%s/", rollouts, site->plan->id);
-        return r >= (int) sizeof(op->marks_at) ? -ENAMETOOLONG : 0;
+                r = layout_rollout_marks(site->app, site->group, site->plan->id, op->marks_at, error);
+        return r < 0 ? r : layout_instances(site->app, site->group, op->reports_at, error);
 }
 
 /* The first request is made from the event loop, too: DONE is never called from here. */

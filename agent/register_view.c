@@ -135,11 +135,13 @@ int register_check_holder(const Register *reg, const RolloutPlan *plan, const ch
                                     now, error);
 }
 
-/* A plain change: the stable release is what a newcomer takes. */
-bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan) {
+/* A plain change: the stable release is what a newcomer takes. That it is complete anybody can write, so the signed times count here,
+ * too. */
+bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan, uint64_t now) {
         if (!plan->staged)
                 return true;
-        return reg && register_check(reg, plan, NULL) >= 0 && reg->state == REGISTER_COMPLETE;
+        return reg && register_check(reg, plan, NULL) >= 0 && reg->state == REGISTER_COMPLETE &&
+               now >= rollout_plan_entry(plan, plan->n_stages - 1);
 }
 
 /* What the alarms make somebody wait for, or NULL. */

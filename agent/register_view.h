@@ -51,7 +51,7 @@ uint64_t register_allowed(const Register *reg, const RolloutPlan *plan);
 
 /* Whether a newcomer, with nothing to go back to, brings up the new release at once. REG may be NULL: there is none, or none
  * that can be read. */
-bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan);
+bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan, uint64_t now);
 
 /* One sentence: what the rollout waits for. */
 #define REGISTER_SENTENCE_MAX 512

@@ -250,7 +250,7 @@ static void wish_of_newcomer(const RolloutRecord *part, const PartFacts *facts, 
                              const Register *reg, RolloutWish *ret) {
         const RolloutPlan *plan = facts->plan;
         bool had = has_new(part) && is_good(facts, plan->to) && reg && reg->state != REGISTER_ABORTED,
-             let_in = had || register_takes_newcomers(reg, plan);
+             let_in = had || register_takes_newcomers(reg, plan, facts->depot_now);
 
         if (!plan->staged)
                 return;

@@ -37,7 +37,8 @@ typedef struct PartFacts {
         bool absent;            /* the instance is pinned by itself, leaves, or waits in standby */
         bool leaves;
         bool deploying;
-        uint64_t now; /* the wall clock, as failures are stamped by it */
+        uint64_t now;       /* the wall clock, as failures are stamped by it */
+        uint64_t depot_now; /* the depot's, as the stages are */
 } PartFacts;
 
 /* Brings PART in line with what has happened: another rollout, the end of a deployment, a pin. True if that changed it. */

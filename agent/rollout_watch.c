@@ -60,6 +60,7 @@ static PartFacts facts_of(const RolloutWatch *watch) {
                 .leaves = watch->situation.leaves,
                 .deploying = watch->situation.deploying,
                 .now = clock_realtime(watch->context.look.clock),
+                .depot_now = register_watch_now(watch->look),
         };
 }
 

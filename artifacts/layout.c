@@ -148,6 +148,12 @@ int layout_rollouts(const char *app, const char *group, char ret[static LAYOUT_K
         return group_key(app, group, "apps/%s/groups/%s/rollouts/", ret, error);
 }
 
+int layout_rollout_marks(const char *app, const char *group, const char *rollout,
+                         char ret[static LAYOUT_KEY_MAX], Error *error) {
+        return make_key(ret, error, "apps/%s/groups/%s/rollouts/%s/",
+                        PARTS(&part_app, &part_group, &part_rollout), TEXTS(app, group, rollout), 3);
+}
+
 int layout_marks(const char *app, const char *group, const char *rollout, const char *kind,
                  char ret[static LAYOUT_KEY_MAX], Error *error) {
         return make_key(ret, error, "apps/%s/groups/%s/rollouts/%s/%s/",

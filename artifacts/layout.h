@@ -61,6 +61,8 @@ int layout_releases(const char *app, char ret[static LAYOUT_KEY_MAX], Error *err
 int layout_artifacts(const char *app, char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_groups(const char *app, char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_rollouts(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error);
+int layout_rollout_marks(const char *app, const char *group, const char *rollout,
+                         char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_marks(const char *app, const char *group, const char *rollout, const char *kind,
                  char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_instances(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error);

@@ -6,6 +6,7 @@
 #include "agent/cli/fleet.h"
 #include "agent/cli/view.h"
 #include "artifacts/json.h"
+#include "artifacts/target.h"
 
 void fleet_instance_deinit(FleetInstance *instance) {
         char **const texts[] = {
@@ -316,10 +317,26 @@ static json_t *versions_to_json(const Fleet *fleet) {
         return TAKE_PTR(array);
 }
 
+static bool is_rollout(const json_t *part) {
+        const char *id = json_string_value(json_object_get(part, "id"));
+
+        return id && strncmp(id, TARGET_SERIAL_PREFIX, strlen(TARGET_SERIAL_PREFIX)) != 0;
+}
+
+const json_t *fleet_rollout(const Fleet *fleet) {
+        const FleetInstance *last = NULL;
+
+        for (size_t i = 0; i < fleet->n; i++)
+                if (is_present(&fleet->items[i]) && (!last || fleet->items[i].contact > last->contact))
+                        last = &fleet->items[i];
+        return last && is_rollout(last->rollout) ? last->rollout : NULL;
+}
+
 json_t *fleet_summary_to_json(const Fleet *fleet) {
         _cleanup_json_ json_t *summary =
-                json_pack("{s:I, s:o, s:o}", "instances", (json_int_t) fleet_count_present(fleet), "at",
-                          time_to_json(fleet->now), "versions", versions_to_json(fleet));
+                json_pack("{s:I, s:o, s:o, s:O?}", "instances", (json_int_t) fleet_count_present(fleet), "at",
+                          time_to_json(fleet->now), "versions", versions_to_json(fleet), "rollout",
+                          fleet_rollout(fleet));
 
         for (FleetCondition i = 0; i < FLEET_CONDITIONS; i++)
                 if (json_object_set_new(summary, fleet_condition_to_string(i),

@@ -47,6 +47,19 @@ static int add_counts(Buffer *line, const Fleet *fleet, const char *separator, c
         return r;
 }
 
+/* That it is not permanent is said wherever it is complete. */
+static int add_rollout(Buffer *line, const Fleet *fleet) {
+        const json_t *rollout = fleet_rollout(fleet);
+        const char *id = json_string_value(json_object_get(rollout, "id")),
+                   *release = json_string_value(json_object_get(rollout, "release")),
+                   *state = json_string_value(json_object_get(rollout, "state"));
+
+        if (!id || !release || !state)
+                return 0;
+        return buffer_printf(line, "; rollout %s to %s is %s%s", id, release, state,
+                             strcmp(state, "complete") == 0 ? " and has yet to be finished" : "");
+}
+
 int fleet_view_summary(const Fleet *fleet, char **ret) {
         static const FleetCondition present[] = { FLEET_HEALTHY, FLEET_UNHEALTHY, FLEET_CHANGING,
                                                   FLEET_IDLE },
@@ -63,6 +76,8 @@ int fleet_view_summary(const Fleet *fleet, char **ret) {
                 r = add_counts(&line, fleet, "; ", present, ELEMENTSOF(present));
         if (r >= 0)
                 r = add_counts(&line, fleet, "; ", absent, ELEMENTSOF(absent));
+        if (r >= 0)
+                r = add_rollout(&line, fleet);
         return r < 0 ? r : buffer_steal(&line, ret, &size);
 }
 

@@ -183,7 +183,7 @@ static const Option add_options[] = {
           .value = "TIME",
           .help = "how long it lasts, instead of --until" },
         { .name = "reason",
-          .type = OPTION_TEXT,
+          .type = OPTION_LINE,
           OPTION_INTO(FreezeValues, reason),
           .value = "TEXT",
           .help = "why, for everybody who looks at the group" },

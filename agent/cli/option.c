@@ -2,6 +2,7 @@
 
 #include "agent/base/parse.h"
 #include "agent/base/suggest.h"
+#include "agent/base/utf8.h"
 #include "agent/cli/option.h"
 
 #define OPTION_WORDS_MAX 128U /* names that a suggestion is chosen from */
@@ -53,6 +54,14 @@ static int set_text(void *value, const char *text) {
         return 0;
 }
 
+static int set_line(void *value, const char *text) {
+        bool whole = strlen(text) <= OPTION_LINE_MAX && utf8_is_valid(text);
+
+        for (const char *p = text; *p; p++)
+                whole = whole && (unsigned char) *p >= ' ' && *p != 0x7f;
+        return whole ? set_text(value, text) : -EINVAL;
+}
+
 static int set_name(void *value, const char *text) {
         return name_is_valid(text) ? set_text(value, text) : -EINVAL;
 }
@@ -98,6 +107,7 @@ static const struct {
         [OPTION_FLAG] = { set_switch, "yes or no" },
         [OPTION_SWITCH] = { set_switch, "yes or no" },
         [OPTION_TEXT] = { set_text, "a text that is not empty" },
+        [OPTION_LINE] = { set_line, "one line of text, at most 1024 bytes of UTF-8" },
         [OPTION_PATH] = { set_text, "a path" },
         [OPTION_NAME] = { set_name,
                           "1 to 64 letters, digits, \".\", \"_\" or \"-\", a letter or digit first" },

@@ -13,13 +13,15 @@
 #include "agent/base/error.h"
 #include "agent/base/strv.h"
 
-#define OPTION_LIST_MAX 256U /* values of one list */
-#define OPTION_SEEN_MAX 64U  /* different options of one command line */
+#define OPTION_LIST_MAX 256U  /* values of one list */
+#define OPTION_LINE_MAX 1024U /* bytes of a text for people, as in documents */
+#define OPTION_SEEN_MAX 64U   /* different options of one command line */
 
 typedef enum OptionType {
         OPTION_FLAG,     /* bool; takes no value */
         OPTION_SWITCH,   /* bool; --name and --no-name */
         OPTION_TEXT,     /* const char *; anything but nothing */
+        OPTION_LINE,     /* const char *; for people: one line of UTF-8, at most OPTION_LINE_MAX bytes */
         OPTION_PATH,     /* const char *; a file or a folder */
         OPTION_NAME,     /* const char *; of an app or a group: name_is_valid() */
         OPTION_VERSION,  /* const char *; version_is_valid() */

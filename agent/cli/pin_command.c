@@ -260,7 +260,7 @@ static int run_rollback(Cli *cli, void *values, char **arguments, Error *error) 
 
 #define REASON_OPTION(what, is_required)                                                                     \
         {                                                                                                    \
-                .name = "reason", .type = OPTION_TEXT, OPTION_INTO(PinValues, reason), .value = "TEXT",      \
+                .name = "reason", .type = OPTION_LINE, OPTION_INTO(PinValues, reason), .value = "TEXT",      \
                 .help = what, .required = is_required                                                        \
         }
 

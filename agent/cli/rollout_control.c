@@ -120,7 +120,7 @@ static int run_promote(Cli *cli, void *values, char **words, Error *error) {
 
 #define REASON_OPTION(is_required)                                                                           \
         {                                                                                                    \
-                .name = "reason", .type = OPTION_TEXT, OPTION_INTO(ControlValues, reason), .value = "TEXT",  \
+                .name = "reason", .type = OPTION_LINE, OPTION_INTO(ControlValues, reason), .value = "TEXT",  \
                 .help = "why, for everybody who looks at the rollout", .required = is_required               \
         }
 

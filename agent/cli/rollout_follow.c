@@ -145,6 +145,13 @@ static int watch_to_end(Watch *watch, uint64_t timeout, Error *error) {
         }
 }
 
+int rollout_follow_check(bool watch, const OptionNumber *timeout, Error *error) {
+        if (watch || !timeout->given)
+                return 0;
+        return error_set_fault(error, -EDESTADDRREQ, FAULT_INPUT,
+                               "--timeout is how long --watch lasts: expected both");
+}
+
 int rollout_follow(RolloutSurvey *survey, uint64_t timeout, Error *error) {
         Watch watch = { .survey = survey,
                         .cli = survey->cli,

@@ -10,3 +10,6 @@
  * or it was replaced, or it has not ended within TIMEOUT (0: for ever), which has been said. What cannot be read for a while
  * is waited for; -ENOENT, -EBADMSG: the register is lost. */
 int rollout_follow(RolloutSurvey *survey, uint64_t timeout, Error *error);
+
+/* Whether --timeout was given with --watch, or not at all. -EDESTADDRREQ. */
+int rollout_follow_check(bool watch, const OptionNumber *timeout, Error *error);

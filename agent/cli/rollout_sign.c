@@ -45,12 +45,23 @@ static int check_candidate(const TargetChange *change, Error *error) {
         return 0;
 }
 
+static bool is_present(const TargetChange *change, const char *id) {
+        return id && string_equal(id, change->present->rollout.id);
+}
+
 /* Begun already under this id, and the candidate is the same: there is nothing to do. */
 static bool is_begun(const TargetChange *change, const char *id) {
-        const Target *present = change->present;
+        return is_present(change, id) &&
+               strcmp(change->present->candidate.sha256, change->release->sha256) == 0;
+}
 
-        return id && string_equal(id, present->rollout.id) &&
-               strcmp(present->candidate.sha256, change->release->sha256) == 0;
+/* Also where its register is lost: what its instances remember of it is about another candidate. */
+static int check_id(const TargetChange *change, const char *id, Error *error) {
+        if (!is_present(change, id))
+                return 0;
+        return error_set_fault(error, -EEXIST, FAULT_INPUT,
+                               "%s in %s: rollout %s is about %s: choose another id", change->present->app,
+                               change->present->group, id, change->present->candidate.version);
 }
 
 static uint64_t depot_time(const TargetChange *change) {
@@ -73,7 +84,8 @@ static int write_rollout(TargetChange *change, const SignValues *values, const c
         return r;
 }
 
-/* The first id of the day that no register has: who comes at the same time, or was broken off, may have taken one. */
+/* The first id of the day that nothing has: who comes at the same time, or was broken off, may have taken one, and the register of
+ * the present one may be lost. */
 static int write_next_rollout(TargetChange *change, const SignValues *values, Error *error) {
         int r = -EEXIST;
 
@@ -81,6 +93,8 @@ static int write_next_rollout(TargetChange *change, const SignValues *values, Er
                 char id[ROLLOUT_REQUEST_ID_MAX];
 
                 rollout_request_id(depot_time(change), number, id);
+                if (is_present(change, id))
+                        continue;
                 r = write_rollout(change, values, id, error);
         }
         return r;
@@ -123,6 +137,8 @@ static int begin(TargetChange *change, const SignValues *values, Error *error) {
         if (r >= 0)
                 r = target_rollout_check_over(change, true, error);
         if (r >= 0)
+                r = check_id(change, id, error);
+        if (r >= 0)
                 r = id ? write_rollout(change, values, id, error) : write_next_rollout(change, values, error);
         return r < 0 ? r : tell_or_watch(change, values, error);
 }
@@ -134,7 +150,9 @@ static int run_start(Cli *cli, void *values, char **words, Error *error) {
         TargetShare share;
         int r;
 
-        r = rollout_request_to_json(&given->request, "r", 0, &checked, error);
+        r = rollout_follow_check(given->watch, &given->timeout, error);
+        if (r >= 0)
+                r = rollout_request_to_json(&given->request, "r", 0, &checked, error);
         if (r >= 0 && given->max_parallel)
                 r = rollout_request_share("max-parallel", given->max_parallel, &share, error);
         if (r >= 0)

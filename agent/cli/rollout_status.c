@@ -25,8 +25,10 @@ static int run_status(Cli *cli, void *values, char **words, Error *error) {
         _cleanup_rollout_survey_ RolloutSurvey survey = {};
         int r;
 
-        r = place_words_take_group(&where->app, &where->group, words, "muster rollout status APP GROUP",
-                                   error);
+        r = rollout_follow_check(given->watch, &given->timeout, error);
+        if (r >= 0)
+                r = place_words_take_group(&where->app, &where->group, words,
+                                           "muster rollout status APP GROUP", error);
         if (r >= 0)
                 r = rollout_survey_open(&survey, cli, where, error);
         if (r < 0 || !given->watch)

@@ -52,14 +52,12 @@ static int read_marks(RolloutSurvey *survey, Error *error) {
         const RolloutAccess *access = &survey->access;
         _cleanup_depot_reply_ DepotReply reply = {};
         _cleanup_rollout_marks_ RolloutMarks marks = {};
-        char rollouts[LAYOUT_KEY_MAX], prefix[LAYOUT_KEY_MAX + ROLLOUT_ID_MAX];
+        char prefix[LAYOUT_KEY_MAX];
         int r;
 
-        r = layout_rollouts(access->target->app, access->target->group, rollouts, error);
-        if (r < 0)
-                return r;
-        snprintf(prefix, sizeof(prefix), "%s%s/", rollouts, access->plan.id);
-        r = depot_access_list(&access->depot, prefix, &reply, error);
+        r = layout_rollout_marks(access->target->app, access->target->group, access->plan.id, prefix, error);
+        if (r >= 0)
+                r = depot_access_list(&access->depot, prefix, &reply, error);
         if (r >= 0)
                 r = fleet_reader_look(&survey->reader, error);
         if (r < 0)

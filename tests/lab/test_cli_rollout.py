@@ -217,7 +217,7 @@ def test_finish(shop):
     shop.fails(NOT_FOUND, "there is no rollout", "rollout", "finish", "api", "prod", *KEY)
 
 
-@pytest.mark.parametrize("content", [None, "rubbish", "{}"])
+@pytest.mark.parametrize("content", [None, "rubbish", "{}", " " * (2 << 20) + "{}"], ids=["none", "rubbish", "empty", "huge"])
 def test_register_that_is_lost(shop, content):
     """Nobody makes a second one; what leads out of it is a new target."""
     started(shop)
@@ -231,6 +231,30 @@ def test_register_that_is_lost(shop, content):
     shop.ok(*START, "--id", "r-2")
     assert register(shop, "r-2")["state"] == "active"
     assert "pinned to 1.0" in shop.ok("rollback", "api", "prod", *KEY)
+
+
+def test_id_that_was_used_before(shop):
+    """Also where the register is lost: what instances remember of it, and their marks, are about another candidate."""
+    shop.ok(*START)
+    name = target(shop)["rollout"]["id"]
+    register_file(shop, name).unlink()
+    other = ["rollout", "start", "api", "prod", "--version", "1.2", *KEY]
+    shop.fails(CONFLICT, f"rollout {name} is about 1.1: choose another id", *other, "--id", name)
+    assert shop.json(*other)["rollout"] == name.removesuffix("1") + "2"
+    mark(shop, "r-x", "good-1", "i-1")
+    shop.ok("rollout", "abort", "api", "prod")
+    shop.fails(CONFLICT, "r-x already: choose another id", *START, "--id", "r-x")
+    assert not register_file(shop, "r-x").exists()
+
+
+def test_words_that_are_refused(shop):
+    before = started(shop).depot()
+    for verb in ("abort", "pause"):
+        for reason in ("two\nlines", "\x1b[31mred", "x" * 1025):
+            shop.fails(USAGE, "--reason is .*expected one line of text", "rollout", verb, "api", "prod", "--reason", reason)
+    shop.fails(USAGE, "--timeout is how long --watch lasts", "rollout", "status", "api", "prod", "--timeout", "1s")
+    shop.fails(USAGE, "--timeout is how long --watch lasts", *START, "--id", "r-1", "--timeout", "1s")
+    assert shop.depot() == before
 
 
 def test_values_disturb_no_rollout(shop):

@@ -66,6 +66,39 @@ static void test_table(_unused_ void **state) {
                 "its launch is held; release 1.4.2 failed here; a place\n");
 }
 
+/* As who was heard of last tells it; a pin is none. */
+static void test_rollout(_unused_ void **state) {
+        static const struct {
+                const char *older, *newer, *told;
+        } cases[] = {
+                { "{\"id\":\"r-1\",\"release\":\"2\",\"state\":\"active\"}",
+                  "{\"id\":\"r-1\",\"release\":\"2\",\"state\":\"complete\"}",
+                  "; rollout r-1 to 2 is complete and has yet to be finished\n" },
+                { "null", "{\"id\":\"r-1\",\"release\":\"2\",\"state\":\"paused\"}",
+                  "; rollout r-1 to 2 is paused\n" },
+                { "{\"id\":\"r-1\",\"release\":\"2\",\"state\":\"complete\"}", "null", "; 2 healthy\n" },
+                { "null", "{\"id\":\"serial-4\",\"release\":\"2\",\"state\":\"active\"}", "; 2 healthy\n" },
+                { "null", "{\"id\":7,\"state\":\"active\"}", "; 2 healthy\n" },
+                { "null", "{\"id\":\"r-1\",\"release\":[],\"state\":null}", "; 2 healthy\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(fleet_deinit) Fleet fleet = {};
+                _cleanup_free_ char *text = NULL;
+                char report[256];
+
+                snprintf(report, sizeof(report), "{\"version\":\"1\",\"state\":\"good\",\"rollout\":%s}",
+                         cases[i].older);
+                add(&fleet, "i-1", 20, report);
+                snprintf(report, sizeof(report), "{\"version\":\"1\",\"state\":\"good\",\"rollout\":%s}",
+                         cases[i].newer);
+                add(&fleet, "i-2", 10, report);
+                fleet_judge(&fleet);
+                text = print(&fleet, &(FleetFilter){ .version = "none" }, &plain);
+                assert_non_null(strstr(text, cases[i].told));
+        }
+}
+
 /* How many instances are listed; the summary is always of all. */
 static size_t listed(const Fleet *fleet, FleetFilter filter) {
         _cleanup_free_ char *text = print(fleet, &filter, &plain);
@@ -124,11 +157,9 @@ static void test_output_is_left_out(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table),
-                cmocka_unit_test(test_filters),
-                cmocka_unit_test(test_colour),
-                cmocka_unit_test(test_nobody),
-                cmocka_unit_test(test_output_is_left_out),
+                cmocka_unit_test(test_table),   cmocka_unit_test(test_rollout),
+                cmocka_unit_test(test_filters), cmocka_unit_test(test_colour),
+                cmocka_unit_test(test_nobody),  cmocka_unit_test(test_output_is_left_out),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@ typedef struct Values {
         const char *app;
         const char *version;
         const char *depot;
+        const char *reason;
         OptionNumber serial;
         OptionNumber expires;
         char **env;
@@ -32,6 +33,7 @@ static const Option options[] = {
           .value = "URI",
           .environment = "MUSTER_DEPOT",
           .initial = "file:///depot" },
+        { .name = "reason", .type = OPTION_LINE, OPTION_INTO(Values, reason), .value = "TEXT" },
         { .name = "expect-serial", .type = OPTION_NUMBER, OPTION_INTO(Values, serial), .value = "N" },
         { .name = "expires",
           .type = OPTION_DURATION,
@@ -160,6 +162,10 @@ static void test_refused(_unused_ void **state) {
                 { ARGUMENTS("--app", "a/b"), "--app is \"a/b\", expected 1 to 64 letters" },
                 { ARGUMENTS("--version", "1 2"), "--version is \"1 2\", expected 1 to 64 letters" },
                 { ARGUMENTS("--depot", ""), "--depot is \"\", expected a text that is not empty" },
+                { ARGUMENTS("--reason", ""), "--reason is \"\", expected one line of text" },
+                { ARGUMENTS("--reason", "a\nb"), "--reason is \"a\nb\", expected one line of text" },
+                { ARGUMENTS("--reason", "caf\xe9"),
+                  "--reason is \"caf\xe9\", expected one line of text, at most 1024" },
                 { ARGUMENTS("--expect-serial", "-1"), "--expect-serial is \"-1\", expected a whole number" },
                 { ARGUMENTS("--expires", "soon"), "--expires is \"soon\", expected a duration such as" },
         };

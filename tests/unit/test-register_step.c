@@ -352,7 +352,7 @@ static void test_plain_change(void **state) {
         rollout_plan_make(&s->target, &s->plan);
         assert_int_equal(scene_take_in(s), -EINVAL);
         s->reg = register_free(s->reg);
-        assert_true(register_takes_newcomers(NULL, &s->plan));
+        assert_true(register_takes_newcomers(NULL, &s->plan, s->now));
         assert_int_equal(register_open(&s->plan, 10, s->now, &s->reg, NULL), 0);
         for (unsigned i = 0; i < 10; i++)
                 scene_say(s, i, MARK_UP);

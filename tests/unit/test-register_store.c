@@ -228,6 +228,22 @@ static void test_rubbish(void **state) {
         }
 }
 
+/* What is larger than any register is not asked for again and again. */
+static void test_huge(void **state) {
+        Fixture *f = *state;
+        char *text = malloc(REGISTER_SIZE_MAX + 2);
+
+        assert_non_null(text);
+        memset(text, ' ', REGISTER_SIZE_MAX + 1);
+        text[REGISTER_SIZE_MAX + 1] = '\0';
+        put(f, KEY, text);
+        assert_int_equal(read_it(f, NULL), -EBADMSG);
+        assert_int_equal(f->error.fault, FAULT_INPUT);
+        assert_int_equal(register_op_tally(f->op)->requests, 1);
+        assert_int_equal(create(f), -EBADMSG);
+        free(text);
+}
+
 /* The write arrived, its answer did not: it is found by its nonce, and not made twice. */
 static void test_answer_lost(void **state) {
         Fixture *f = *state;
@@ -328,10 +344,9 @@ static void test_backoff(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_life),       TEST(test_take_in),
-                TEST(test_rubbish),    TEST(test_answer_lost),
-                TEST(test_write_lost), TEST(test_freed_while_it_runs),
-                TEST(test_contention), cmocka_unit_test(test_backoff),
+                TEST(test_life),        TEST(test_take_in),    TEST(test_rubbish),
+                TEST(test_answer_lost), TEST(test_write_lost), TEST(test_freed_while_it_runs),
+                TEST(test_huge),        TEST(test_contention), cmocka_unit_test(test_backoff),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

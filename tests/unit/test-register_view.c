@@ -72,13 +72,17 @@ static void test_freeze(void **state) {
 static void test_newcomers(void **state) {
         Scene *s = *state;
 
-        assert_false(register_takes_newcomers(NULL, &s->plan));
+        uint64_t entry = rollout_plan_entry(&s->plan, s->plan.n_stages - 1);
+
+        assert_false(register_takes_newcomers(NULL, &s->plan, entry));
         for (RegisterState at = REGISTER_ACTIVE; at <= REGISTER_COMPLETE; at++) {
                 s->reg->state = at;
-                assert_int_equal(register_takes_newcomers(s->reg, &s->plan), at == REGISTER_COMPLETE);
+                assert_int_equal(register_takes_newcomers(s->reg, &s->plan, entry), at == REGISTER_COMPLETE);
+                /* Nobody unsigned can say that it was complete before the bakes were over. */
+                assert_false(register_takes_newcomers(s->reg, &s->plan, entry - 1));
         }
         s->reg->release_sha256[0] ^= 1;
-        assert_false(register_takes_newcomers(s->reg, &s->plan));
+        assert_false(register_takes_newcomers(s->reg, &s->plan, entry));
 }
 
 /* Who was scaled in tells nobody: the register is written now and then, for the numbers. */

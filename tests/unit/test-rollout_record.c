@@ -27,7 +27,7 @@ static Case begin(void **state) {
         c.record.good = (ReleaseRef){ v1, STABLE };
         c.record.good_boot_id = boot;
         memcpy(c.record.good_env_sha256, ENV, sizeof(ENV));
-        c.facts = (PartFacts){ .plan = &s->plan, .env_sha256 = ENV, .now = s->now };
+        c.facts = (PartFacts){ .plan = &s->plan, .env_sha256 = ENV, .now = s->now, .depot_now = s->now };
         return c;
 }
 
@@ -302,6 +302,9 @@ static void test_newcomer(void **state) {
                 assert_false(ret.held || ret.candidate || ret.ahead);
                 assert_string_equal(ret.release->version, "1");
         }
+        c.scene->reg->state = REGISTER_COMPLETE;
+        assert_false(wish(&c).candidate); /* so early that is forged */
+        c.facts.depot_now = rollout_plan_entry(&c.scene->plan, c.scene->plan.n_stages - 1);
         for (RegisterState s = REGISTER_ACTIVE; s <= REGISTER_COMPLETE; s++) {
                 c.scene->reg->state = s;
                 assert_int_equal(wish(&c).candidate, s == REGISTER_COMPLETE);
@@ -309,6 +312,35 @@ static void test_newcomer(void **state) {
         }
         c.record.rollout.failed = true;
         assert_false(wish(&c).candidate);
+}
+
+/* What serves nothing at this moment, after a restart say, is no newcomer where it was let in: it comes up with what it had. */
+static void test_up_again(void **state) {
+        static const bool has_new[ROLLOUT_STANDINGS] = {
+                [STANDING_CHANGING] = true, [STANDING_COMMITTED] = true, [STANDING_MEMBER] = true
+        };
+        Case c = begin(state);
+
+        (void) settle(&c);
+        for (RolloutStanding at = 0; at < ROLLOUT_STANDINGS; at++)
+                for (RegisterState s = REGISTER_ACTIVE; s <= REGISTER_ABORTED; s++) {
+                        c.record.rollout.standing = at;
+                        c.scene->reg->state = s;
+                        c.record.good_is_down = true;
+                        run(&c, v2, DIGEST);
+                        assert_int_equal(wish(&c).candidate, has_new[at] && s != REGISTER_ABORTED);
+                        assert_string_equal(wish(&c).release->version, wish(&c).candidate ? "2" : "1");
+                        run(&c, v1, STABLE); /* of the candidate it has nothing */
+                        assert_false(wish(&c).candidate);
+                }
+        run(&c, v2, DIGEST);
+        c.record.rollout.standing = STANDING_MEMBER;
+        for (RegisterFound found = REGISTER_MISSING; found <= REGISTER_UNREADABLE; found++) {
+                RolloutWish ret;
+
+                rollout_record_wish(&c.record.rollout, &c.facts, found, NULL, &ret);
+                assert_false(ret.candidate);
+        }
 }
 
 /* A plain change that is limited: all wait for a place, also for other values alone. */
@@ -441,6 +473,7 @@ int main(void) {
                 TEST(test_absent),
                 TEST(test_leaving),
                 TEST(test_newcomer),
+                TEST(test_up_again),
                 TEST(test_plain),
                 TEST(test_values_in_a_rollout),
                 TEST(test_another_rollout),

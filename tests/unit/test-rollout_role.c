@@ -164,6 +164,48 @@ static void test_unlimited_way_back(void **state) {
         assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_GO_DOWN);
 }
 
+/* Of the way back the attempt is its own, too. */
+static void test_way_back_of_another_attempt(void **state) {
+        Scene *s = *state;
+
+        assert_int_equal(register_add_place(s->reg, "i-0", 2, REGISTER_DOWN, s->now + MINUTE), 0);
+        assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_WAIT);
+        give(s, REGISTER_DOWN, s->now); /* its deadline holds up no way back */
+        assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_GO_DOWN);
+}
+
+/* Who waits for a write waits since it has said so, or since the last write, in which it had no luck. */
+static void test_age(void **state) {
+        static const RolloutStanding waiting[] = { STANDING_ASKED, STANDING_ASKED_DOWN, STANDING_COMMITTED };
+        Scene *s = *state;
+
+        s->now += 60 * MINUTE;
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++) {
+                RoleFacts facts = { .reg = s->reg,
+                                    .plan = &s->plan,
+                                    .instance = "i-0",
+                                    .standing = waiting[i],
+                                    .attempt = 1,
+                                    .now = s->now };
+                Role role;
+
+                if (waiting[i] == STANDING_COMMITTED)
+                        give(s, REGISTER_UP, s->now + MINUTE);
+                facts.place = register_find_place(s->reg, "i-0");
+                facts.said = s->now - 2 * MINUTE;
+                s->reg->written = s->now - 5 * MINUTE;
+                rollout_role(&facts, &role);
+                assert_true(role.writes);
+                assert_int_equal(role.age, 2 * MINUTE);
+                s->reg->written = s->now - MINUTE;
+                rollout_role(&facts, &role);
+                assert_int_equal(role.age, MINUTE);
+                s->reg->written = s->now + MINUTE; /* the depot's clock is one of many machines */
+                rollout_role(&facts, &role);
+                assert_int_equal(role.age, 0);
+        }
+}
+
 /* A late place holds up nobody. */
 static void test_room_beside_who_is_late(void **state) {
         Scene *s = *state;
@@ -186,6 +228,8 @@ int main(void) {
                 TEST(test_who_writes),
                 TEST(test_news_are_written),
                 TEST(test_unlimited_way_back),
+                TEST(test_way_back_of_another_attempt),
+                TEST(test_age),
                 TEST(test_room_beside_who_is_late),
         };
 

@@ -40,11 +40,18 @@ static RoleStep before(const RoleFacts *facts) {
                        : ROLE_WAIT;
 }
 
-/* A place that came and went while the instance slept is given back as well. */
+/* That of an attempt that it has given back, of which the register has yet to hear. */
+static bool place_is_old(const RoleFacts *facts) {
+        return facts->place && facts->place->attempt < facts->attempt;
+}
+
+/* A place that came and went while the instance slept is given back as well; but not once more, with each attempt after it. */
 static RoleStep asked(const RoleFacts *facts) {
+        bool gone = facts->place && !place_is_old(facts);
+
         if (may(facts, REGISTER_UP, true))
                 return ROLE_GO_UP;
-        return facts->place || facts->reg->state == REGISTER_ABORTED ? ROLE_BACK_OUT : ROLE_WAIT;
+        return gone || facts->reg->state == REGISTER_ABORTED ? ROLE_BACK_OUT : ROLE_WAIT;
 }
 
 static RoleStep next_step(const RoleFacts *facts) {
@@ -82,11 +89,16 @@ static bool has_news(const RoleFacts *facts) {
                facts->standing != STANDING_ASKED_DOWN;
 }
 
+static bool would_have_place(const RoleFacts *facts) {
+        if (facts->standing == STANDING_ASKED_DOWN)
+                return others_leave_room(facts);
+        return others_leave_room(facts) && stage_has_room(facts);
+}
+
 /* What it has said is heard in a write: that it asks, where it would be given a place, and that it is done. */
 static bool waits_for_a_write(const RoleFacts *facts, Role *role) {
-        bool asks = !facts->place && others_leave_room(facts) &&
-                    (facts->standing == STANDING_ASKED_DOWN ||
-                     (facts->standing == STANDING_ASKED && stage_has_room(facts)));
+        bool waits = facts->standing == STANDING_ASKED || facts->standing == STANDING_ASKED_DOWN,
+             asks = waits && (place_is_old(facts) || (!facts->place && would_have_place(facts)));
 
         role->crowd = asks ? facts->reg->live : facts->reg->places.n;
         role->age = facts->now - MIN(facts->now, MAX(facts->said, facts->reg->written));

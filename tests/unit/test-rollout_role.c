@@ -174,6 +174,35 @@ static void test_way_back_of_another_attempt(void **state) {
         assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_GO_DOWN);
 }
 
+/* Back from a long sleep it has given its place back, and asks again: the register, which still has the old one, is written first. */
+static void test_place_of_an_earlier_attempt(void **state) {
+        static const RolloutStanding waiting[] = { STANDING_ASKED, STANDING_ASKED_DOWN };
+        Scene *s = *state;
+
+        s->target.max_parallel = (TargetShare){ .count = 1 }; /* which is its own, and so is the stage's */
+        s->reg->running = 1;
+        s->reg->written = s->now;
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++) {
+                RoleFacts facts = { .reg = s->reg,
+                                    .plan = &s->plan,
+                                    .instance = "i-0",
+                                    .standing = waiting[i],
+                                    .attempt = 2,
+                                    .now = s->now };
+                Role role;
+
+                give(s, REGISTER_UP, s->now);
+                facts.place = register_find_place(s->reg, "i-0");
+                rollout_role(&facts, &role);
+                assert_int_equal(role.step, ROLE_WAIT);
+                assert_true(role.writes);
+                facts.attempt = 1;
+                rollout_role(&facts, &role);
+                assert_int_equal(role.step, waiting[i] == STANDING_ASKED ? ROLE_BACK_OUT : ROLE_WAIT);
+                assert_false(role.writes);
+        }
+}
+
 /* Who waits for a write waits since it has said so, or since the last write, in which it had no luck. */
 static void test_age(void **state) {
         static const RolloutStanding waiting[] = { STANDING_ASKED, STANDING_ASKED_DOWN, STANDING_COMMITTED };
@@ -229,6 +258,7 @@ int main(void) {
                 TEST(test_news_are_written),
                 TEST(test_unlimited_way_back),
                 TEST(test_way_back_of_another_attempt),
+                TEST(test_place_of_an_earlier_attempt),
                 TEST(test_age),
                 TEST(test_room_beside_who_is_late),
         };

@@ -12,6 +12,7 @@ LIB_SRC += \
         agent/cli/depot_batch.c \
         agent/cli/dispatch.c \
         agent/cli/doctor_aws.c \
+        agent/cli/doctor_balancer.c \
         agent/cli/doctor_command.c \
         agent/cli/doctor_depot.c \
         agent/cli/doctor_environment.c \

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <string.h>
 
 #include "agent/base/strv.h"
@@ -6,7 +7,7 @@
 #include "agent/net/cloudwatch.h"
 #include "agent/net/sns.h"
 #include "agent/net/sqs.h"
-#include "agent/registration_find.h"
+#include "agent/queue_note.h"
 
 /* Of no lifecycle action and of no message: what is asked for with them is refused for that, or for want of permission. */
 #define NO_ACTION_TOKEN "00000000-0000-0000-0000-000000000000"
@@ -32,14 +33,15 @@ static int give_back(AwsContext *aws, const char *url, char *const *receipts, Sq
 }
 
 /* No message has such a receipt, which is what SQS says where it may be said. */
-static void check_receipt(Doctor *doctor, const char *name, SqsStart start, const char *url) {
+static void check_receipt(Doctor *doctor, const char *name, SqsStart start, const char *queue,
+                          const char *url) {
         char *receipts[] = { (char *) NO_RECEIPT, NULL };
         _cleanup_(sqs_request_freep) SqsRequest *request = NULL;
         int r;
 
         r = doctor_wait(doctor, start(doctor->aws, url, receipts, on_sqs, doctor, &request, &doctor->error));
         if (r == -EREMOTEIO || r >= 0)
-                doctor_say(doctor->report, DOCTOR_OK, name, NULL, "%s", doctor->config->queue);
+                doctor_say(doctor->report, DOCTOR_OK, name, NULL, "%s", queue);
         else
                 doctor_say(doctor->report, DOCTOR_FAILED, name,
                            r == -EACCES ? "allow it on the queue, in the role's policy and the queue's"
@@ -47,9 +49,9 @@ static void check_receipt(Doctor *doctor, const char *name, SqsStart start, cons
                            "%s", doctor->error.message);
 }
 
-static void check_queue_of(Doctor *doctor, const char *url) {
-        check_receipt(doctor, "sqs:DeleteMessage", sqs_delete_start, url);
-        check_receipt(doctor, "sqs:ChangeMessageVisibility", give_back, url);
+static void check_queue_of(Doctor *doctor, const char *queue, const char *url) {
+        check_receipt(doctor, "sqs:DeleteMessage", sqs_delete_start, queue, url);
+        check_receipt(doctor, "sqs:ChangeMessageVisibility", give_back, queue, url);
         doctor_say(doctor->report, DOCTOR_NOT_TRIED, "sqs:ReceiveMessage", NULL,
                    "what is received counts as received; muster status says how the queue does");
 }
@@ -62,7 +64,7 @@ static void check_given_queue(Doctor *doctor) {
         int r;
 
         if (!sqs_queue_name_is_valid(queue)) { /* a URL */
-                check_queue_of(doctor, queue);
+                check_queue_of(doctor, queue, queue);
                 return;
         }
         r = doctor_wait(doctor, sqs_get_queue_url_start(doctor->aws, queue, on_sqs, doctor, &request,
@@ -73,7 +75,21 @@ static void check_given_queue(Doctor *doctor) {
                 return;
         }
         doctor_say(doctor->report, DOCTOR_OK, "sqs:GetQueueUrl", NULL, "%s", sqs_request_queue_url(request));
-        check_queue_of(doctor, sqs_request_queue_url(request));
+        check_queue_of(doctor, queue, sqs_request_queue_url(request));
+}
+
+/* What musterd has noted of the queue that it made, if it has made one yet and the caller may read that. */
+static void check_made_queue(Doctor *doctor) {
+        _cleanup_close_ int state_fd = open(doctor->config->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        QueueNote note = {};
+
+        if (state_fd >= 0 && queue_note_load(state_fd, doctor->identity.instance, &note, NULL) >= 0 &&
+            note.url)
+                check_queue_of(doctor, note.name, note.url);
+        else
+                doctor_say(doctor->report, DOCTOR_NOT_TRIED, "sqs:CreateQueue", NULL,
+                           "it would make the queue; muster status says how the queue does");
+        queue_note_deinit(&note);
 }
 
 static void check_own_queue(Doctor *doctor) {
@@ -89,8 +105,7 @@ static void check_own_queue(Doctor *doctor) {
                            "%s", doctor->error.message);
         else
                 doctor_say(doctor->report, DOCTOR_OK, "sns:ListSubscriptionsByTopic", NULL, "%s", topic);
-        doctor_say(doctor->report, DOCTOR_NOT_TRIED, "sqs:CreateQueue", NULL,
-                   "it would make the queue; muster status says how the queue does");
+        check_made_queue(doctor);
 }
 
 void doctor_check_queue(Doctor *doctor) {
@@ -177,6 +192,34 @@ static void check_hooks(Doctor *doctor, const char *group) {
                            remark.message[0] ? remark.message : "none: instances are not held at launch");
 }
 
+static bool replaces(const Config *config) {
+        for (size_t i = 0; i < config->n_apps; i++)
+                if (config->apps[i].on_unhealthy == ON_UNHEALTHY_REPLACE)
+                        return true;
+        return false;
+}
+
+/* What on_unhealthy = replace needs. */
+static void check_replacement(Doctor *doctor, const char *group) {
+        _cleanup_(autoscaling_request_freep) AutoScalingRequest *request = NULL;
+        int r;
+
+        r = doctor_wait(doctor, autoscaling_describe_group_start(doctor->aws, group, on_scaling, doctor,
+                                                                 &request, &doctor->error));
+        if (r < 0)
+                doctor_say(
+                        doctor->report, DOCTOR_FAILED, "DescribeAutoScalingGroups",
+                        r == -EACCES
+                                ? "allow autoscaling:DescribeAutoScalingGroups on *: on_unhealthy = replace "
+                                  "asks how many others are healthy"
+                                : NULL,
+                        "%s", doctor->error.message);
+        else
+                doctor_say(doctor->report, DOCTOR_OK, "DescribeAutoScalingGroups", NULL, "of %s", group);
+        doctor_say(doctor->report, DOCTOR_NOT_TRIED, "SetInstanceHealth", NULL,
+                   "it would have the instance replaced; on_unhealthy = replace needs it");
+}
+
 static void describe_instance(Doctor *doctor, const AutoScalingRequest *request) {
         size_t n = 0;
         const AutoScalingInstance *instances = autoscaling_request_instances(request, &n);
@@ -190,6 +233,8 @@ static void describe_instance(Doctor *doctor, const AutoScalingRequest *request)
         if (n > 0)
                 check_hooks(doctor,
                             doctor->config->launch_group ? doctor->config->launch_group : instances[0].group);
+        if (n > 0 && replaces(doctor->config))
+                check_replacement(doctor, instances[0].group);
 }
 
 void doctor_check_auto_scaling(Doctor *doctor) {
@@ -209,40 +254,6 @@ void doctor_check_auto_scaling(Doctor *doctor) {
                                 ? "allow autoscaling:DescribeAutoScalingInstances on *"
                                 : "make a way to Auto Scaling (a VPC endpoint, a proxy), or take the launch hook away",
                         "%s", doctor->error.message);
-}
-
-/* Target groups */
-
-static void on_found(_unused_ RegistrationFind *find, int result, const Error *error, void *userdata) {
-        doctor_done(userdata, result, error);
-}
-
-void doctor_check_balancer(Doctor *doctor) {
-        static const char advice[] =
-                "allow autoscaling:DescribeAutoScalingGroups and elasticloadbalancing:DescribeTargetHealth "
-                "on *, if an app says traffic: target-group";
-        const RegistrationFindContext context = {
-                .aws = doctor->aws,
-                .target_groups = doctor->config->target_groups,
-                .scaling_group = doctor->identity.scaling_group,
-                .instance = doctor->identity.instance,
-        };
-        _cleanup_(registration_find_freep) RegistrationFind *find = NULL;
-        size_t n;
-        int r;
-
-        r = doctor_wait(doctor, registration_find_start(&context, on_found, doctor, &find, &doctor->error));
-        if (r < 0) {
-                doctor_say(doctor->report, DOCTOR_WARNING, "DescribeTargetHealth",
-                           r == -EACCES ? advice : NULL, "%s", doctor->error.message);
-                return;
-        }
-        n = registration_find_found(find)->n;
-        doctor_say(doctor->report, DOCTOR_OK, "DescribeTargetHealth", NULL,
-                   "registered in %zu target group%s", n, n == 1 ? "" : "s");
-        if (n > 0)
-                doctor_say(doctor->report, DOCTOR_NOT_TRIED, "RegisterTargets", NULL,
-                           "nor DeregisterTargets: they would take the instance out of the load balancer");
 }
 
 /* CloudWatch */

@@ -257,13 +257,14 @@ int aws_profiles_add(AwsProfiles *profiles, AwsProfileFile file, const char *pat
         return r;
 }
 
-static int load_file(AwsProfiles *profiles, AwsProfileFile file, const char *path, bool must_be_there,
+/* One that is not there is passed over, as the SDKs do, also where a variable names it. */
+static int load_file(AwsProfiles *profiles, AwsProfileFile file, const char *path, bool is_named,
                      Error *error) {
         _cleanup_buffer_ Buffer text = {};
         int r;
 
         r = file_read_at(AT_FDCWD, path, AWS_PROFILE_FILE_MAX, &text);
-        if (r < 0 && r != -E2BIG && !must_be_there)
+        if (r == -ENOENT || (r < 0 && r != -E2BIG && !is_named))
                 return 0;
         if (r < 0)
                 return error_set_errno(error, r, "cannot read %s", path);

@@ -26,7 +26,8 @@ typedef struct Output {
 struct CredentialProcess {
         sd_event *event;
         char *program;
-        pid_t pid; /* 0: it is gone */
+        pid_t pid;      /* 0: it is gone */
+        bool has_group; /* that it leads, with what it has started */
         int status;
         Output outputs[2]; /* standard output and standard error */
         sd_event_source *reaper, *deadline;
@@ -82,7 +83,7 @@ CredentialProcess *credential_process_free(CredentialProcess *process) {
         if (!process)
                 return NULL;
         if (process->pid > 0) {
-                (void) kill(process->pid, SIGKILL);
+                (void) kill(process->has_group ? -process->pid : process->pid, SIGKILL);
                 (void) waitpid(process->pid, NULL, 0);
         }
         for (size_t i = 0; i < ELEMENTSOF(process->outputs); i++) {
@@ -227,7 +228,11 @@ static int spawn(CredentialProcess *process, char **words, const int fds[static 
         if (r == 0)
                 r = posix_spawnattr_setsigmask(&attributes, &none);
         if (r == 0)
-                r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+                r = posix_spawnattr_setpgroup(&attributes, 0);
+        if (r == 0)
+                r = posix_spawnattr_setflags(&attributes, process->has_group ? POSIX_SPAWN_SETSIGMASK |
+                                                                                       POSIX_SPAWN_SETPGROUP
+                                                                             : POSIX_SPAWN_SETSIGMASK);
         if (r == 0)
                 r = posix_spawnp(&process->pid, words[0], &actions, &attributes, words, environ);
         posix_spawn_file_actions_destroy(&actions);
@@ -237,9 +242,17 @@ static int spawn(CredentialProcess *process, char **words, const int fds[static 
         return -r;
 }
 
+/* Somebody may be asked for something there, which only the terminal's own group may do. */
+static bool has_terminal(void) {
+        _cleanup_close_ int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+        return fd >= 0;
+}
+
 static int run(CredentialProcess *process, char **words) {
         int write_fds[2] = { -1, -1 }, r = 0;
 
+        process->has_group = !has_terminal();
         for (size_t i = 0; i < ELEMENTSOF(process->outputs) && r >= 0; i++) {
                 int fds[2];
 

@@ -120,12 +120,14 @@ static void explain_failure(HttpTransfer *transfer, CURLcode code) {
                 .received = transfer->answer.received,
         };
         curl_off_t total = 0, length = -1;
-        long os_errno = 0;
+        long os_errno = 0, proxy_status = 0;
 
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_errno);
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &total);
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
         failure.os_errno = (int) os_errno;
+        failure.proxy_status = (int) proxy_status;
         failure.connected = http_transfer_was_connected(transfer);
         failure.elapsed = (uint64_t) total;
         failure.content_length = length;

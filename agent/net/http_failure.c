@@ -54,12 +54,42 @@ static int explain_timeout(const HttpFailure *f, Error *error) {
         return error_set(error, -ETIMEDOUT, "%s: timed out: stalled for %s", f->peer, limit);
 }
 
+/* In curl's words "Failed to connect to HOST port N after …": whom it meant, if that is not the peer but the proxy before it.
+ * (CURLINFO_USED_PROXY came with 8.7.) Returns its length, 0: it is not known to be another one. */
+static size_t find_proxy(const HttpFailure *f, const char **ret) {
+        static const char words[] = "Failed to connect to ";
+        const char *host = strstr(f->detail, words), *end = host ? strstr(host, " port ") : NULL;
+        const char *peer = strstr(f->peer, "://");
+        size_t n;
+
+        if (!end || !peer)
+                return 0;
+        host += strlen(words);
+        peer += strlen("://");
+        peer += *peer == '[';
+        n = (size_t) (end - host);
+        if (strncmp(peer, host, n) == 0 && strchr(":]", peer[n]))
+                return 0;
+        *ret = host;
+        return n + strlen(" port ") + strspn(end + strlen(" port "), "0123456789");
+}
+
 static int explain_connect(const HttpFailure *f, Error *error) {
         int r = f->os_errno > 0 ? -f->os_errno : -ECONNREFUSED;
+        const char *proxy = "";
+        int n = (int) find_proxy(f, &proxy);
+        const char *to = n > 0 ? " to the proxy " : "";
 
         if (r == -ETIMEDOUT)
-                return error_set(error, r, "%s: timed out: no connection", f->peer);
-        return error_set_errno(error, r, "%s: cannot connect", f->peer);
+                return error_set(error, r, "%s: timed out: no connection%s%.*s", f->peer, to, n, proxy);
+        return error_set_errno(error, r, "%s: cannot connect%s%.*s", f->peer, to, n, proxy);
+}
+
+/* Its body is not for us: many proxies explain themselves at length. */
+static int explain_proxy(const HttpFailure *f, Error *error) {
+        return error_set(error, -ECONNREFUSED, "%s: the proxy answered with status %d%s", f->peer,
+                         f->proxy_status,
+                         f->proxy_status == 407 ? ": it wants a user and a password, or other ones" : "");
 }
 
 static int explain_broken(const HttpFailure *f, Error *error) {
@@ -75,6 +105,8 @@ static int explain_broken(const HttpFailure *f, Error *error) {
 }
 
 static int explain(const HttpFailure *failure, Error *error) {
+        if (failure->proxy_status >= 300)
+                return explain_proxy(failure, error);
         switch (failure->code) {
         case CURLE_OPERATION_TIMEDOUT:
                 return explain_timeout(failure, error);

@@ -14,6 +14,7 @@ typedef struct HttpFailure {
         const char *peer;   /* scheme://host[:port] */
         HttpTimeouts timeouts;
         int os_errno;           /* of connect(2), 0: unknown */
+        int proxy_status;       /* with which the proxy answered CONNECT; 0: it did not, or there is none */
         bool connected;         /* including the TLS handshake */
         bool answered;          /* a status line had come */
         uint64_t elapsed;       /* microseconds */

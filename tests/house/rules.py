@@ -44,7 +44,8 @@ C_LIBRARY = re.compile(
 # Headers that speak for a family of sources: each of those is one function and what it needs.
 FAMILIES = {"agent/engine_step.h": ("agent/step_",), "tests/analyzer.h": ("tests/analyzer",),
             "agent/agent_parts.h": ("agent/agent_bus.c", "agent/agent_launch.c"),
-            "agent/cli/doctor_checks.h": ("agent/cli/doctor_aws.c", "agent/cli/doctor_depot.c", "agent/cli/doctor_host.c",
+            "agent/cli/doctor_checks.h": ("agent/cli/doctor_aws.c", "agent/cli/doctor_balancer.c", "agent/cli/doctor_depot.c",
+                                          "agent/cli/doctor_host.c",
                                           "agent/cli/doctor_services.c", "agent/cli/doctor_command.c"),
             "agent/app_parts.h": ("agent/app_open.c", "agent/app_local.c", "agent/app_failure.c",
                                   "agent/app_traffic.c", "agent/app_place.c", "agent/app_health.c", "agent/app_rollout.c")}

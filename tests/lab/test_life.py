@@ -7,7 +7,7 @@ import time
 
 import pytest
 from rig import balancer as balancers
-from rig import goapp
+from rig import faults, goapp
 from rig.autoscaling import LAUNCHING, TERMINATING, Hook, WarmPool
 from rig.host import wait_for
 from rig.imds import TIMESTAMP
@@ -115,12 +115,17 @@ def test_standby_unknown_and_detached(fleet, director):
     member = Member(director, fleet.first())
     director.wait_state(member.id, "InService")
     member.wait_life("in-service")
+    member.host.run("touch", "/var/tmp/hold")
+    fleet.publish("1.1.0")
+    wait_for(lambda: member.stops() == 1, 60, "ApplicationStop of the deployment")
     director.enter_standby(member.id)
     director.wait_state(member.id, "Standby")
     member.wait_life("standby")
+    member.host.run("rm", "/var/tmp/hold")
+    member.wait("what was begun before to be ended", version="1.1.0", deployment=None)
     fleet.publish("2.0.0")
-    member.wait("nothing to be begun", state="held", version="1.0.0", reason="nothing is begun: this instance is in standby")
-    assert member.active() and member.stops() == 0
+    member.wait("nothing to be begun", state="held", version="1.1.0", reason="nothing is begun: this instance is in standby")
+    assert member.active() and member.stops() == 1
     member.host.run("systemctl", "stop", "musterd")  # and when it is there again the group has brought the instance back
     director.exit_standby(member.id)
     director.wait_event("state", member.id, count=2, state="Pending:Wait")
@@ -197,6 +202,33 @@ def test_warm_pool(fleet, director, cloud):
     assert member.results("muster-leave") == ["CONTINUE"] * 3
 
 
+def test_pool_is_changed_while_it_is_filled(fleet, director, cloud):
+    """Another version is wanted while the first one is fetched: that one is what the instance comes to the pool with. Then
+    the pool is done away with while a third is fetched, and the instance goes without it."""
+    slow = {"act": faults.slow(100_000), "service": "s3", "path": "/artifacts/"}
+    with cloud.fault(**slow):
+        fleet.publish("1.0.0")
+        fleet.create(desired=0, warm_pool=WarmPool(1, "Running"))
+        member = Member(director, fleet.first())
+        director.wait_state(member.id, "Warmed:Pending:Wait")
+        member.wait("1.0.0 to be fetched", state="deploying", step="FETCH")
+    fleet.publish("2.0.0")
+    director.wait_state(member.id, "Warmed:Running")
+    member.wait("to be ready", state="prefetched", serial=2)
+    assert [(d["version"], d["kind"], d["outcome"]) for d in member.deployments()] == [
+        ("2.0.0", "prefetch", "succeeded"), ("1.0.0", "prefetch", "failed")]
+    assert not member.host.run("ls", "/var/lib/muster/apps/api/staging").out
+    with cloud.fault(**slow) as fault:
+        fleet.publish("3.0.0")
+        wait_for(lambda: fault.hits, 60, "3.0.0 to be fetched")
+        director.change_group(GROUP, lambda group: setattr(group.warm_pool, "size", 0))
+        director.terminate(member.id, decrement=False)
+        director.wait_event("terminated", member.id)
+    assert director.find("state", member.id, state="Warmed:Terminating:Proceed")
+    assert (member.results("muster"), member.results("muster-leave")) == (["CONTINUE"], ["CONTINUE"])
+    assert not director.find("in_service", member.id)
+
+
 @pytest.mark.long
 def test_hibernation(fleet, director, cloud):
     """It goes on in the middle of everything, with the tokens, credentials and timers of another day."""
@@ -243,6 +275,26 @@ def test_termination(fleet, director, cloud, lab, balancer):
     load.wait_requests(50)
     assert load.stop()["failed"] == 0, load.failures()
     assert member.results("muster-leave") == ["CONTINUE"]
+
+
+def test_terminated_while_it_launches(fleet, director):
+    """Its first deployment is cut, what it left is stopped, and the launch hook hears nothing of it any more."""
+    fleet.publish("1.0.0", FAIL_HEALTH="1")
+    fleet.create()
+    member = Member(director, fleet.first())
+    director.wait_state(member.id, "Pending:Wait")
+    member.wait("its health to be checked", state="deploying", step="HEALTH")
+    director.change_group(GROUP, lambda group: group.hooks.update(other=Hook("other", TERMINATING, heartbeat=60)))
+    director.terminate(member.id)
+    wait_for(lambda: member.results("muster-leave") == ["CONTINUE"], 60, "the termination hook to be completed")
+    assert not member.active() and not member.enabled()
+    newest, deploy = member.deployments()[:2]
+    assert (newest["kind"], newest["outcome"]) == ("drain", "succeeded")
+    assert (deploy["kind"], deploy["outcome"], deploy["fault"]) == ("deploy", "failed", "host")
+    assert member.status()["launch"]["state"] == "over", member.status()["launch"]
+    director.complete(member.id, "other")
+    director.wait_event("terminated", member.id)
+    assert member.results("muster") == [] and not director.find("in_service", member.id)
 
 
 def test_deploy_is_given_up_for_a_leave(fleet, director):
@@ -308,6 +360,75 @@ def test_all_of_a_group_are_unhealthy(fleet, director):
     wait_for(lambda: answers() == ["not replaced"] * 5 + [told], 120, "all of them to have asked")
     time.sleep(65)  # they ask again once in a minute
     assert [m.health for m in director.members(GROUP)].count("Unhealthy") == 1
+
+
+# Each row of the table of lifecycle states: where the instance goes meanwhile, what it is then, and whether the app runs.
+STATES = [
+    ("Pending", "InService", "launching", True),
+    ("Pending:Wait", "InService", "launching", True),
+    ("Pending:Proceed", "InService", "launching", True),
+    ("InService", "InService", "in-service", True),
+    ("EnteringStandby", "Standby", "entering-standby", True),
+    ("Standby", "Standby", "standby", True),
+    ("Detaching", "Detached", "detached", True),
+    ("Detached", "Detached", "detached", True),
+    ("ReplacingRootVolume", "InService", "unknown", True),
+    ("ReplacingRootVolume:Wait", "InService", "unknown", True),
+    ("ReplacingRootVolume:Proceed", "InService", "unknown", True),
+    ("RootVolumeReplaced", "InService", "unknown", True),
+    ("Quarantined", "InService", "unknown", True),
+    ("Warmed:Pending", "Warmed:Running", "warming", False),
+    ("Warmed:Pending:Wait", "Warmed:Running", "warming", False),
+    ("Warmed:Pending:Proceed", "Warmed:Running", "warming", False),
+    ("Warmed:Pending:Retained", "Warmed:Running", "warming", False),
+    ("Warmed:Running", "Warmed:Running", "pooled", False),
+    ("Warmed:Stopped", "Warmed:Stopped", "pooled", False),
+    ("Warmed:Hibernated", "Warmed:Hibernated", "pooled", False),
+    ("InService", "InService", "in-service", True),
+    ("Warmed:Terminating", "Warmed:Terminated", "leaving", False),
+    ("Warmed:Terminating:Wait", "Warmed:Terminated", "leaving", False),
+    ("Warmed:Terminating:Proceed", "Warmed:Terminated", "leaving", False),
+    ("Warmed:Terminating:Retained", "Warmed:Terminated", "leaving", False),
+    ("Warmed:Terminated", "Warmed:Terminated", "leaving", False),
+    ("Terminating", "Terminated", "leaving", False),
+    ("Terminating:Wait", "Terminated", "leaving", False),
+    ("Terminating:Proceed", "Terminated", "leaving", False),
+    ("Terminating:Retained", "Terminated", "leaving", False),
+    ("Terminated", "Terminated", "leaving", False),
+]
+
+
+@pytest.mark.long
+def test_every_state(fleet, director, cloud):
+    """One after the other, on one instance whose group says so; no action is open after the launch's, so that whatever muster
+    completes is refused, and settled."""
+    fleet.publish("1.0.0")
+    fleet.create()
+    member = Member(director, fleet.first())
+    director.wait_state(member.id, "InService")
+    member.wait_life("in-service")
+    director.change_group(GROUP, lambda group: group.suspended.update({"Launch", "Terminate"}))
+    metadata, address = director.metadata(member.id), member.host.address
+
+    def looks():
+        return sum(client == address and "target-lifecycle-state" in path for _, client, _, path, _ in cloud.metadata.log)
+
+    def asks():
+        return len(cloud.proxy.requests(action="DescribeAutoScalingInstances", client=address))
+    for number, (state, target, life, runs) in enumerate(STATES):
+        director.set_state(member.id, state)
+        metadata.target_lifecycle_state = f"Row{number}"  # is a change, after which the group is asked
+        seen = looks()
+        wait_for(lambda: looks() >= seen + 2, 60, "the metadata to be looked at")
+        asked = asks()
+        metadata.target_lifecycle_state = target
+        wait_for(lambda: asks() > asked, 60, f"the group to be asked in {state}")
+        member.wait_life(life)
+        wait_for(lambda: member.active() == runs, 60, f"the app to {'run' if runs else 'be stopped'} in {state}")
+    wait_for(lambda: member.status()["life"]["leave"]["state"] == "let-go", 90, "the leave to be settled")
+    assert member.results("muster") == ["CONTINUE"] and member.results("muster-leave") == []
+    assert not member.status()["launch"]["alarm"]
+    assert {d["outcome"] for d in member.deployments()} == {"succeeded"}
 
 
 def in_seconds(seconds):

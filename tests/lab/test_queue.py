@@ -246,6 +246,11 @@ def own_queues(woken):
     return woken.sqs.list_queues(QueueNamePrefix=f"muster-{GROUP}-{woken.instance.id}").get("QueueUrls", [])
 
 
+def doctor(woken):
+    checks = json.loads(woken.instance.run("muster", "doctor", "--json", check=False).out)["checks"]
+    return {check["check"]: check for check in checks}
+
+
 def test_own_queue(woken):
     """musterd makes its queue, finds it after a restart, makes it again when somebody has removed it, and removes it when its
     configuration has none any more."""
@@ -263,6 +268,12 @@ def test_own_queue(woken):
     assert woken.cloud.read(woken.muster.bucket, "depot/" + tags["muster:report"])
     [subscription] = topic.subscriptions()
     assert subscription["Endpoint"] == found["QueueArn"]
+
+    found = doctor(woken)
+    assert (found["sqs:DeleteMessage"]["verdict"], found["sqs:ChangeMessageVisibility"]["verdict"]) == ("ok", "ok")
+    assert found["sqs:DeleteMessage"]["text"] == url.rsplit("/", 1)[1]
+    with woken.cloud.fault(faults.access_denied(), service="sqs", action="ChangeMessageVisibilityBatch"):
+        assert doctor(woken)["sqs:ChangeMessageVisibility"]["verdict"] == "failed"
 
     woken.publish("2.0.0")
     topic.publish(HINT)

@@ -3,12 +3,13 @@ wrong, the instance is in its target group again. Two instances of two deploymen
 one serves while the other one changes; both do so in all of these tests, one after the other."""
 
 import json
+import re
 import threading
 import time
 
 import pytest
 from rig import faults, goapp
-from rig.autoscaling import Hook
+from rig.autoscaling import TERMINATING, Hook
 from rig.balancer import URL, Balancer
 from rig.director import Director
 from rig.elb import Elb
@@ -221,6 +222,52 @@ def test_elb_is_out_of_reach(fleet, cloud):
     fleet.wait_app(out_of_traffic=None)
 
 
+def test_several_target_groups_and_ports(fleet):
+    """It leaves each as what it is registered, and is registered as exactly that again."""
+    instance, name = fleet.instance(), fleet.id(PROD)
+    instance.run("systemd-run", "--unit=second-port", "--socket-property=ListenStream=8090",
+                 "/lib/systemd/systemd-socket-proxyd", "127.0.0.1:8080")
+    internal = fleet.elb.create_group("internal")
+    fleet.director.change_group(PROD, lambda group: group.target_groups.append(internal.arn))
+    fleet.elb.register(internal, name, 8080)
+    fleet.elb.register(internal, name, 8090)
+
+    def targets():
+        return sorted((group.name, port, target.state) for group in (fleet.target_group, internal)
+                      for (i, port), target in group.targets.items() if i == name)
+    all_healthy = [("api", 8080, "healthy"), ("internal", 8080, "healthy"), ("internal", 8090, "healthy")]
+    wait_for(lambda: targets() == all_healthy, 30, "all three targets to be healthy", 0.05)
+    since = time.monotonic()
+    fleet.publish("2.1.0")
+    fleet.update("2.1.0")
+    assert targets() == all_healthy
+    states = fleet.elb.history(name, since)
+    assert {state: states.count(state) for state in states} == {"draining": 3, None: 3, "initial": 3, "healthy": 3}
+    first_initial = states.index("initial")
+    assert states[:first_initial].count(None) == 3  # out of all of them before it is in any again
+    fleet.director.change_group(PROD, lambda group: group.target_groups.remove(internal.arn))
+    internal.targets.clear()
+    instance.run("systemctl", "stop", "second-port.socket", "second-port.service")
+
+
+def test_doctor(fleet, cloud):
+    """It asks for what would change something so that nothing is changed."""
+    def examine():
+        checks = json.loads(fleet.instance().run("muster", "doctor", "--json", check=False).out)["checks"]
+        return {check["check"]: check for check in checks}
+    since = time.monotonic()
+    found = examine()
+    assert found["DescribeTargetHealth"]["text"] == "registered in 1 target group"
+    for check in ("RegisterTargets", "DeregisterTargets"):
+        assert (found[check]["verdict"], found[check]["text"]) == ("ok", fleet.target_group.arn)
+        with cloud.fault(faults.access_denied(), service="elasticloadbalancing", action=check):
+            refused = examine()[check]
+        assert refused["verdict"] == "failed" and "AccessDenied" in refused["text"]
+        assert refused["advice"] == f"allow elasticloadbalancing:{check} on {fleet.target_group.arn}"
+    assert fleet.elb.history(fleet.id(PROD), since) == [] and len(fleet.target_group.targets) == 2
+    assert "SetInstanceHealth" not in found  # which is not needed
+
+
 def test_maintenance_of_the_instance(fleet):
     """Out of the target groups and stopped before it, up and back in them after it."""
     instance, metadata, since = fleet.instance(), fleet.director.metadata(fleet.id(PROD)), time.monotonic()
@@ -262,4 +309,27 @@ def test_unhealthy_later(fleet):
     assert app["health_watch"]["replacement"].startswith("not replaced: 1 of 1 desired")
     assert fleet.instance().run("systemctl", "show", "-P", "InvocationID", "api").text != invocations[PROD]
     assert fleet.director.members(PROD)[0].health == "Healthy"
+    said = fleet.instance().run("muster", "doctor", check=False).out
+    assert re.search(f"^ok +DescribeAutoScalingGroups +of {PROD}$", said, re.M), said
+    assert re.search("^not tried +SetInstanceHealth .*on_unhealthy = replace needs it$", said, re.M), said
     fleet.director.wait_event("state", state="Terminating", group=CANARY)
+
+
+def test_termination(fleet):
+    """Under load, with requests under way that take long: those are answered, and none comes after them."""
+    instance, name = fleet.instance(), fleet.id(PROD)
+    fleet.wait_app(CANARY, state="good")
+    for group in (PROD, CANARY):
+        fleet.elb.wait_state(fleet.id(group), "healthy")
+    fleet.director.change_group(PROD, lambda group: group.hooks.update(leave=Hook("muster-leave", TERMINATING, heartbeat=60)))
+    since = time.monotonic()
+    load = Load(fleet.lab, URL)
+    answers = fleet.slow_requests(3)
+    fleet.director.terminate(name)
+    fleet.director.wait_event("result", name, hook="muster-leave", result="CONTINUE")
+    assert answers() == [200] * 4
+    assert instance.run("systemctl", "is-active", "api", check=False).text == "inactive"
+    fleet.director.wait_event("terminated", name)
+    load.wait_requests(50)
+    assert load.stop()["failed"] == 0, load.failures()
+    assert fleet.elb.history(name, since) == ["draining", None]

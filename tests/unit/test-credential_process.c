@@ -1,4 +1,7 @@
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/strv.h"
 #include "agent/net/credential_process.h"
@@ -126,6 +129,48 @@ static void test_cancel(void **state) {
         assert_false(outcome.done);
 }
 
+static bool is_there(pid_t pid) {
+        char path[64], state = 'X';
+        FILE *stat;
+
+        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+        stat = fopen(path, "re");
+        if (!stat)
+                return false;
+        if (fscanf(stat, "%*d %*s %c", &state) != 1)
+                state = 'X';
+        fclose(stat);
+        return state != 'Z' && state != 'X';
+}
+
+/* One that hangs is ended with what it has started. */
+static void test_hangs(void **state) {
+        int session = setsid(); /* without a terminal, as musterd */
+        CredentialProcess *process = NULL;
+        _cleanup_close_ int fd = -1;
+        TestOutcome outcome = {};
+        char path[] = "/tmp/test-credential_process.XXXXXX", command[256], text[32] = "";
+        pid_t pid = 0;
+
+        if (session < 0 && open("/dev/tty", O_RDONLY | O_CLOEXEC) >= 0)
+                skip();
+        fd = mkstemp(path);
+        assert_true(fd >= 0);
+        snprintf(command, sizeof(command), "sh -c 'sleep 1000 & echo $! >%s; wait'", path);
+        assert_int_equal(credential_process_start(*state, command, on_done, &outcome, &process, NULL), 0);
+        while (pid <= 0) {
+                assert_true(sd_event_run(*state, 10000) >= 0);
+                if (pread(fd, text, sizeof(text) - 1, 0) > 0 && strchr(text, '\n'))
+                        pid = atoi(text);
+        }
+        unlink(path);
+        assert_true(is_there(pid));
+        credential_process_free(process);
+        assert_false(outcome.done);
+        while (is_there(pid))
+                assert_true(sd_event_run(*state, 10000) >= 0);
+}
+
 static int set_up(void **state) {
         return sd_event_new((sd_event **) state) < 0;
 }
@@ -145,6 +190,7 @@ int main(void) {
                 TEST(test_bad),
                 TEST(test_not_there),
                 TEST(test_cancel),
+                TEST(test_hangs),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,8 @@ typedef struct Setup {
         unsigned proxied; /* requests that came for another host */
         bool done;
         int result;
+        Error error;
+        int refusal; /* status with which the proxy answers CONNECT */
 } Setup;
 
 static const char *const variables[] = { "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
@@ -27,7 +29,7 @@ static void handle_proxy(const TestRequest *request, TestReply *reply, void *use
         setup->proxied++;
         if (string_equal(request->method, "CONNECT")) {
                 assert_string_equal(request->target, "s3.eu-central-1.amazonaws.com:443");
-                test_reply(reply, 403, "", "");
+                test_reply(reply, setup->refusal, "", "");
                 return;
         }
         assert_true(string_starts_with(request->target, "http://"));
@@ -49,6 +51,7 @@ static int set_up(void **state) {
         Setup *setup = calloc(1, sizeof(*setup));
 
         assert_non_null(setup);
+        setup->refusal = 403;
         for (size_t i = 0; i < ELEMENTSOF(variables); i++)
                 assert_int_equal(unsetenv(variables[i]), 0);
         assert_true(sd_event_new(&setup->event) >= 0);
@@ -70,12 +73,12 @@ static int tear_down(void **state) {
         return 0;
 }
 
-static void on_done(_unused_ HttpTransfer *transfer, int result, _unused_ const Error *error,
-                    void *userdata) {
+static void on_done(_unused_ HttpTransfer *transfer, int result, const Error *error, void *userdata) {
         Setup *setup = userdata;
 
         setup->done = true;
         setup->result = result;
+        setup->error = *error;
 }
 
 /* How many requests the proxy had of one to URL. */
@@ -117,6 +120,35 @@ static void test_variables(void **state) {
                 assert_true(setup->result < 0);
                 unsetenv(variables[i]);
         }
+}
+
+/* What is wrong with the proxy is not said of AWS; its password is said of nobody. */
+static void test_proxy_is_to_blame(void **state) {
+        static const char https[] = "https://s3.eu-central-1.amazonaws.com/";
+        Setup *setup = *state;
+
+        set("https_proxy", test_server_url(setup->proxy));
+        ask(setup, https);
+        assert_int_equal(setup->result, -ECONNREFUSED);
+        assert_string_equal(setup->error.message,
+                            "https://s3.eu-central-1.amazonaws.com: the proxy answered with status 403");
+        setup->refusal = 407;
+        ask(setup, https);
+        assert_string_equal(
+                setup->error.message,
+                "https://s3.eu-central-1.amazonaws.com: the proxy answered with status 407: it wants "
+                "a user and a password, or other ones");
+        set("https_proxy", "http://me:hush@127.0.0.1:1");
+        ask(setup, https);
+        assert_string_equal(
+                setup->error.message,
+                "https://s3.eu-central-1.amazonaws.com: cannot connect to the proxy 127.0.0.1 port 1: "
+                "Connection refused");
+        unsetenv("https_proxy");
+        ask(setup, "http://127.0.0.1:1/");
+        assert_string_equal(setup->error.message, "http://127.0.0.1:1: cannot connect: Connection refused");
+        ask(setup, "http://[::1]:1/");
+        assert_null(strstr(setup->error.message, "proxy"));
 }
 
 static void on_imds(ImdsRequest *request, int result, _unused_ const Error *error, void *userdata) {
@@ -167,6 +199,7 @@ static void test_never_for_metadata(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_variables, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_proxy_is_to_blame, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_never_for_metadata, set_up, tear_down),
         };
 

@@ -162,7 +162,7 @@ static void check_botocore_case(const json_t *document, const json_t *c) {
 }
 
 static void test_botocore(_unused_ void **state) {
-        json_t *document = load_cases(DATA "botocore.json", 35), *c;
+        json_t *document = load_cases(DATA "botocore.json", 73), *c;
         size_t i;
 
         json_array_foreach(json_object_get(document, "cases"), i, c) {

@@ -25,6 +25,10 @@ TICK = 0.1
 THRESHOLD = 2  # equal answers in a row that make a target healthy or unhealthy
 
 
+class InvalidTarget(Exception):
+    """An instance that EC2 does not know."""
+
+
 @dataclass
 class Target:
     id: str
@@ -101,7 +105,11 @@ class Elb:
             self._instances.pop(instance.id, None)
         self.balancer.remove(instance)
 
-    # What tests ask
+    # What tests do and ask
+
+    def register(self, group, instance_id, port):
+        with self._guard:
+            self._register(group, instance_id, port)
 
     def state(self, instance_id):
         """Of its target; None: it is not registered."""
@@ -200,6 +208,8 @@ class Elb:
         with self._guard:
             try:
                 result = method(self, request.form)
+            except InvalidTarget as error:
+                return error_response(request, 400, "InvalidTarget", str(error))
             except KeyError:
                 return error_response(request, 400, "TargetGroupNotFound", "One or more target groups not found")
         body = f'<{action}Response xmlns="{NAMESPACE}"><{action}Result>{xml_of(result)}</{action}Result>' \
@@ -225,6 +235,8 @@ class Elb:
     def _register_targets(self, form):
         group = self._group(form)
         for target in self._targets(group, form):
+            if target[0] not in self._instances:
+                raise InvalidTarget(f"The following targets are not in a running state: '{target[0]}'")
             self._register(group, *target)
         return {}
 

@@ -139,6 +139,8 @@ static void on_life(void *userdata) {
                 launch_expect_group(setup->launch);
         if (setup->launch && is_back)
                 launch_look_again(setup->launch);
+        if (setup->launch && view->life == LIFE_LEAVING && view->cause == LEAVE_TERMINATION)
+                launch_end(setup->launch, view->reason);
         if (setup->leave && before == LIFE_WARMING && view->life == LIFE_LEAVING)
                 leave_end(setup->leave); /* another transition, whose hooks wait anew */
         agent_update_leave(agent);

@@ -217,6 +217,11 @@ bool deployment_has_changed_anything(const Deployment *deployment) {
                (deployment->step == STEP_APPLICATION_STOP && deployment->attempt > 0);
 }
 
+bool deployment_only_waits(const Deployment *deployment) {
+        return deployment->kind == KIND_DEPLOY &&
+               (deployment->step == STEP_HEALTH || deployment->step == STEP_ALLOW_TRAFFIC);
+}
+
 bool deployment_left_a_mixture(const Deployment *deployment) {
         return deployment->cut && deployment->kind == KIND_DEPLOY && deployment->failed_step > STEP_FETCH;
 }

@@ -177,6 +177,9 @@ int deployment_apply(Deployment *deployment, const DeploymentEvent *event);
 bool deployment_is_running(const Deployment *deployment);
 bool deployment_has_changed_anything(const Deployment *deployment);
 
+/* Whether its step does nothing but wait for what is found of the new release, so that its end leaves nothing half done. */
+bool deployment_only_waits(const Deployment *deployment);
+
 /* Whether it was cut while it changed something: what is in force is neither the old release nor the new one. */
 bool deployment_left_a_mixture(const Deployment *deployment);
 bool step_is_rollback(Step step);

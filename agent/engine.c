@@ -325,15 +325,26 @@ static void run_step(Engine *engine) {
                 engine_step_done(engine, r, &error);
 }
 
+/* Nobody waits for an instance that goes to be found healthy. */
+static const char *waits_in_vain(const Engine *engine) {
+        const EngineLook *look = &engine->context.look;
+
+        return look->leaves && deployment_only_waits(engine_deployment(engine)) ? look->leaves(look->userdata)
+                                                                                : NULL;
+}
+
 static int run_next(_unused_ sd_event_source *source, void *userdata) {
         Engine *engine = userdata;
         bool running = deployment_is_running(engine_deployment(engine));
+        const char *leaves = running ? waits_in_vain(engine) : NULL;
 
         clear_work(&engine->work);
         if (!running && engine->saved)
                 finish(engine);
         else if (!running)
                 save_end(engine);
+        else if (leaves)
+                end_early(engine, DEPLOYMENT_CUT, leaves);
         else if (must_look(engine))
                 look(engine);
         else

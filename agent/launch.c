@@ -410,6 +410,11 @@ void launch_look_again(Launch *launch) {
         launch_find_look(launch->find);
 }
 
+void launch_end(Launch *launch, const char *reason) {
+        if (launch_is_open(launch->record.state) && !launch->upload)
+                set_state(launch, LAUNCH_OVER, reason);
+}
+
 void launch_expect_group(Launch *launch) {
         launch->has_group = true;
         sound_alarm(launch);

@@ -48,6 +48,9 @@ void launch_update(Launch *launch, const LaunchApp *apps, size_t n);
 /* The group may have begun another transition of this instance without a reboot: out of a warm pool or out of standby. */
 void launch_look_again(Launch *launch);
 
+/* The group takes this instance away: its launch hooks wait for nobody any more. */
+void launch_end(Launch *launch, const char *reason);
+
 /* Others say that the instance is in a group: if that cannot be asked whether it holds the instance, it will not hear that the
  * instance is ready either. */
 void launch_expect_group(Launch *launch);

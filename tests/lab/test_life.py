@@ -211,7 +211,7 @@ def test_pool_is_changed_while_it_is_filled(fleet, director, cloud):
         fleet.create(desired=0, warm_pool=WarmPool(1, "Running"))
         member = Member(director, fleet.first())
         director.wait_state(member.id, "Warmed:Pending:Wait")
-        member.wait("1.0.0 to be fetched", state="deploying", step="FETCH")
+        member.wait("1.0.0 to be fetched", step="FETCH")
     fleet.publish("2.0.0")
     director.wait_state(member.id, "Warmed:Running")
     member.wait("to be ready", state="prefetched", serial=2)

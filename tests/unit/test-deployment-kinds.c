@@ -219,6 +219,18 @@ static void test_deploy_is_cut(_unused_ void **state) {
         }
 }
 
+/* Where what runs is neither stopped nor changed, and no hook is under way. */
+static void test_only_waits(_unused_ void **state) {
+        for (Step step = STEP_VERIFY; step < STEP_END; step++) {
+                Deployment deployment = { .kind = KIND_DEPLOY, .step = step };
+
+                assert_int_equal(deployment_only_waits(&deployment),
+                                 step == STEP_HEALTH || step == STEP_ALLOW_TRAFFIC);
+                deployment.kind = KIND_DRAIN;
+                assert_false(deployment_only_waits(&deployment));
+        }
+}
+
 /* Whatever serves again is not stopped any more. */
 static void test_deploy_after_a_drain(_unused_ void **state) {
         for (int fails = 0; fails < 2; fails++) {
@@ -254,6 +266,7 @@ int main(void) {
                 cmocka_unit_test(test_drain_goes_on_after_a_reboot),
                 cmocka_unit_test(test_drain_is_cut),
                 cmocka_unit_test(test_deploy_is_cut),
+                cmocka_unit_test(test_only_waits),
                 cmocka_unit_test(test_deploy_after_a_drain),
                 cmocka_unit_test(test_names),
         };

@@ -241,6 +241,27 @@ static void test_held(void **state) {
         assert_int_equal(completions(f), 1);
 }
 
+/* The group takes it away before anything has come of it: whatever the apps come to then is nobody's business. */
+static void test_taken_away(void **state) {
+        Fixture *f = *state;
+
+        begin(f);
+        launch_end(f->launch, "too early to say so");
+        wait_state(f, LAUNCH_WAITING);
+        launch_end(f->launch, "it is terminated");
+        assert_int_equal(launch_state(f->launch), LAUNCH_OVER);
+        assert_string_equal(launch_reason(f->launch), "it is terminated");
+        app_is(f, APP_FAILED);
+        app_is(f, APP_READY);
+        f->launch = launch_free(f->launch);
+        begin(f);
+        app_is(f, APP_READY);
+        assert_true(sd_event_run(f->group->client.event, USEC_PER_SEC / 10) >= 0);
+        assert_int_equal(launch_state(f->launch), LAUNCH_OVER);
+        assert_int_equal(completions(f), 0);
+        assert_int_equal(f->uploads, 0);
+}
+
 /* A better target while the depot is told why. */
 static void test_recovers_meanwhile(void **state) {
         Fixture *f = *state;
@@ -303,6 +324,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_hook_that_the_group_does_not_have, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_abandoned_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_held, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_taken_away, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_recovers_meanwhile, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_on_failure_wait, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_to_complete, setup, teardown),

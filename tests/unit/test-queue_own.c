@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/strv.h"
 #include "agent/net/url.h"
@@ -332,6 +334,24 @@ static void test_refused(void **state) {
         (void) state;
 }
 
+/* What cannot be noted is not made: nobody would know of it. (Nothing can be written below /proc, not even by root.) */
+static void test_full_disk(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int full = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                            roomy = dup(f->folder->fd);
+
+        assert_true(full >= 0 && roomy >= 0);
+        assert_true(dup3(full, f->folder->fd, O_CLOEXEC) >= 0);
+        start(f, TOPIC);
+        wait_changed(f);
+        assert_non_null(strstr(queue_own_problem(f->own), "queue.json"));
+        assert_actions(f, "");
+        assert_true(dup3(roomy, f->folder->fd, O_CLOEXEC) >= 0);
+        queue_own_ensure(f->own);
+        test_wait(f->client.event, &f->ready);
+        assert_note(f, SUBSCRIPTION);
+}
+
 /* Somebody removes the queue. */
 static void test_made_again(void **state) {
         Fixture *f = *state;
@@ -454,6 +474,7 @@ int main(void) {
                 TEST(test_subscribed_with_other_attributes),
                 cmocka_unit_test(test_interrupted),
                 cmocka_unit_test(test_refused),
+                TEST(test_full_disk),
                 TEST(test_made_again),
                 TEST(test_looked_at_again),
                 TEST(test_another_topic),

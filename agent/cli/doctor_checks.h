@@ -50,7 +50,7 @@ void doctor_check_depot(Doctor *doctor);
 /* doctor_services.c */
 void doctor_check_queue(Doctor *doctor);
 void doctor_check_auto_scaling(Doctor *doctor);
+void doctor_check_alarms(Doctor *doctor);
 
 /* doctor_balancer.c */
 void doctor_check_balancer(Doctor *doctor);
-void doctor_check_alarms(Doctor *doctor);

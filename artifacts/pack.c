@@ -38,6 +38,10 @@ static int fail(Packer *p, int r) {
         return error_set_errno(p->error, r, "%s", p->path_length > 0 ? p->path : "the folder");
 }
 
+static bool is_in_use(const Packer *p) {
+        return p->options && p->options->in_use;
+}
+
 /* What went wrong beneath libarchive, or in it. */
 static int fail_write(Packer *p) {
         int r = zstd_writer_error(p->writer, p->error);
@@ -96,6 +100,14 @@ static int write_content(Packer *p, int fd, uint64_t size) {
         return done == size ? 0 : refuse(p, "it changed while it was read");
 }
 
+static mode_t mode_of(const Packer *p, const struct stat *st) {
+        if (is_in_use(p))
+                return st->st_mode & ENTRY_MODE_MASK;
+        if (S_ISDIR(st->st_mode))
+                return FOLDER_MODE;
+        return st->st_mode & S_IXUSR ? PROGRAM_MODE : FILE_MODE;
+}
+
 static int pack_file(Packer *p, int dirfd, const char *name) {
         _cleanup_close_ int fd = -1;
         struct stat st;
@@ -110,8 +122,7 @@ static int pack_file(Packer *p, int dirfd, const char *name) {
                 return refuse(p, "it changed while it was read");
         if (st.st_mode & (S_ISUID | S_ISGID))
                 return refuse(p, "a setuid or setgid file cannot be in a release");
-        r = write_header(p, AE_IFREG, st.st_mode & S_IXUSR ? PROGRAM_MODE : FILE_MODE, (uint64_t) st.st_size,
-                         NULL);
+        r = write_header(p, AE_IFREG, mode_of(p, &st), (uint64_t) st.st_size, NULL);
         if (r < 0)
                 return r;
         if (p->archive)
@@ -135,10 +146,10 @@ static int pack_link(Packer *p, int dirfd, const char *name) {
 
 static int pack_content(Packer *p, int fd);
 
-static int pack_subfolder(Packer *p, int dirfd, const char *name) {
+static int pack_subfolder(Packer *p, int dirfd, const char *name, const struct stat *st) {
         int fd, r;
 
-        r = write_header(p, AE_IFDIR, FOLDER_MODE, 0, NULL);
+        r = write_header(p, AE_IFDIR, mode_of(p, st), 0, NULL);
         if (r < 0)
                 return r;
         fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -150,19 +161,21 @@ static int pack_entry(Packer *p, int dirfd, const char *name) {
         Error reason = {};
         struct stat st;
 
+        if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return fail(p, -errno);
+        if (is_in_use(p) && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode)))
+                return 0;
         if (entry_name_normalise(p->path, UNPACK_PATH_DEFAULT, UNPACK_DEPTH_DEFAULT, normalised, &reason) < 0)
                 return refuse(p, reason.message);
         if (++p->result.entries > UNPACK_ENTRIES_MAX)
                 return error_set_fault(p->error, -E2BIG, FAULT_INPUT,
                                        "the folder has more than %" PRIu64 " entries", UNPACK_ENTRIES_MAX);
         report(p);
-        if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return fail(p, -errno);
         switch (st.st_mode & S_IFMT) {
         case S_IFREG:
                 return pack_file(p, dirfd, name);
         case S_IFDIR:
-                return pack_subfolder(p, dirfd, name);
+                return pack_subfolder(p, dirfd, name, &st);
         case S_IFLNK:
                 return pack_link(p, dirfd, name);
         default:
@@ -213,12 +226,14 @@ static int pack_root(Packer *p, int folder_fd) {
         return fd < 0 ? fail(p, -errno) : pack_content(p, fd);
 }
 
-int pack_measure(int folder_fd, PackResult *ret, Error *error) {
+int pack_measure(int folder_fd, const PackOptions *options, PackResult *ret, Error *error) {
+        const PackOptions silent = { .in_use = options && options->in_use };
         _cleanup_free_ Packer *p = calloc(1, sizeof(*p));
         int r;
 
         if (!p)
                 return error_oom(error);
+        p->options = &silent;
         p->error = error;
         r = pack_root(p, folder_fd);
         if (r >= 0)

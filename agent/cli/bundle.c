@@ -88,7 +88,9 @@ static int open_s3(Bundle *bundle, const BundleContext *context, Error *error) {
 
 int bundle_open(const char *platform, const char *path, const BundleContext *context, Bundle *ret,
                 Error *error) {
-        Bundle bundle = { .path = path, .platform = platform, .folder = -1, .archive = -1 };
+        Bundle bundle = {
+                .path = path, .platform = platform, .folder = -1, .archive = -1, .in_use = context->in_use
+        };
         int r;
 
         r = s3_archive_is_meant(path) ? open_s3(&bundle, context, error)
@@ -133,8 +135,21 @@ static int inspect_packed(Bundle *bundle, const PackResult *packed, Error *error
         return 0;
 }
 
+int bundle_check(const Bundle *bundle, Error *error) {
+        const PackOptions options = { .in_use = bundle->in_use };
+        PackResult measured;
+        int r;
+
+        if (bundle->archive >= 0)
+                return 0;
+        r = pack_measure(bundle->folder, &options, &measured, error);
+        if (r < 0)
+                error_prefix(error, "%s", bundle->path);
+        return r;
+}
+
 static int pack(Bundle *bundle, const Cli *cli, Error *error) {
-        PackOptions options = { .progress = on_packed };
+        PackOptions options = { .progress = on_packed, .in_use = bundle->in_use };
         PackResult measured, packed;
         Progress progress;
         int r;
@@ -144,7 +159,7 @@ static int pack(Bundle *bundle, const Cli *cli, Error *error) {
                 return bundle->archive;
         r = source_date(&options.mtime, error);
         if (r >= 0)
-                r = pack_measure(bundle->folder, &measured, error);
+                r = pack_measure(bundle->folder, &options, &measured, error);
         if (r < 0)
                 return r;
         progress_begin(&progress, cli, "pack", measured.unpacked_size);

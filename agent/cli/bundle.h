@@ -14,6 +14,7 @@ typedef struct Bundle {
         const char *platform;
         int folder;               /* -1 for an archive */
         int archive;              /* -1 for a folder until it has been packed */
+        bool in_use;              /* as PackOptions has it */
         const char *appspec_name; /* which of the names it has; NULL: none */
         char *appspec_elsewhere;  /* if none, where in an archive one lies, not at its root; or NULL */
         Buffer appspec;
@@ -26,6 +27,7 @@ typedef struct Bundle {
 typedef struct BundleContext {
         const char *const *appspec_names; /* a strv: the first that a bundle has at its root is its appspec */
         const DepotValues *aws;           /* how S3 is spoken to; NULL: nothing is taken from there */
+        bool in_use;                      /* of folders, as PackOptions has it */
         const Cli *cli;
 } BundleContext;
 
@@ -36,6 +38,9 @@ void bundle_deinit(Bundle *bundle);
  * archive that could not be installed. */
 int bundle_open(const char *platform, const char *path, const BundleContext *context, Bundle *ret,
                 Error *error);
+
+/* Whether a folder can be packed, as far as that can be seen without doing it. */
+int bundle_check(const Bundle *bundle, Error *error);
 
 /* Packs a folder and works out the digests. */
 int bundle_seal(Bundle *bundle, const Cli *cli, Error *error);

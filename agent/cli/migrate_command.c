@@ -28,13 +28,19 @@ static int open_revision(const Cli *cli, const MigrateValues *values, const Migr
         const ReleaseRequest request = { .app = values->app ?: "app",
                                          .version = values->version ?: version,
                                          .path = wish->group->archive,
+                                         .in_use = true,
                                          .appspec = values->appspec };
         Error problem;
+        int r;
 
         *ret_problem = NULL;
         if (!version)
                 return -ENOMEM;
-        if (release_source_open(&request, cli, source, &problem) >= 0)
+        r = release_source_open(&request, cli, source, &problem);
+        if (r >= 0)
+                r = bundle_check(&source->bundles[0], &problem);
+        if (r >= 0 ||
+            (r == -EACCES && source->release)) /* root, who alone can take it over, sees all of it */
                 return 0;
         *ret_problem = strdup(problem.message);
         return *ret_problem ? 0 : -ENOMEM;
@@ -117,7 +123,7 @@ static int run_migrate(Cli *cli, void *given, _unused_ char **arguments, Error *
         if (r < 0)
                 return r;
         r = migrate_choose(&facts, values->group, &wish.group, error);
-        if (r < 0 && values->group)
+        if (r < 0 && (values->group || values->apply))
                 return r;
         if (wish.group && open_revision(cli, values, &wish, &source, &problem) < 0)
                 return error_oom(error);

@@ -64,6 +64,7 @@ static int add_platforms(ReleaseSource *source, const ReleaseRequest *request, c
 static int open_bundles(ReleaseSource *source, const ReleaseRequest *request, const Cli *cli, Error *error) {
         const BundleContext context = { .appspec_names = source->appspec_names,
                                         .aws = request->aws,
+                                        .in_use = request->in_use,
                                         .cli = cli };
         const char *platform = PLATFORM_ANY;
         int r;

@@ -12,6 +12,7 @@ typedef struct ReleaseRequest {
         const char *version;
         const char *path;       /* a folder or an archive, or NULL */
         const DepotValues *aws; /* for archives in S3; NULL: none are taken */
+        bool in_use;            /* of a folder, as PackOptions has it */
         const char *commit;     /* of the source that it was built from; NULL: not known */
         char **platforms; /* "linux/amd64=PATH" each; or one platform without a path, which is that of PATH */
         const char *

@@ -1,6 +1,7 @@
 """muster migrate: what it finds of CodeDeploy's agent, and the page that says key by key what becomes of everything."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -126,6 +127,20 @@ def test_refused_revision(machine):
     assert re.search(r"appspec\.yml.*: hooks\.ApplicationStart\[0\]\.timout", machine.plan()["release"]["problem"])
 
 
+def test_revision_in_use(machine):
+    """What scripts have made in the revision's folder: a socket is the process's own, a link out of it is a problem, which is
+    told before --apply. Where the only group cannot be taken over, --apply says why."""
+    machine.deployed()
+    archive = machine.root / GROUP / "d-ABCDEFGHI/deployment-archive"
+    os.mkfifo(archive / "control")
+    assert machine.plan()["release"]["problem"] is None
+    (archive / "python").symlink_to("/usr/bin/python3")
+    assert "python: it links to an absolute path" in machine.plan()["release"]["problem"]
+    machine.desk.fails(INPUT, "cannot be taken over: .*python: it links", *machine.words("--apply", "--app", "api"))
+    (machine.instructions / f"{GROUP}-cleanup").write_text("/srv/app\n")
+    machine.desk.fails(INPUT, f"group {GROUP} cannot be taken over: of 2 files", *machine.words("--apply", "--app", "api"))
+
+
 def test_apply_needs(machine):
     """What --apply wants to know before it does anything."""
     machine.deployed()
@@ -196,6 +211,7 @@ def test_apply(instance):
     """What CodeDeploy deployed becomes the first release while it runs on; the next one stops it, removes what it does not
     have, and leads back to it."""
     deploy_as_codedeploy(instance)
+    instance.sh(f"cd {ROOT}/{GROUP}/d-ABCDEFGHI/deployment-archive; mkfifo control; chmod 600 conf/site.conf")
     before = look(instance)
     plan = json.loads(instance.run("muster", "migrate", "--json", "--app", "site").out)
     assert plan["agent"] == {"service": "codedeploy-agent.service", "active": True, "enabled": True}
@@ -211,6 +227,8 @@ def test_apply(instance):
     assert done.out == "site: d-ABCDEFGHI is taken over as release codedeploy-d-ABCDEFGHI\n"
     assert "both agents act" in done.err
     assert look(instance) == before
+    assert instance.sh("cd /var/lib/muster/apps/site/current; stat -c %a conf/site.conf; ls").out == (
+        "600\nappspec.yml\nconf\nscripts\nsite\n")
     status = json.loads(instance.run("muster", "status", "--json").out)["apps"][0]
     assert (status["app"], status["version"], status["state"]) == ("site", "codedeploy-d-ABCDEFGHI", "held")
     entry = json.loads(instance.run("muster", "history", "--json").out)["deployments"][0]

@@ -75,7 +75,7 @@ static void test_reproducible(void **state) {
         assert_same(f->fd, "one.tar.zst", "two.tar.zst", true);
         pack(f->fd, "later.tar.zst", one, &later, &result);
         assert_same(f->fd, "one.tar.zst", "later.tar.zst", false);
-        assert_int_equal(pack_measure(one, &measured, NULL), 0);
+        assert_int_equal(pack_measure(one, NULL, &measured, NULL), 0);
         assert_int_equal(measured.entries, 6);
         assert_int_equal(measured.unpacked_size, 14);
 }
@@ -227,9 +227,39 @@ static void test_refused(void **state) {
                 assert_int_equal(pack_folder(folder, out, NULL, &result, &error), -EINVAL);
                 assert_int_equal(error.fault, FAULT_INPUT);
                 assert_int_equal(strncmp(error.message, "sub/bad: ", 9), 0);
-                assert_int_equal(pack_measure(folder, &result, NULL), -EINVAL);
+                assert_int_equal(pack_measure(folder, NULL, &result, NULL), -EINVAL);
                 assert_int_equal(file_remove_tree_at(f->fd, "tree"), 0);
         }
+}
+
+/* A folder that something runs from is taken as it is, without what only that something has a use for. */
+static void test_in_use(void **state) {
+        TestFolder *f = *state;
+        _cleanup_close_ int folder = make_folder(f->fd, "tree"), same = make_folder(f->fd, "same");
+        const PackOptions options = { .in_use = true };
+        PackResult result = {}, measured = {};
+
+        assert_int_equal(mkdirat(folder, "sub", 0755), 0);
+        assert_int_equal(mkdirat(same, "sub", 0755), 0);
+        write_file(folder, "secret", "hush", 0600);
+        write_file(same, "secret", "hush", 0644);
+        pack(f->fd, "modes.tar.zst", folder, &options, &result);
+        pack(f->fd, "same.tar.zst", same, NULL, &result);
+        assert_same(f->fd, "modes.tar.zst", "same.tar.zst", false);
+
+        make_fifo(folder);
+        pack(f->fd, "fifo.tar.zst", folder, &options, &result);
+        assert_int_equal(result.entries, 2);
+        assert_same(f->fd, "modes.tar.zst", "fifo.tar.zst", true);
+        assert_int_equal(unlinkat(folder, "sub/bad", 0), 0);
+        make_socket(folder);
+        pack(f->fd, "socket.tar.zst", folder, &options, &result);
+        assert_same(f->fd, "modes.tar.zst", "socket.tar.zst", true);
+        assert_int_equal(pack_measure(folder, &options, &measured, NULL), 0);
+        assert_int_equal(measured.entries, 2);
+        assert_int_equal(unlinkat(folder, "sub/bad", 0), 0);
+        make_setuid(folder);
+        assert_int_equal(pack_measure(folder, &options, &measured, NULL), -EINVAL);
 }
 
 static void test_bad_name(void **state) {
@@ -238,7 +268,7 @@ static void test_bad_name(void **state) {
         PackResult result;
 
         write_file(folder, "a\nb", "", 0644);
-        assert_int_equal(pack_measure(folder, &result, NULL), -EINVAL);
+        assert_int_equal(pack_measure(folder, NULL, &result, NULL), -EINVAL);
 }
 
 static void test_full_disk(void **state) {
@@ -278,8 +308,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 FOLDER_TEST(test_reproducible), FOLDER_TEST(test_inspect),    FOLDER_TEST(test_inspect_other),
                 FOLDER_TEST(test_empty),        FOLDER_TEST(test_long_names), FOLDER_TEST(test_refused),
-                FOLDER_TEST(test_find),         FOLDER_TEST(test_bad_name),   FOLDER_TEST(test_full_disk),
-                FOLDER_TEST(test_progress),
+                FOLDER_TEST(test_find),         FOLDER_TEST(test_in_use),     FOLDER_TEST(test_bad_name),
+                FOLDER_TEST(test_full_disk),    FOLDER_TEST(test_progress),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@ LIB_SRC += \
         artifacts/freshness.c \
         artifacts/json.c \
         artifacts/file_map.c \
+        artifacts/file_source.c \
         artifacts/key.c \
         artifacts/release.c \
         artifacts/release_files.c \
@@ -27,6 +28,7 @@ UNIT_TESTS += \
         test-dsse \
         test-freshness \
         test-file_map \
+        test-file_source \
         test-json \
         test-key \
         test-release \

@@ -69,6 +69,15 @@ def test_shapes(instance):
     assert times[0][0] == times[0][1] and times[1][0] == times[1][1] and 1767225600 < int(times[0][0]) < int(times[1][0])
 
 
+def test_linked_source(instance):
+    """A source that is a link to a folder of the bundle is that folder, as CodeDeploy's agent has it."""
+    folder = put_folder(instance, "9", {"build/7/page": "seven\n"})
+    instance.sh(f"cd {folder}; ln -s build/7 web; tar -czf ../9.tgz .")
+    for version, source in (("9", folder), ("10", "/root/9.tgz")):
+        deploy(instance, source, version)
+        assert instance.sh("find /srv/shapes -type l; cat /srv/shapes/page").out == "seven\n"
+
+
 def test_read_only(instance):
     """A place that cannot be written any more costs no service: before the app is stopped if it is seen in time, and else it is
     started again, for nothing of it has changed."""

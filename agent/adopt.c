@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,11 +47,19 @@ int adopt_read_paths(const ReleaseStore *store, char ***ret, Error *error) {
 
 void adopt_end(const ReleaseStore *store, const Record *record) {
         Placement placement = { .store = store };
-        int r = file_remove_at(store->app_fd, ADOPT_FILE);
         Error error = {};
+        int r;
 
-        if (r < 0)
-                log_warning("%s/" ADOPT_FILE ": %s", store->path, strerror(-r));
         if (!record->good.version && placement_clear(&placement, &error) < 0)
                 log_warning("%s: %s", store->path, error.message);
+        r = file_remove_at(store->app_fd, ADOPT_FILE); /* at last: as long as it is there, this is not over */
+        if (r < 0)
+                log_warning("%s/" ADOPT_FILE ": %s", store->path, strerror(-r));
+}
+
+void adopt_end_after_crash(const ReleaseStore *store, const Record *record) {
+        bool goes_on = record->deployment.kind == KIND_ADOPT && record->deployment.outcome == OUTCOME_RUNNING;
+
+        if (!goes_on && faccessat(store->app_fd, ADOPT_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                adopt_end(store, record);
 }

@@ -20,3 +20,6 @@ int adopt_read_paths(const ReleaseStore *store, char ***ret, Error *error);
 
 /* The deployment has ended: the paths are of no use any more, and one that failed leaves no `current`. */
 void adopt_end(const ReleaseStore *store, const Record *record);
+
+/* musterd begins: the same for one that has ended, or never begun, when it was killed. */
+void adopt_end_after_crash(const ReleaseStore *store, const Record *record);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "agent/adopt.h"
 #include "agent/app_life.h"
 #include "agent/app_parts.h"
 #include "agent/base/strv.h"
@@ -87,6 +88,7 @@ static void on_unpackers_stopped(_unused_ UnpackStop *stop, int result, const Er
         app->stopping = unpack_stop_free(app->stopping);
         if (app->engine)
                 return;
+        adopt_end_after_crash(app->store, &app->record);
         app_clean_start(app->clean); /* what a crash left */
         app_evaluate(app);
 }

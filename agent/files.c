@@ -229,6 +229,20 @@ static int add_found(const TreeFound *found, void *userdata, Error *error) {
         return file_map_add(userdata, &source, error);
 }
 
+/* CodeDeploy gives a script a run bit when it runs it, so what BeforeInstall has run is installed as a program. */
+static void let_scripts_run(const Release *release, FileMap *map) {
+        const ReleaseHooks *scripts = &release->hooks[LIFECYCLE_BEFORE_INSTALL];
+
+        for (size_t i = 0; i < scripts->n; i++)
+                for (size_t k = 0; k < map->n; k++) {
+                        FileTarget *target = map->items + k;
+
+                        if (target->type == ENTRY_FILE && !(target->mode & 0111) &&
+                            strcmp(target->source, scripts->items[i].location) == 0)
+                                target->mode |= 0111;
+                }
+}
+
 static int make_map(const Release *release, int release_fd, FileMap *ret, Error *error) {
         int r = 0;
 
@@ -238,7 +252,9 @@ static int make_map(const Release *release, int release_fd, FileMap *ret, Error 
                 r = tree_scan(release_fd, add_found, ret, error);
         if (r >= 0)
                 r = file_map_finish(ret, error);
-        if (r < 0)
+        if (r >= 0)
+                let_scripts_run(release, ret);
+        else
                 file_map_deinit(ret);
         return r;
 }

@@ -49,13 +49,15 @@ class Machine:
         wait_for(lambda: self.instance.run("grep", "-q", "^TracerPid:.*[1-9]", f"/proc/{pid}/status", check=False).code == OK, 20,
                  "strace to look at musterd")
         apply = self.instance.start(*APPLY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: apply.poll() is not None or self.stands_still(), 60, "it to end or to stand still")
-        stopped = apply.poll() is None
+        wait_for(lambda: self.stands_still() or (apply.poll() is not None and self.settled()), 60, "it to end or to stand still")
         self.apply, self.tracer = apply, tracer
-        return stopped
+        return self.stands_still()
 
     def stands_still(self):
         return self.instance.run("grep", "-q", "stopped by SIGSTOP", "/run/trace", check=False).code == OK
+
+    def settled(self):
+        return self.instance.run("ls", FILES, check=False).out == "installed\n"
 
     def kill(self):
         """Nothing of musterd is left, and it starts again."""
@@ -80,7 +82,7 @@ class Machine:
         app, again = self.app(), self.instance.run(*APPLY, check=False)
         assert again.code == (CONFLICT if app else OK), (where, app, again)
         assert (self.app()["version"], self.app()["state"]) == (VERSION, "held"), (where, self.app())
-        wait_for(lambda: self.instance.sh(f"ls {FILES}").out == "installed\n", 20, f"{where}: the journal to be gone")
+        wait_for(self.settled, 20, f"{where}: the journal to be gone")
         assert self.instance.sh(f"ls -d {APP}/current/scripts {APP}/adopt 2>/dev/null || true").out == f"{APP}/current/scripts\n"
         assert look(self.instance) == self.before, where
         self.instance.run("muster", "verify", "--installed")

@@ -65,10 +65,44 @@ static void test_end(void **state) {
         }
 }
 
+/* One that goes on needs its list still; of any other it is in the way. */
+static void test_end_after_crash(void **state) {
+        static const struct {
+                DeploymentKind kind;
+                Outcome outcome;
+                const char *good;
+                bool list, current;
+        } cases[] = {
+                { KIND_ADOPT, OUTCOME_RUNNING, NULL, true, true },
+                { KIND_ADOPT, OUTCOME_FAILED, NULL, false, false },
+                { KIND_ADOPT, OUTCOME_SUCCEEDED, "1.0", false, true },
+                { KIND_DEPLOY, OUTCOME_RUNNING, "1.0", false, true },
+        };
+        FilesScene *scene = *state;
+        _cleanup_close_ int list = file_of("");
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const Record record = { .good.version = (char *) cases[i].good,
+                                        .deployment.kind = cases[i].kind,
+                                        .deployment.outcome = cases[i].outcome };
+
+                (void) unlinkat(scene->store->app_fd, "current", 0);
+                assert_int_equal(symlinkat("releases/1.0-000000000000", scene->store->app_fd, "current"), 0);
+                assert_int_equal(adopt_keep_paths(scene->store, list, NULL), 0);
+                adopt_end_after_crash(scene->store, &record);
+                assert_int_equal(is_there(scene->store, ADOPT_FILE), cases[i].list);
+                assert_int_equal(is_there(scene->store, "current"), cases[i].current);
+        }
+        assert_int_equal(file_remove_at(scene->store->app_fd, ADOPT_FILE), 0);
+        adopt_end_after_crash(scene->store, &(Record){});
+        assert_true(is_there(scene->store, "current"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_paths),
                 TEST(test_end),
+                TEST(test_end_after_crash),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,19 @@ static void test_first(void **state) {
                           "html/index.html 0644 1.0 web/index.html\n");
 }
 
+/* As CodeDeploy leaves them: it makes a script a program to run it, and installs what it has run. */
+static void test_scripts(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *release = files_scene_release(
+                scene, "1.0",
+                WEB
+                "\"hooks\":{\"BeforeInstall\":[{\"location\":\"web/before\"}],\"AfterInstall\":[{\"location\":\"web/after\"}]},",
+                PATHS("web/before", "web/after"));
+
+        files_scene_deploy(scene, release, "d-1");
+        check_look(scene, "html/ 0755\nhtml/after 0644 1.0 web/after\nhtml/before 0755 1.0 web/before\n");
+}
+
 static void test_update(void **state) {
         FilesScene *scene = *state;
         _cleanup_release_ Release *v1 =
@@ -460,12 +473,19 @@ static void test_read_only(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_first),       TEST(test_update),
-                TEST(test_exists),      TEST(test_kinds_change),
-                TEST(test_unchanged),   TEST(test_others),
-                TEST(test_no_room),     TEST(test_astray),
-                TEST(test_drift),       TEST(test_removed_by_a_hook),
-                TEST(test_interrupted), TEST(test_read_only),
+                TEST(test_first),
+                TEST(test_update),
+                TEST(test_scripts),
+                TEST(test_exists),
+                TEST(test_kinds_change),
+                TEST(test_unchanged),
+                TEST(test_others),
+                TEST(test_no_room),
+                TEST(test_astray),
+                TEST(test_drift),
+                TEST(test_removed_by_a_hook),
+                TEST(test_interrupted),
+                TEST(test_read_only),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,7 +361,7 @@ void notify_rollout(Notify *notify, const char *app, const char *group, const Ro
         if (!is_new(notify, &facts, now))
                 return;
         if (!own_write)
-                delay = notify_delay(plan, facts.reporter, MAX(reg->fleet, reg->live), random_u64());
+                delay = notify_delay(plan, reg, facts.reporter, random_u64());
         if (delay != USEC_INFINITY)
                 tell(notify, &facts, own_write ? 0 : notify->options.delay ?: delay);
 }

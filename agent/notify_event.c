@@ -5,6 +5,7 @@
 #include "agent/base/buffer.h"
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
+#include "agent/base/strv.h"
 #include "agent/notify_event.h"
 #include "artifacts/json.h"
 
@@ -210,10 +211,17 @@ void notify_subject(const char *text, char ret[static NOTIFY_SUBJECT_MAX]) {
         ret[n] = '\0';
 }
 
-uint64_t notify_delay(const RolloutPlan *plan, const char *reporter, uint64_t fleet, uint64_t chance) {
-        uint64_t order = rollout_plan_order(plan, reporter);
+bool notify_is_by_operator(const Register *reg) {
+        return reg->rev == 1 || (reg->by && string_equal(reg->by, reg->writer));
+}
 
-        if (fleet > NOTIFY_TELLERS && order > UINT64_MAX / fleet * NOTIFY_TELLERS)
+uint64_t notify_delay(const RolloutPlan *plan, const Register *reg, const char *reporter, uint64_t chance) {
+        uint64_t fleet = MAX(reg->fleet, reg->live),
+                 turn = rollout_plan_order(plan, reporter) / (UINT64_MAX / MAX(fleet, UINT64_C(1)));
+
+        if (turn >= NOTIFY_TELLERS)
                 return USEC_INFINITY;
+        if (notify_is_by_operator(reg))
+                return turn * NOTIFY_TURN;
         return NOTIFY_DELAY_MIN + chance % (NOTIFY_DELAY_MAX - NOTIFY_DELAY_MIN);
 }

@@ -141,16 +141,49 @@ static void test_who_tells(void **state) {
         const Scene *s = *state;
         unsigned tell = 0;
 
+        s->reg->rev = 2;
         for (unsigned i = 0; i < 10000; i++) {
                 char name[16];
 
                 snprintf(name, sizeof(name), "i-%u", i);
-                tell += notify_delay(&s->plan, name, 10000, 0) != USEC_INFINITY;
-                if (i < 8)
-                        assert_int_equal(notify_delay(&s->plan, name, 8, 0), NOTIFY_DELAY_MIN);
+                s->reg->fleet = 10000;
+                tell += notify_delay(&s->plan, s->reg, name, 0) != USEC_INFINITY;
+                s->reg->fleet = 8;
+                s->reg->live = 3;
+                assert_int_equal(notify_delay(&s->plan, s->reg, name, 0), NOTIFY_DELAY_MIN);
         }
         assert_true(tell > 1 && tell < 30);
-        assert_true(notify_delay(&s->plan, "i-0", 1, UINT64_MAX) < NOTIFY_DELAY_MAX);
+        s->reg->fleet = 0; /* it was empty as the stage was opened */
+        assert_true(notify_delay(&s->plan, s->reg, "i-0", UINT64_MAX) < NOTIFY_DELAY_MAX);
+}
+
+/* What an operator did nobody has told: one after the other looks whether somebody has. */
+static void test_who_tells_of_operators(void **state) {
+        const Scene *s = *state;
+        uint64_t turns[NOTIFY_TELLERS] = {};
+
+        s->reg->rev = 1; /* as it was made */
+        for (unsigned i = 0; i < 1000; i++) {
+                char name[16];
+                uint64_t delay;
+
+                snprintf(name, sizeof(name), "i-%u", i);
+                s->reg->fleet = s->reg->live = NOTIFY_TELLERS;
+                delay = notify_delay(&s->plan, s->reg, name, UINT64_MAX);
+                assert_true(delay % NOTIFY_TURN == 0 && delay / NOTIFY_TURN < NOTIFY_TELLERS);
+                turns[delay / NOTIFY_TURN]++;
+                s->reg->fleet = s->reg->live = 1;
+                assert_int_equal(notify_delay(&s->plan, s->reg, name, UINT64_MAX), 0);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(turns); i++)
+                assert_true(turns[i] > 50);
+        s->reg->rev = 7;
+        assert_false(notify_is_by_operator(s->reg));
+        assert_int_equal(string_set(&s->reg->writer, "ana"), 0);
+        assert_int_equal(string_set(&s->reg->by, "ana"), 0);
+        assert_true(notify_is_by_operator(s->reg));
+        assert_int_equal(string_set(&s->reg->writer, "i-1"), 0);
+        assert_false(notify_is_by_operator(s->reg));
 }
 
 int main(void) {
@@ -161,6 +194,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_payload, scene_setup, scene_teardown),
                 cmocka_unit_test(test_subject),
                 cmocka_unit_test_setup_teardown(test_who_tells, scene_setup, scene_teardown),
+                cmocka_unit_test_setup_teardown(test_who_tells_of_operators, scene_setup, scene_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ struct RegisterOp {
         RolloutMarks marks;
         char nonce[NONCE_SIZE]; /* of the last write that was tried; "": none was */
         bool unclear;           /* whether that arrived is not known */
-        unsigned tries;
+        unsigned tries, failures;
         RegisterTally tally;
         Error error; /* of the last try */
 };
@@ -82,8 +82,10 @@ static bool is_passing(int r, const Error *error) {
 
 /* A request has ended without an answer that says anything. */
 static void fail(RegisterOp *op, int result, const Error *error) {
+        bool enough = ++op->failures == op->site.failures_max;
+
         op->error = *error;
-        if (is_passing(result, error))
+        if (is_passing(result, error) && !enough)
                 try_again(op, result);
         else
                 finish(op, result);

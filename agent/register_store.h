@@ -25,8 +25,9 @@ typedef struct RegisterSite {
         const char *group;
         const char *writer; /* the instance, or what an operator is called, as instances may be */
         const RolloutPlan *plan;
-        AwsContext *aws;  /* to ask for alarms before TAKE_IN; NULL: nobody knows of them */
-        uint64_t silence; /* an instance whose report is older is gone: three report intervals */
+        AwsContext *aws;       /* to ask for alarms before TAKE_IN; NULL: nobody knows of them */
+        uint64_t silence;      /* an instance whose report is older is gone: three report intervals */
+        unsigned failures_max; /* of those tries, how many may find a depot that does not answer; 0: all */
 } RegisterSite;
 
 typedef struct RegisterOp RegisterOp;

@@ -43,6 +43,7 @@ RegisterSite register_access_site(const DepotAccess *access, const RolloutPlan *
                 .writer = writer,
                 .plan = plan,
                 .silence = REGISTER_ACCESS_SILENCE,
+                .failures_max = REGISTER_ACCESS_FAILURES_MAX,
         };
 }
 

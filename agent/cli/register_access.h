@@ -8,6 +8,9 @@
 /* Of an instance that says nothing else: three report intervals of muster.conf(5). */
 #define REGISTER_ACCESS_SILENCE (3 * UINT64_C(300) * 1000000)
 
+/* Somebody waits at the terminal: a depot that does not answer is told after so many tries. */
+#define REGISTER_ACCESS_FAILURES_MAX 5U
+
 /* What an operator is called: GIVEN, or where that is NULL what the variable says, or "ann@desk". -EDESTADDRREQ for what is
  * no name. */
 #define OPERATOR_VARIABLE "MUSTER_OPERATOR"

@@ -24,6 +24,7 @@ typedef struct Fixture {
         Target target;
         RolloutPlan plan;
         RegisterSite site;
+        unsigned failures_max;
         int result;
         Error error;
         RegisterOp *op;
@@ -84,7 +85,8 @@ static void open_depot(Fixture *f) {
                                   .group = "prod",
                                   .writer = "ana",
                                   .plan = &f->plan,
-                                  .silence = 180 * USEC_PER_SEC };
+                                  .silence = 180 * USEC_PER_SEC,
+                                  .failures_max = f->failures_max };
 }
 
 static void close_depot(Fixture *f) {
@@ -273,6 +275,20 @@ static void test_write_lost(void **state) {
         assert_int_equal(register_op_register(f->op)->state, REGISTER_PAUSED);
 }
 
+/* Somebody waits for it, and cannot wait for long. */
+static void test_failures_are_enough(void **state) {
+        Fixture *f = *state;
+
+        assert_int_equal(create(f), 1);
+        f->failures_max = 2;
+        lose_writes = 1;
+        assert_int_equal(change(f, REGISTER_PAUSE), 1);
+        lose_writes = 5;
+        assert_int_equal(change(f, REGISTER_RESUME), -ETIMEDOUT);
+        assert_string_equal(f->error.message, "no answer");
+        assert_int_equal(lose_writes, 3);
+}
+
 static void test_freed_while_it_runs(void **state) {
         Fixture *f = *state;
         RegisterEvent event = { .kind = REGISTER_PAUSE };
@@ -344,9 +360,11 @@ static void test_backoff(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_life),        TEST(test_take_in),    TEST(test_rubbish),
-                TEST(test_answer_lost), TEST(test_write_lost), TEST(test_freed_while_it_runs),
-                TEST(test_huge),        TEST(test_contention), cmocka_unit_test(test_backoff),
+                TEST(test_life),       TEST(test_take_in),
+                TEST(test_rubbish),    TEST(test_answer_lost),
+                TEST(test_write_lost), TEST(test_freed_while_it_runs),
+                TEST(test_huge),       TEST(test_failures_are_enough),
+                TEST(test_contention), cmocka_unit_test(test_backoff),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

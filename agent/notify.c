@@ -17,6 +17,7 @@ typedef enum Step {
         STEP_TOPIC,
         STEP_MARK,
         STEP_DONE,
+        STEPS = STEP_DONE,
 } Step;
 
 typedef struct Telling Telling;
@@ -24,7 +25,8 @@ struct Telling {
         Notify *notify;
         Telling *next;
         Step step;
-        unsigned tries;                                  /* of this step */
+        unsigned tries[STEPS];
+        bool over[STEPS];                                /* taken, or given up */
         bool taken;                                      /* by one of them at least */
         char name[NOTIFY_NAME_MAX + ROLLOUT_ID_MAX + 8]; /* for the journal */
         char id[NOTIFY_ID_MAX], place[NOTIFY_ID_MAX];
@@ -86,31 +88,41 @@ static void again_after(Telling *telling, uint64_t usec) {
         (void) sd_event_source_set_enabled(telling->timer, SD_EVENT_ONESHOT);
 }
 
+/* What fails is tried again later, and later each time. */
 static void go_to(Telling *telling, Step step) {
+        uint64_t delay = telling->notify->options.retry ?: NOTIFY_RETRY;
+        unsigned tries = step < STEPS ? telling->tries[step] : 0;
+
         telling->step = step;
-        telling->tries = 0;
-        again_after(telling, 0);
+        again_after(telling, tries > 0 ? delay << (2 * (tries - 1)) : 0);
 }
 
-/* The next step, with or without success: a webhook that is gone must not keep the topic from hearing of it. */
+static bool is_channel(Step step) {
+        return step == STEP_WEBHOOK || step == STEP_TOPIC;
+}
+
+/* The next step, with or without success. */
 static void step_ends(Telling *telling) {
-        switch (telling->step) {
-        case STEP_LOOK:
-                go_to(telling, STEP_WEBHOOK);
-                break;
-        case STEP_WEBHOOK:
-                go_to(telling, STEP_TOPIC);
-                break;
-        case STEP_TOPIC:
-                go_to(telling, telling->taken ? STEP_MARK : STEP_DONE);
-                break;
-        default:
+        telling->over[telling->step] = true;
+        if (telling->step == STEP_MARK)
                 go_to(telling, STEP_DONE);
-        }
+        else if (!telling->over[STEP_WEBHOOK])
+                go_to(telling, STEP_WEBHOOK);
+        else if (!telling->over[STEP_TOPIC])
+                go_to(telling, STEP_TOPIC);
+        else
+                go_to(telling, telling->taken ? STEP_MARK : STEP_DONE);
+}
+
+/* A webhook that is gone must not keep the topic from hearing of it, nor the other way round: they take turns. */
+static void step_again(Telling *telling) {
+        Step other = telling->step == STEP_WEBHOOK ? STEP_TOPIC : STEP_WEBHOOK;
+
+        go_to(telling, is_channel(telling->step) && !telling->over[other] ? other : telling->step);
 }
 
 static void step_succeeds(Telling *telling) {
-        if (telling->step == STEP_WEBHOOK || telling->step == STEP_TOPIC)
+        if (is_channel(telling->step))
                 telling->taken = true;
         step_ends(telling);
 }
@@ -129,10 +141,9 @@ static const char *name_of(Step step) {
 static void step_fails(Telling *telling, bool may_retry, const Error *error) {
         const NotifyOptions *options = &telling->notify->options;
         const LogFields fields = { .app = telling->app, .instance = options->reporter };
-        uint64_t delay = options->retry ?: NOTIFY_RETRY;
 
-        if (may_retry && ++telling->tries < NOTIFY_TRIES) {
-                again_after(telling, delay << (2 * (telling->tries - 1)));
+        if (may_retry && ++telling->tries[telling->step] < NOTIFY_TRIES) {
+                step_again(telling);
                 return;
         }
         log_message(LOG_WARNING, NULL, &fields, "notification of %s: %s has not taken it: %s", telling->name,

@@ -19,6 +19,7 @@ typedef struct Fixture {
         char *webhook;
         NotifyOptions options;
         unsigned posted, published; /* requests */
+        unsigned posted_before;     /* the topic heard of it */
         int post_status;
         unsigned n_failing; /* so many posts get it, the rest 200 */
         char last[4096];    /* what was sent last */
@@ -31,6 +32,8 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
         snprintf(f->last, sizeof(f->last), "%.*s", (int) request->body_size, request->body);
         f->posted += posts;
         f->published += !posts;
+        if (!posts && f->published == 1)
+                f->posted_before = f->posted;
         test_reply(reply, posts && f->posted <= f->n_failing ? f->post_status : 200, "",
                    posts ? "ok" : "<PublishResponse/>");
 }
@@ -176,6 +179,20 @@ static void test_refused(void **state) {
         assert_int_equal(f->published, 1);
 }
 
+/* A webhook that is out for a while keeps the topic waiting for one answer only, and is tried again after it. */
+static void test_turns(void **state) {
+        Fixture *f = *state;
+
+        f->post_status = 503;
+        f->n_failing = 3;
+        open_notify(f);
+        see(f, true);
+        run_until_marked(f, "told-started/i-1.json");
+        assert_int_equal(f->posted_before, 1);
+        assert_int_equal(f->posted, 4);
+        assert_int_equal(f->published, 1);
+}
+
 /* Nobody has taken it: then another instance may. */
 static void test_nobody_takes_it(void **state) {
         Fixture *f = *state;
@@ -243,6 +260,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_old_news, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_retries, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nobody_takes_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_depot_is_out, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_held, setup, teardown),

@@ -134,20 +134,21 @@ static bool waits_for_promotion(const Forecast *f) {
                f->reg->stage + 1 < f->plan->n_stages;
 }
 
+static int promote(Forecast *f, Error *error) {
+        const RegisterEvent event = { .kind = REGISTER_PROMOTE, .by = "forecast", .stage = f->reg->stage };
+
+        stage_of(f)->promoted = true;
+        return act(f, &event, error);
+}
+
 static int play(Forecast *f, Error *error) {
         uint64_t until = usec_add(f->now, FORECAST_SPAN_MAX);
         int r;
 
         for (;;) {
-                const RegisterEvent promote = { .kind = REGISTER_PROMOTE,
-                                                .by = "forecast",
-                                                .stage = f->reg->stage };
-
                 r = settle(f, error);
-                if (r >= 0 && waits_for_promotion(f)) {
-                        stage_of(f)->promoted = true;
-                        r = act(f, &promote, error);
-                }
+                if (r >= 0 && waits_for_promotion(f))
+                        r = promote(f, error);
                 if (r < 0 || f->reg->state != REGISTER_ACTIVE || f->now >= until)
                         return r;
                 f->now = next_time(f);

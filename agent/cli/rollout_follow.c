@@ -121,6 +121,10 @@ static int look_again(Watch *watch, Error *error) {
 }
 
 static int refuse_to_wait(const Watch *watch, Error *error) {
+        int r = watch->cli->json ? output_json(watch->cli, json_incref(watch->survey->picture), error) : 0;
+
+        if (r < 0)
+                return r;
         return error_set_fault(error, -ETIME, FAULT_INPUT, "rollout %s has not ended in that time: %s",
                                watch->id,
                                json_string_value(json_object_get(watch->survey->picture, "sentence")));

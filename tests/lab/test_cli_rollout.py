@@ -410,6 +410,8 @@ def test_watch_to_a_bad_end(shop):
     assert late.communicate(timeout=30)[1] == (
         "muster: rollout r-1 has not ended in that time: stage 2 of 3: 1 of 1 healthy, 1 changing\n")
     assert late.returncode == FAILED
+    told = shop.run("rollout", "status", "api", "prod", "--watch", "--json", "--timeout", "1s")
+    assert (told.returncode, json.loads(told.stdout)["state"]) == (FAILED, "active")
     become(shop, "r-1", state="aborted", reason="2 instances failed, 1 may", running=0)
     out, _ = looking.communicate(timeout=30)
     assert looking.returncode == FAILED

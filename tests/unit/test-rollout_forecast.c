@@ -104,6 +104,12 @@ static void test_by_hand(_unused_ void **state) {
         f = forecast(&target, 100, START);
         assert_true(f.stages[0].promoted && f.stages[1].promoted && !f.stages[2].promoted);
         assert_int_equal(f.ends, START + 25 * MINUTE);
+        /* Of so few the second stage has none of its own: it is healthy as it opens, and waits to be promoted as well. */
+        for (uint64_t fleet = 1; fleet <= 4; fleet++) {
+                f = forecast(&target, fleet, START);
+                assert_true(f.stages[0].promoted && f.stages[1].promoted && !f.stages[2].promoted);
+                assert_true(f.ends > 0);
+        }
 }
 
 static void test_min_healthy_time(_unused_ void **state) {

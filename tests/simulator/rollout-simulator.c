@@ -84,7 +84,10 @@ typedef struct Simulation {
         int *places; /* of each instance: its place's index, or -1 */
         uint64_t gets, puts, lists, writes, conflicts;
         uint64_t running, changing, most_running, most_changing;
-        unsigned n_said; /* marks that there are */
+        unsigned n_said;    /* marks that there are */
+        uint64_t last_gone; /* when the last one was given up */
+        uint64_t
+                for_dead; /* for so long only places of the dead were waited for, or had baked what begins anew for one */
         bool broken;
 } Simulation;
 
@@ -306,6 +309,22 @@ static void index_places(Simulation *s) {
                 s->places[atoi(s->reg->places.items[i].instance + 2)] = (int) i;
 }
 
+/* Nobody changes but who has died, and nothing bakes. */
+static bool waits_for_the_dead(const Simulation *s) {
+        for (size_t i = 0; i < s->reg->places.n; i++)
+                if (!s->instances[atoi(s->reg->places.items[i].instance + 2)].dead)
+                        return false;
+        return s->reg->places.n > 0 && s->reg->full == 0;
+}
+
+static void count_time_for_the_dead(Simulation *s, const Register *next) {
+        if (waits_for_the_dead(s))
+                s->for_dead += s->now - s->reg->written;
+        if (s->reg->full > 0 && next->full == 0 && next->stage == s->reg->stage &&
+            s->last_gone > s->reg->full)
+                s->for_dead += s->last_gone - s->reg->full;
+}
+
 static void on_write(Simulation *s, unsigned who) {
         Instance *instance = s->instances + who;
         Register *next = TAKE_PTR(instance->next);
@@ -313,6 +332,7 @@ static void on_write(Simulation *s, unsigned who) {
 
         s->puts++;
         if (arrives && instance->etag == s->etag) {
+                count_time_for_the_dead(s, next);
                 (void) register_sign(next, "0123456789abcdef", instance->name, s->now);
                 register_free(s->reg);
                 s->reg = TAKE_PTR(next);
@@ -341,6 +361,7 @@ static void on_gone(Simulation *s, unsigned who) {
         Instance *instance = s->instances + who;
 
         instance->gone = true;
+        s->last_gone = s->now;
         s->running -= instance->at >= STANDING_CHANGING;
         s->changing -= instance->at == STANDING_CHANGING;
 }
@@ -429,8 +450,9 @@ static void clear(Simulation *s) {
 }
 
 typedef enum Column {
-        TOOK,  /* minutes */
-        ADDED, /* of them by coordination, and by instances that died */
+        TOOK, /* minutes */
+        DEAD, /* of them for places of instances that died, until their deadlines, and for bakes that began anew for them */
+        ADDED, /* by coordination */
         REQUESTS,
         CONFLICTS, /* races lost for each write */
         DOLLARS,
@@ -455,7 +477,9 @@ static Result simulate(unsigned n, uint64_t seed) {
         result = (Result){
                 .columns = {
                         [TOOK] = (double) (s.now - START) / MINUTE,
-                        [ADDED] = ((double) (s.now - START) - (double) without_coordination(&s)) / MINUTE,
+                        [DEAD] = (double) s.for_dead / MINUTE,
+                        [ADDED] = ((double) (s.now - START) - (double) without_coordination(&s) -
+                                   (double) s.for_dead) / MINUTE,
                         [REQUESTS] = (double) (s.gets + s.puts + s.lists) / n,
                         [CONFLICTS] = (double) s.conflicts / (double) MAX(s.writes, UINT64_C(1)),
                         [DOLLARS] = ((double) s.gets * PRICE_GET + (double) (s.puts + s.lists) * PRICE_PUT) / 1000,
@@ -496,8 +520,8 @@ static bool run(unsigned n, uint64_t first, uint64_t n_seeds) {
         }
         for (Column column = 0; column < COLUMNS; column++)
                 middle[column] = median(results, n_seeds, column, worst + column);
-        printf("%8u %10.1f %10.1f %10.1f %14.1f %12.2f %10.4f\n", n, middle[TOOK], worst[TOOK], middle[ADDED],
-               middle[REQUESTS], middle[CONFLICTS], middle[DOLLARS]);
+        printf("%8u %10.1f %10.1f %10.1f %10.1f %14.1f %12.2f %10.4f\n", n, middle[TOOK], worst[TOOK],
+               middle[DEAD], middle[ADDED], middle[REQUESTS], middle[CONFLICTS], middle[DOLLARS]);
         (void) fflush(stdout);
         return good && middle[ADDED] < ADDED_MAX && (n < LARGE || middle[REQUESTS] < REQUESTS_MAX);
 }
@@ -514,8 +538,8 @@ int main(int argc, char **argv) {
                 if ((c != 's' && c != 'f') || parse_u64(optarg, c == 's' ? &n_seeds : &first) < 0 ||
                     n_seeds < 1)
                         return 2;
-        printf("%8s %10s %10s %14s %12s %10s\n", "fleet", "minutes", "added", "requests each", "lost/write",
-               "dollars");
+        printf("%8s %10s %10s %10s %10s %14s %12s %10s\n", "fleet", "minutes", "worst", "for dead", "added",
+               "requests each", "lost/write", "dollars");
         for (char **arg = argv + optind; *arg; arg++) {
                 if (parse_u64(*arg, &n) < 0 || n < 1 || n > 100000)
                         return 2;

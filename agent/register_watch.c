@@ -28,8 +28,9 @@ struct RegisterWatch {
         RegisterFound found;
         uint64_t depot_time, seen; /* the depot's clock, and the boot-time clock at that */
         uint64_t began;            /* boot time: since when it looks at this register */
-        uint64_t next_look;        /* likewise; 0: yet to be planned */
-        bool may_write;            /* there is news since the last write of ours */
+        uint64_t
+                next_look; /* likewise; 0: yet to be planned; USEC_INFINITY: not until something is new here */
+        bool may_write;    /* there is news since the last write of ours */
         char problem[ERROR_MESSAGE_MAX];
 };
 
@@ -76,6 +77,10 @@ static void plan_look(RegisterWatch *watch) {
                 return;
         }
         role = role_of(watch);
+        if (role.rests) {
+                watch->next_look = USEC_INFINITY;
+                return;
+        }
         in = look_interval(watch, role.part, random_u64());
         due = rollout_pace_due(register_due(watch->reg, watch->plan), watch->reg->fleet, random_u64());
         if (due > now)
@@ -258,7 +263,7 @@ void register_watch_go_on(RegisterWatch *watch) {
                 return;
         if (!watch->op && is_to_write(watch))
                 begin_write(watch);
-        if (watch->next_look == 0)
+        if (watch->next_look == 0 || watch->next_look == USEC_INFINITY)
                 plan_look(watch);
         at = watch->op ? USEC_INFINITY : watch->next_look;
         if (watch->found == REGISTER_NOT_READ)

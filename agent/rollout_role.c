@@ -120,6 +120,19 @@ static RolloutPart part_of(const RoleFacts *facts) {
         }
 }
 
+/* A plain change that is complete, and a rollout that was aborted and is back, are over for good; one that is complete can be
+ * aborted. */
+static bool rests(const RoleFacts *facts, const Role *role) {
+        const Register *reg = facts->reg;
+        bool done = facts->standing == STANDING_MEMBER || facts->standing == STANDING_OUT,
+             over = facts->plan->staged ? reg->state == REGISTER_ABORTED && reg->running == 0 &&
+                                                  facts->standing != STANDING_MEMBER
+                                        : reg->state == REGISTER_COMPLETE && done;
+
+        return over && reg->places.n == 0 && role->step == ROLE_WAIT && !role->writes &&
+               role->part == ROLLOUT_LOOKS_ON;
+}
+
 void rollout_role(const RoleFacts *facts, Role *ret) {
         uint64_t due = register_due(facts->reg, facts->plan), asks = asks_at(facts);
         Role role = { .step = next_step(facts), .part = part_of(facts), .look_by = USEC_INFINITY };
@@ -138,6 +151,7 @@ void rollout_role(const RoleFacts *facts, Role *ret) {
         }
         if (facts->standing == STANDING_BEFORE && asks > facts->now)
                 role.look_by = asks;
+        role.rests = rests(facts, &role);
         *ret = role;
 }
 

@@ -47,6 +47,7 @@ typedef struct Role {
         uint64_t crowd; /* ... so many who think the same, since ... */
         uint64_t age;   /* ... so long (rollout_pace_writes()) */
         RolloutPart part;
+        bool rests; /* nothing more can come of this register: neither time nor anybody changes what it says here */
         uint64_t look_by; /* something may be to be done from then on; USEC_INFINITY */
 } Role;
 

@@ -248,6 +248,47 @@ static void test_room_beside_who_is_late(void **state) {
         assert_true(role_of(s, STANDING_ASKED_DOWN).writes);
 }
 
+/* Where nothing can come any more of the register, nobody looks at it. */
+static void test_rest(void **state) {
+        static const struct {
+                bool staged;
+                RegisterState state;
+                RolloutStanding standing;
+                bool rests;
+        } cases[] = {
+                { false, REGISTER_COMPLETE, STANDING_MEMBER, true },
+                { false, REGISTER_COMPLETE, STANDING_OUT, true },
+                { false, REGISTER_COMPLETE, STANDING_COMMITTED, false },
+                { false, REGISTER_COMPLETE, STANDING_BEFORE, false },
+                { false, REGISTER_COMPLETE, STANDING_ASKED, false },
+                { false, REGISTER_ACTIVE, STANDING_MEMBER, false },
+                { true, REGISTER_COMPLETE, STANDING_MEMBER, false }, /* it can be aborted */
+                { true, REGISTER_ABORTED, STANDING_BEFORE, true },
+                { true, REGISTER_ABORTED, STANDING_OUT, true },
+                { true, REGISTER_ABORTED, STANDING_MEMBER, false },
+                { true, REGISTER_ABORTED, STANDING_UNWANTED, false },
+                { true, REGISTER_ABORTED, STANDING_RETURNING, false },
+                { true, REGISTER_PAUSED, STANDING_BEFORE, false },
+        };
+        Scene *s = *state;
+        char *rollout = s->target.rollout.id;
+
+        s->reg->written = s->now + USEC_PER_SEC; /* all is heard */
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                s->target.rollout.id = cases[i].staged ? rollout : NULL;
+                rollout_plan_make(&s->target, &s->plan);
+                s->reg->state = cases[i].state;
+                assert_int_equal(role_of(s, cases[i].standing).rests, cases[i].rests);
+                s->reg->running = 1; /* who comes back is awaited */
+                assert_int_equal(role_of(s, cases[i].standing).rests, cases[i].rests && !cases[i].staged);
+                s->reg->running = 0;
+                assert_int_equal(register_add_place(s->reg, "i-7", 1, REGISTER_UP, s->now), 0);
+                assert_false(role_of(s, cases[i].standing).rests);
+                register_remove_place(s->reg, 0);
+        }
+        s->target.rollout.id = rollout;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
 int main(void) {
@@ -261,6 +302,7 @@ int main(void) {
                 TEST(test_place_of_an_earlier_attempt),
                 TEST(test_age),
                 TEST(test_room_beside_who_is_late),
+                TEST(test_rest),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -442,13 +442,35 @@ static void test_plain_and_unlimited(void **state) {
         assert_string_equal(f->instances[0].record.rollout.id, "");
 }
 
+/* Once a plain change is complete nobody has anything to do until there is another target, not even to look. */
+static void test_rest(void **state) {
+        Fixture *f = *state;
+
+        f->target.stable = f->target.candidate;
+        f->target.rollout = (TargetRollout){};
+        f->target.candidate = (TargetRelease){};
+        rollout_plan_make(&f->target, &f->plan);
+        operate(f, NULL);
+        run(f, all_are_members);
+        renew(f);
+        f->until = NULL;
+        for (unsigned n = 0; n < FLEET; n++) {
+                open_watch(&f->instances[n]);
+                settle(&f->instances[n]);
+        }
+        while (sd_event_run(f->base.event, 500 * USEC_PER_MSEC) > 0)
+                ;
+        assert_int_not_equal(sd_event_get_state(f->base.event), SD_EVENT_FINISHED);
+        assert_true(all_are_members(f));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_there_and_back),      TEST(test_bad_release), TEST(test_sick_before),
                 TEST(test_called_back),         TEST(test_no_register), TEST(test_leaving),
-                TEST(test_plain_and_unlimited),
+                TEST(test_plain_and_unlimited), TEST(test_rest),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

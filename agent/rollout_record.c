@@ -69,8 +69,8 @@ static void conclude(RolloutRecord *part, const PartFacts *facts) {
         bool known = d->id && strcmp(d->id, part->deployment) == 0,
              blamed = known && d->reason && !d->cancelled && d->fault != FAULT_HOST;
 
-        if (!part->deployment[0] && find_failure(facts) &&
-            decision_retry_at(find_failure(facts)) == USEC_INFINITY) {
+        /* It failed ahead of its turn, as it was given its place: nobody waits for the next try. */
+        if (!part->deployment[0] && find_failure(facts) && rollout_record_asks_at(part, facts) > 0) {
                 owe(part, STANDING_BEFORE,
                     find_failure(facts)->fault == FAULT_HOST ? MARK_VOID : MARK_FAILED);
                 return;

@@ -158,6 +158,32 @@ static void test_lost_deployment(void **state) {
         say(&c, MARK_VOID);
 }
 
+/* It asked, and could not fetch the release ahead: the place that it is given is not held until the next try. */
+static void test_fetch_failed_in_line(void **state) {
+        Case c = begin(state);
+
+        (void) settle(&c);
+        assert_true(take(&c, ROLE_ASK_UP));
+        say(&c, MARK_UP);
+        c.record.failures[0] = (Failure){ .release = { v2, DIGEST },
+                                          .rollout = c.scene->target.rollout.id,
+                                          .step = STEP_FETCH,
+                                          .fault = FAULT_HOST,
+                                          .count = 1,
+                                          .at = c.scene->now,
+                                          .reason = broke };
+        c.record.n_failures = 1;
+        assert_true(take(&c, ROLE_GO_UP));
+        assert_true(settle(&c));
+        say(&c, MARK_VOID);
+        assert_false(take(&c, ROLE_ASK_UP));
+        c.facts.now += DECISION_RETRY_FIRST;
+        assert_true(take(&c, ROLE_ASK_UP));
+        say(&c, MARK_UP);
+        assert_true(take(&c, ROLE_GO_UP));
+        assert_false(settle(&c)); /* now it is tried */
+}
+
 /* What could not even be fetched by its own fault is told without a place; a fault of the host waits. */
 static void test_fetch_failed(void **state) {
         Case c = begin(state);
@@ -466,6 +492,7 @@ int main(void) {
                 TEST(test_verdicts),
                 TEST(test_lost_deployment),
                 TEST(test_fetch_failed),
+                TEST(test_fetch_failed_in_line),
                 TEST(test_way_back),
                 TEST(test_backing_out),
                 TEST(test_sick_member),

@@ -217,7 +217,7 @@ UNIT_TESTS += \
         test-unpack_watch \
         test-wakeup
 
-FUZZERS += fuzz-codedeploy_state fuzz-queue_message
+FUZZERS += fuzz-codedeploy_state fuzz-files_journal fuzz-queue_message
 
 # Rollouts.
 LIB_SRC += \

@@ -23,3 +23,5 @@ UNIT_TESTS += \
         test-hook_name \
         test-output \
         test-script
+
+FUZZERS += fuzz-script

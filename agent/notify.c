@@ -101,17 +101,18 @@ static bool is_channel(Step step) {
         return step == STEP_WEBHOOK || step == STEP_TOPIC;
 }
 
-/* The next step, with or without success. */
+/* The next step, with or without success. What one of them has taken is marked at once: others who know of it wait for that, while
+ * it is tried again with the other one. */
 static void step_ends(Telling *telling) {
         telling->over[telling->step] = true;
-        if (telling->step == STEP_MARK)
-                go_to(telling, STEP_DONE);
+        if (telling->taken && !telling->over[STEP_MARK])
+                go_to(telling, STEP_MARK);
         else if (!telling->over[STEP_WEBHOOK])
                 go_to(telling, STEP_WEBHOOK);
         else if (!telling->over[STEP_TOPIC])
                 go_to(telling, STEP_TOPIC);
         else
-                go_to(telling, telling->taken ? STEP_MARK : STEP_DONE);
+                go_to(telling, STEP_DONE);
 }
 
 /* A webhook that is gone must not keep the topic from hearing of it, nor the other way round: they take turns. */

@@ -189,6 +189,8 @@ static void test_turns(void **state) {
         see(f, true);
         run_until_marked(f, "told-started/i-1.json");
         assert_int_equal(f->posted_before, 1);
+        assert_int_equal(f->posted, 1);
+        run_dry(f);
         assert_int_equal(f->posted, 4);
         assert_int_equal(f->published, 1);
 }

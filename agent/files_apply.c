@@ -241,7 +241,7 @@ static int visit(const Pass *pass, FilesFolders *folders, size_t i, Error *error
                 return error_set_fault(error, r, FAULT_HOST,
                                        "%s: somebody else has put something there meanwhile",
                                        operation->path);
-        return r < 0 ? error_set_errno(error, r, "%s", operation->path) : 0;
+        return r < 0 ? files_folders_fail(operation->path, r, error) : 0;
 }
 
 static int visit_all(const Pass *pass, bool in_order, Error *error) {

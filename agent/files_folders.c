@@ -61,6 +61,14 @@ int files_folders_open(FilesFolders *folders, const char *path, const char **ret
         return r;
 }
 
+int files_folders_fail(const char *path, int r, Error *error) {
+        if (r != -EPERM)
+                return error_set_errno(error, r, "%s", path);
+        return error_set_fault(
+                error, r, FAULT_HOST,
+                "%s: it, or the folder that it is in, may be immutable or append-only (lsattr)", path);
+}
+
 int files_folders_sync(const FilesFolders *folders, Error *error) {
         for (size_t i = 0; i < folders->n; i++)
                 if (syncfs(folders->systems[i].fd) < 0)

@@ -26,5 +26,8 @@ void files_folders_deinit(FilesFolders *folders);
 /* The folder that PATH lies in; a descriptor that is valid until the next call, and PATH's name in it. -ENOENT. */
 int files_folders_open(FilesFolders *folders, const char *path, const char **ret_name);
 
+/* R, with a sentence about PATH that says why root may not do something. */
+int files_folders_fail(const char *path, int r, Error *error);
+
 /* syncfs of all that were seen. */
 int files_folders_sync(const FilesFolders *folders, Error *error);

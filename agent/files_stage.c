@@ -18,7 +18,8 @@ typedef struct Stage {
 static int fail(int r, const FilesEntry *entry, Error *error) {
         if (error && error->message[0])
                 return r;
-        return error_set_errno(error, r, "cannot install %s", entry->path);
+        return r == -EPERM ? files_folders_fail(entry->path, r, error)
+                           : error_set_errno(error, r, "cannot install %s", entry->path);
 }
 
 static int set_rights(int fd, const FilesEntry *entry, Error *error) {

@@ -471,6 +471,30 @@ static void test_read_only(void **state) {
         release_free(story.after);
 }
 
+/* What root may not do has a reason that can be looked up. */
+static void test_immutable(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *before =
+                files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/gone"));
+        _cleanup_release_ Release *after = files_scene_release(scene, "2.0", WEB, PATHS("web/a", "web/new"));
+        unsigned told = 0;
+
+        files_scene_deploy(scene, before, "d-1");
+        for (unsigned n = 1, made = 0; made + 1 >= n; n++) {
+                Error error = {};
+
+                files_scene_begin(scene, after, "d-2");
+                call_at = n;
+                call_error = EPERM;
+                (void) files_scene_install(scene, after, &error);
+                made = calls;
+                call_at = calls = 0;
+                assert_int_equal(files_take_back(scene->store, &scene->record, false, NULL), 0);
+                told += strstr(error.message, "html/") && strstr(error.message, "immutable or append-only");
+        }
+        assert_int_equal(told, 5); /* two are staged, three change places */
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_first),
@@ -486,6 +510,7 @@ int main(void) {
                 TEST(test_removed_by_a_hook),
                 TEST(test_interrupted),
                 TEST(test_read_only),
+                TEST(test_immutable),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,6 @@ const SchemaType release_hooks_type = {
         .closed = true,
         .lenient = true,
         .ignored = events_without_scripts,
-        .passed_over = "no scripts run at this event",
+        .passed_over = "no scripts run at this event; it is passed over",
         .is_set = hooks_are_set,
 };

@@ -20,5 +20,5 @@ typedef struct ReleaseHook {
 typedef SCHEMA_LIST(ReleaseHook) ReleaseHooks;
 
 /* ReleaseHooks[LIFECYCLE_EVENT_COUNT]; in a release an event that takes no scripts is refused. In an appspec it is passed
- * over, as CodeDeploy does it, unless it may be one that does, misspelt. */
+ * over, as the agent of CodeDeploy does it, unless it may be one that does, misspelt. */
 extern const SchemaType release_hooks_type;

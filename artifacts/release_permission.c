@@ -150,7 +150,7 @@ static const char *idle_permission(const JsonField *field) {
         const char *path = json_string_value(object.value);
 
         return path && *path && path[strspn(path, " ")] != '/'
-                       ? "object is no absolute path, so nothing is installed there"
+                       ? "object is no absolute path, so nothing is installed there; it is passed over, as CodeDeploy does it"
                        : NULL;
 }
 

@@ -62,17 +62,19 @@ static bool resembles_member(const SchemaType *type, const char *key) {
         return suggest_nearest(key, names, n);
 }
 
+#define NOTHING_IS_KNOWN "nothing is known of this key; it is passed over, as CodeDeploy does it"
+
 static int pass_over(const JsonField *field, const char *reason, Error *error) {
         Error told;
 
-        json_field_fail(field, &told, "%s; it is passed over, as CodeDeploy does it", reason);
+        json_field_fail(field, &told, "%s", reason);
         return strv_append(field->source->passed_over, told.message) < 0 ? error_oom(error) : 0;
 }
 
 static int meet_unknown(const SchemaType *type, const JsonField *member, Error *error) {
         if (type->lenient && member->source->passed_over &&
             (strv_contains(type->ignored, member->key) || !resembles_member(type, member->key)))
-                return pass_over(member, type->passed_over ?: "nothing is known of this key", error);
+                return pass_over(member, type->passed_over ?: NOTHING_IS_KNOWN, error);
         return fail_unknown(type, member, error);
 }
 

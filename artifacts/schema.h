@@ -43,7 +43,7 @@ struct SchemaType {
         bool closed;                 /* an unknown member is refused, in any notation */
         bool lenient; /* in a closed source one that resembles none of the known ones is passed over, and told ... */
         char *const *ignored;    /* ... and these, whatever they resemble; NULL-terminated ... */
-        const char *passed_over; /* ... because of this; NULL: nothing is known of it */
+        const char *passed_over; /* ... with this sentence; NULL: that nothing is known of it */
         /* Why an object has no effect: as a list's element it is passed over then, and told; NULL: it has one. */
         const char *(*idle)(const JsonField *field);
         void (*prepare)(void *value);

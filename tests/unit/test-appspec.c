@@ -384,8 +384,8 @@ static void test_passed_over(void **state) {
                 "CodeDeploy does it",
                 "20: hooks.AfterInstall[0].location: this key stands here twice; the last one counts, as with "
                 "CodeDeploy",
-                "21: hooks.Install: no scripts run at this event; it is passed over, as CodeDeploy does it",
-                "23: hooks.CustomEvent: no scripts run at this event; it is passed over, as CodeDeploy does it",
+                "21: hooks.Install: no scripts run at this event; it is passed over",
+                "23: hooks.CustomEvent: no scripts run at this event; it is passed over",
                 "25: hooks.AfterAllowTraffic: runs only with \"traffic: target-group\", which is not here",
         };
         _cleanup_appspec_ Appspec *appspec = NULL;

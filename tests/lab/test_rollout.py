@@ -30,7 +30,7 @@ HOOKS = (Hook("muster", LAUNCHING, heartbeat=60), Hook("muster-leave", TERMINATI
 AGENT = "settle_time = 200ms\nreport_interval = 2s\n"
 LEAVE = "[leave]\nmetadata_interval = 1s\n"
 HOOK_PORT = 8099
-NOTIFY = f"[notify]\nwebhook = http://{CLOUD_ADDRESS}:{HOOK_PORT}/SECRET\n"
+NOTIFY = f"[notify]\nwebhook = http://{CLOUD_ADDRESS}:{HOOK_PORT}/SECRET\ntopic = {{topic}}\n"
 PATIENCE = 90
 PREFIX = "depot/apps/api/groups/prod"
 
@@ -90,9 +90,34 @@ class Fleet:
         self.muster.prepare(cloud)
         self.rollout = self.watch = None
         self.heard = []  # what the chat room did
+        self.topic, self._mailbox = self._subscribe()
         self._hook = Server(cloud.netns, CLOUD_ADDRESS, HOOK_PORT, self._hear)
         self._versions = 0
         self.stable = self.publish()
+
+    def _subscribe(self):
+        """A topic, and a queue that gets what is published there."""
+        sns, sqs = self.cloud.client("sns"), self.cloud.client("sqs")
+        topic = sns.create_topic(Name="rollouts")["TopicArn"]
+        mailbox = sqs.create_queue(QueueName="rollouts")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=mailbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        return topic, mailbox
+
+    def published(self):
+        """The events of the rollout that came since the last look, with what their filter policies see."""
+        events, sqs = {}, self.cloud.client("sqs")
+        while True:
+            came = sqs.receive_message(QueueUrl=self._mailbox, MaxNumberOfMessages=10).get("Messages", [])
+            if not came:
+                return events
+            for message in came:
+                sqs.delete_message(QueueUrl=self._mailbox, ReceiptHandle=message["ReceiptHandle"])
+                body = json.loads(message["Body"])
+                told = json.loads(body["Message"])["muster"]
+                if told["rollout"] == self.rollout:
+                    attributes = {name: value["Value"] for name, value in body["MessageAttributes"].items()}
+                    events[told["id"].split("/")[-1]] = (body["Subject"], attributes)
 
     def _hear(self, request):
         self.heard.append(json.loads(request.body))
@@ -111,7 +136,7 @@ class Fleet:
 
     def launch(self):
         self.muster.set_target(GROUP, self.stable)
-        template = self.muster.template(GROUP, poll_interval="1s", agent=AGENT, sections=LEAVE + NOTIFY)
+        template = self.muster.template(GROUP, poll_interval="1s", agent=AGENT, sections=LEAVE + NOTIFY.format(topic=self.topic))
         self.director.create_group(GROUP, template, HOOKS, desired=FLEET)
         self.director.wait_event("in_service", count=FLEET, timeout=PATIENCE)
 
@@ -285,6 +310,11 @@ def test_good_candidate(fleet):
     fleet.stable = candidate
     wait_for(lambda: fleet.told() == {"started", "stage-2", "stage-3", "complete"}, PATIENCE, "the chat room to hear of all")
     assert all(m["text"].startswith(f"api in {GROUP}: ") for m in fleet.heard)
+    published = fleet.published()
+    assert set(published) == fleet.told()
+    subject, attributes = published["complete"]
+    assert subject.startswith(f"api in {GROUP}: rollout {fleet.rollout} to {candidate} is complete")
+    assert attributes == {"app": "api", "group": GROUP, "event": "complete"}
     assert not any("SECRET" in instance.run("journalctl", "-u", "musterd").out for instance in fleet.instances())
 
 

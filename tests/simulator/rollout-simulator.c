@@ -32,6 +32,7 @@
 #define LIST_MAX (150 * USEC_PER_MSEC)
 #define DEPLOY_MIN (30 * USEC_PER_SEC)
 #define DEPLOY_MAX (90 * USEC_PER_SEC)
+#define PROGRESS_DEADLINE (5 * MINUTE) /* as somebody chooses it whose deployments take so long */
 
 /* Of a million. */
 #define LOST_ANSWERS 1000U
@@ -399,7 +400,8 @@ static void begin(Simulation *s, unsigned n, uint64_t seed) {
                 .rollout = { .id = (char *) "r-1",
                              .not_before = START,
                              .stages = { s->stages, 3 },
-                             .max_failures = n / 100 + 1 },
+                             .max_failures = n / 100 + 1,
+                             .progress_deadline = PROGRESS_DEADLINE },
                 .max_parallel = { .percent = 25 },
         };
         rollout_plan_make(&s->target, &s->plan);

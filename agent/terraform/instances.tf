@@ -21,13 +21,6 @@ resource "aws_iam_role_policy" "key" {
   policy = templatefile("${path.module}/policies/key.json", { key = var.kms_key_arn })
 }
 
-resource "aws_iam_role_policy" "alarms" {
-  count  = var.alarms ? 1 : 0
-  name   = "muster-alarms"
-  role   = aws_iam_role.instance.id
-  policy = templatefile("${path.module}/policies/alarms.json", {})
-}
-
 # Holds each new instance until its apps are healthy; musterd knows its hooks by the name.
 resource "aws_autoscaling_lifecycle_hook" "launch" {
   name                   = "muster"

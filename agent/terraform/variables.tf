@@ -25,12 +25,6 @@ variable "kms_key_arn" {
   default     = null
 }
 
-variable "alarms" {
-  description = "Whether instances may look at CloudWatch's alarms, for rollouts that are started with --alarm."
-  type        = bool
-  default     = false
-}
-
 variable "heartbeat_timeout" {
   description = "Seconds without a heartbeat after which the group gives an instance up; musterd sends them while a deployment makes progress."
   type        = number

@@ -37,10 +37,13 @@ def readme_policies():
 
 
 def as_moto_has_it(statement):
-    """moto knows neither aws:userid nor the resources of other services than S3, and has a permission for each batch."""
+    """moto knows neither aws:userid nor the resources of other services than S3, has a permission for each batch, and
+    calls CloudWatch's by the name of its endpoint."""
     statement.pop("Condition", None)
     if "s3:" not in str(statement["Action"]):
         statement["Resource"] = "*"
+    if statement["Action"] == "cloudwatch:DescribeAlarms":
+        statement["Action"] = "monitoring:DescribeAlarms"
     if "sqs:" in str(statement["Action"]):
         statement["Action"] = [name for action in statement["Action"] for name in (action, f"{action}Batch")]
 
@@ -121,6 +124,7 @@ def test_policies_of_readme_suffice(patient):
     found = patient.examine(readme_policies())
     for check in NEEDED.values():
         assert {c["verdict"] for c in found[check]} <= {"ok", "warning"}, found[check]
+    assert found["DescribeAlarms"][0]["verdict"] == "ok"
     assert found["credentials"][0]["text"] == "from the environment"
     assert found["clock"][0]["verdict"] == "ok"
     assert patient.moto.client("s3").get_object(Bucket=BUCKET, Key=patient.report)["Body"].read() == b'{"the": "report"}'

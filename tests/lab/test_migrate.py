@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from rig.codedeployed import GROUP, bundle, deploy_as_codedeploy, look
+from rig.codedeployed import GROUP, ROOT, bundle, deploy_as_codedeploy, look
 from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, OK, UNREACHABLE, USAGE
 
 PAGE = Path(__file__).resolve().parents[2] / "agent/muster-codedeploy.7"

@@ -400,6 +400,28 @@ static void interrupt(Story *story, bool (*how)(Story *story, unsigned n, int er
                 }
 }
 
+static void interrupt_everywhere(Story *story) {
+        files_scene_deploy(story->scene, story->before, "d-1");
+        story->old = files_scene_look(story->scene);
+        files_scene_begin(story->scene, story->after, "d-2");
+        assert_int_equal(do_install(story), 0);
+        files_scene_commit(story->scene);
+        settle(story->scene);
+        story->new = files_scene_look(story->scene);
+        assert_string_not_equal(story->new, story->old);
+        files_scene_deploy(story->scene, story->before, "d-3");
+        check_look(story->scene, story->old);
+
+        interrupt(story, interrupt_install);
+        interrupt(story, interrupt_and_resume);
+        interrupt(story, interrupt_take_back);
+        interrupt(story, interrupt_settle);
+        free(story->old);
+        free(story->new);
+        release_free(story->before);
+        release_free(story->after);
+}
+
 static void test_interrupted(void **state) {
         FilesScene *scene = *state;
         Story story = { .scene = scene };
@@ -415,24 +437,28 @@ static void test_interrupted(void **state) {
                 PATHS("web/a", "web/b", "web/new/e", "web/new/f/g", "web/kind/h", "conf/one.conf"));
         files_scene_write(scene->place, "html/theirs", "theirs");
         files_scene_write(scene->place, "html/gone/theirs", "theirs");
-        files_scene_deploy(scene, story.before, "d-1");
-        story.old = files_scene_look(scene);
-        files_scene_begin(scene, story.after, "d-2");
-        assert_int_equal(do_install(&story), 0);
-        files_scene_commit(scene);
-        settle(scene);
-        story.new = files_scene_look(scene);
-        files_scene_deploy(scene, story.before, "d-3");
-        check_look(scene, story.old);
+        interrupt_everywhere(&story);
+}
 
-        interrupt(&story, interrupt_install);
-        interrupt(&story, interrupt_and_resume);
-        interrupt(&story, interrupt_take_back);
-        interrupt(&story, interrupt_settle);
-        free(story.old);
-        free(story.new);
-        release_free(story.before);
-        release_free(story.after);
+/* A folder becomes a link into the current release, a link a folder, and a link leads elsewhere. */
+static void test_interrupted_links(void **state) {
+        FilesScene *scene = *state;
+        Story story = { .scene = scene };
+
+        story.before =
+                files_scene_release(scene, "1.0",
+                                    "\"files\":[{\"source\":\"web\",\"destination\":\"@/html\"},"
+                                    "{\"source\":\"web\",\"destination\":\"@/www\",\"mode\":\"link\"},"
+                                    "{\"source\":\"web/img\",\"destination\":\"@/img\",\"mode\":\"link\"}],",
+                                    PATHS("web/a", "web/img/b"));
+        story.after = files_scene_release(
+                scene, "2.0",
+                "\"files\":[{\"source\":\"web\",\"destination\":\"@/html\",\"mode\":\"link\"},"
+                "{\"source\":\"web\",\"destination\":\"@/www\"},"
+                "{\"source\":\"web/pic\",\"destination\":\"@/img\",\"mode\":\"link\"}],"
+                "\"permissions\":[{\"object\":\"@/www\",\"type\":[\"file\"],\"mode\":\"0640\"}],",
+                PATHS("web/a", "web/pic/b"));
+        interrupt_everywhere(&story);
 }
 
 /* Nothing had changed yet when the place became read-only: there is nothing to take back, and what lies beside the places
@@ -509,6 +535,7 @@ int main(void) {
                 TEST(test_drift),
                 TEST(test_removed_by_a_hook),
                 TEST(test_interrupted),
+                TEST(test_interrupted_links),
                 TEST(test_read_only),
                 TEST(test_immutable),
         };

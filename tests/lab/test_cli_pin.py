@@ -151,8 +151,8 @@ def test_what_cannot_be_pinned(shop):
     shop.fails(NOT_FOUND, "api has no target for the group test", "rollback", "api", "test", *KEY)
     shop.fails(DENIED, "signed with key .*target", "pin", "api", "prod", "1.0", *WHY, "--key", "release.key")
     shop.fails(DENIED, "MUSTER_TARGET_KEY", "pin", "api", "prod", "1.0", *WHY)
-    shop.fails(INPUT, "reason: expected one line of text", "pin", "api", "prod", "1.0", "--reason", "a\nb", *KEY)
-    shop.fails(INPUT, "reason", "pin", "api", "prod", "1.0", "--reason", "x" * 1025, *KEY)
+    shop.fails(USAGE, "--reason is .*expected one line of text", "pin", "api", "prod", "1.0", "--reason", "a\nb", *KEY)
+    shop.fails(USAGE, "--reason is .*at most 1024 bytes", "pin", "api", "prod", "1.0", "--reason", "x" * 1025, *KEY)
     shop.fails(CONFLICT, "has serial 2, not 1", "pin", "api", "prod", "1.0", *WHY, "--expect-serial", "1", *KEY)
     release = shop.folder / "depot/apps/api/releases/1.0.json"
     envelope = json.loads(release.read_text())

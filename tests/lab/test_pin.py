@@ -4,7 +4,7 @@ import json
 
 import pytest
 from rig import goapp
-from rig.desk import CONFLICT, DENIED, FAILED, INPUT, NOT_FOUND
+from rig.desk import CONFLICT, DENIED, FAILED, NOT_FOUND, USAGE
 from rig.host import wait_for
 from rig.site import GROUP, Site
 
@@ -86,7 +86,7 @@ def test_who_and_what(site):
             "--reason", "x")
     refused(site, NOT_FOUND, "this instance has no app 'web'", "pin", "--local", "web", "1.0.0", "--reason", "x")
     refused(site, NOT_FOUND, "this instance has no app 'web'", "unpin", "--local", "web")
-    refused(site, INPUT, "one line of text", "pin", "--local", "api", "1.0.0", "--reason", "a\nb")
+    refused(site, USAGE, "one line of text", "pin", "--local", "api", "1.0.0", "--reason", "a\nb")
     for words in ("pin --local api 1.0.0 --reason x", "unpin --local api"):
         answer = site.instance.sh(f"su -s /bin/sh nobody -c 'muster {words}'", check=False)
         assert answer.code == DENIED and "only root" in answer.err, answer

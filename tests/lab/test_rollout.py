@@ -328,7 +328,7 @@ def test_alarms(fleet):
     wait_for(lambda: held in fleet.muster.rollout("status", GROUP).stdout, PATIENCE, "the stage to be held", 0.5)
     waiting = next(i for i in fleet.instances() if current_version(i) == fleet.stable)
     assert held in fleet.muster.why(GROUP, waiting.id)
-    assert held in waiting.run("muster", "why").out
+    wait_for(lambda: held in waiting.run("muster", "why").out, PATIENCE, "an instance to have looked as well", 0.5)
     fleet.muster.rollout("promote", GROUP)
     wait_for(lambda: len(fleet.marks()["good-1"]) == FLEET // 2, PATIENCE, "half of them")
     fleet.alarm(ALARMS[1], "ALARM", "too many errors")

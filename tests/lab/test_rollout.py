@@ -25,7 +25,7 @@ GROUP = "prod"
 FLEET = 6
 PARALLEL = 2
 STAGES = "1:2s,50%:1s,100%"
-SHARES = [1, FLEET // 2, FLEET]
+SHARES = [1, FLEET // 2, 100]  # the last one takes in who is launched meanwhile
 HOOKS = (Hook("muster", LAUNCHING, heartbeat=60), Hook("muster-leave", TERMINATING, heartbeat=15))
 AGENT = "settle_time = 200ms\nreport_interval = 2s\n"
 LEAVE = "[leave]\nmetadata_interval = 1s\n"
@@ -492,6 +492,31 @@ def test_register_lost(fleet, content):
     fleet.director.wait_event("terminated", newcomer.id)
     fleet.muster.rollout("abort", GROUP, "--reason", "seen enough")
     fleet.wait_all(fleet.stable)
+
+
+@pytest.mark.long
+def test_launched_at_each_stage(fleet):
+    """A newcomer takes the stable release, and the candidate with the last stage; once that is complete it begins with the candidate."""
+    candidate = fleet.publish()
+    load = fleet.load()
+    watch = fleet.start(candidate, "--promote", "manual", stages="1:0s,50%:0s,100%")
+    made = []
+    for stage in (0, 1):
+        fleet.wait_register(lambda register, stage=stage: register["stage"] == stage and register.get("full"))
+        made.append(fleet.add_one())
+        assert fleet.status(made[-1])["version"] == fleet.stable
+        fleet.muster.rollout("promote", GROUP)
+    fleet.wait_state("complete")
+    fleet.wait_all(candidate)
+    made.append(fleet.add_one())
+    first = fleet.named(made[-1].id).run("muster", "history", "api", "--json").out
+    assert [d["version"] for d in json.loads(first)["deployments"]] == [candidate]
+    assert watch.stop() == FLEET + len(made)
+    assert load.stop()["failed"] == 0
+    for instance in made:
+        fleet.director.terminate(instance.id)
+        fleet.director.wait_event("terminated", instance.id)
+    fleet.stable = candidate
 
 
 @pytest.mark.long

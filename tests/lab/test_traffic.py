@@ -94,6 +94,13 @@ class Fleet:
         answers = []
         for group in (PROD, CANARY):
             self.elb.wait_state(self.id(group), "healthy")
+        before = self.balancer.statistics()
+
+        def both_have_had_one():  # haproxy leaves a server that has come back out for up to a whole round of its weights
+            self.cloud.get(URL)
+            now = self.balancer.statistics()
+            return all(now[i]["requests"] > before[i]["requests"] for i in (self.id(PROD), self.id(CANARY)))
+        wait_for(both_have_had_one, 30, "both instances to get requests", 0.01)
         threads = [threading.Thread(target=lambda: answers.append(self.cloud.get(f"{URL}/slow?for={length}s", 20)))
                    for _ in range(count)]
         for thread in threads:

@@ -13,7 +13,8 @@ typedef struct AlarmsSight {
         char reason[ALARMS_REASON_MAX]; /* one line, with the alarm's name; "" if they are quiet */
 } AlarmsSight;
 
-/* What N alarms make of NAMES, a strv: one that rings counts more than one of which there is no data, or which there is not. Pure. */
+/* What N alarms make of NAMES, a strv: one that rings counts more than one of which there is no data, or which there
+ * is not. Pure. */
 void alarms_judge(char *const *names, const CloudWatchAlarm *alarms, size_t n, AlarmsSight *ret);
 
 typedef struct AlarmsLook AlarmsLook;

@@ -1,8 +1,9 @@
 #pragma once
 
-/* Keeps the releases of an app on the disk within what the configuration allows, after each deployment and at the agent's
- * start, and finishes what a crash left: half a release, and units that systemd was not told to forget. Nothing about it can hold up or fail a deployment. What must stay only because a
- * process still runs from it is looked at again later. */
+/* Keeps the releases of an app on the disk within what the configuration allows, after each deployment and at the
+ * agent's start, and finishes what a crash left: half a release, and units that systemd was not told to forget.
+ * Nothing about it can hold up or fail a deployment. What must stay only because a process still runs from it is
+ * looked at again later. */
 
 #include <systemd/sd-event.h>
 

@@ -10,9 +10,9 @@ const char *app_leaves(void *userdata) {
         return posture == POSTURE_LEAVE || posture == POSTURE_PREPARE ? app->life.reason : NULL;
 }
 
-/* A deployment that has changed nothing yet is of no use to an instance that does not serve, and nobody waits for it to be found
- * healthy; in between it ends at its next look, or comes to its checks. A drain of an instance that stays after all leaves the
- * app to be brought up again. */
+/* A deployment that has changed nothing yet is of no use to an instance that does not serve, and nobody waits for it
+ * to be found healthy; in between it ends at its next look, or comes to its checks. A drain of an instance that stays
+ * after all leaves the app to be brought up again. */
 static bool is_in_vain(const App *app) {
         const Deployment *deployment = &app->record.deployment;
         bool idle = !deployment_has_changed_anything(deployment) || deployment_only_waits(deployment);

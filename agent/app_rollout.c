@@ -4,8 +4,8 @@
 #include "agent/app_parts.h"
 #include "agent/environment.h"
 
-/* What the target asks of this instance, and where there is a rollout, what that lets it do: both may change at any time, also in the
- * middle of a deployment. */
+/* What the target asks of this instance, and where there is a rollout, what that lets it do: both may change at any
+ * time, also in the middle of a deployment. */
 
 const Target *app_target(const App *app) {
         return app->watch ? target_watch_target(app->watch) : NULL;

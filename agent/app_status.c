@@ -11,10 +11,11 @@ static const char *state_at_work(const Deployment *deployment) {
         return step_is_rollback(deployment->step) ? "rolling-back" : states[deployment->kind];
 }
 
-/* none: no release; deploying, fetching, draining, adopting, rolling-back: at work; prefetched: in the store, for when the instance enters
- * service; stopped: drained, because the instance leaves or lies in a warm pool; checking: a release that was good before the instance was restarted;
- * good: what was asked for serves; held: a release serves, but not the one asked for; failed: nothing serves, and nothing
- * will be tried; rollback-failed: likewise, the way back having failed. */
+/* none: no release; deploying, fetching, draining, adopting, rolling-back: at work; prefetched: in the store, for
+ * when the instance enters service; stopped: drained, because the instance leaves or lies in a warm pool; checking: a
+ * release that was good before the instance was restarted; good: what was asked for serves; held: a release serves,
+ * but not the one asked for; failed: nothing serves, and nothing will be tried; rollback-failed: likewise, the way
+ * back having failed. */
 static const char *state_of(const AppStatusFacts *facts) {
         const Record *record = facts->record;
         DecisionAction action = facts->decision->action;

@@ -1,8 +1,9 @@
 #pragma once
 
-/* The path by which scripts of CodeDeploy's bundles find their own bundle, /opt/codedeploy-agent/deployment-root/$DEPLOYMENT_GROUP_ID/
- * $DEPLOYMENT_ID/deployment-archive: a symbolic link to the release's folder, for as long as that is the good one. Only for
- * releases one of whose hooks has that path in it. */
+/* The path by which scripts of CodeDeploy's bundles find their own bundle,
+ * /opt/codedeploy-agent/deployment-root/$DEPLOYMENT_GROUP_ID/ $DEPLOYMENT_ID/deployment-archive: a symbolic link to
+ * the release's folder, for as long as that is the good one. Only for releases one of whose hooks has that path in
+ * it. */
 
 #include <stdbool.h>
 

@@ -128,8 +128,8 @@ S3BucketTerms config_bucket_terms(const Config *config);
 /* Reads PATH (which may be missing) and the .conf files of PATH.d, and checks the whole. */
 int config_load(const char *path, Config **ret, Error *error);
 
-/* Of the same files, which may be broken: state_dir and unit_dir as far as they can be made out, and otherwise defaults. For who
- * must find the state before somebody has mended them. -ENOMEM. */
+/* Of the same files, which may be broken: state_dir and unit_dir as far as they can be made out, and otherwise
+ * defaults. For who must find the state before somebody has mended them. -ENOMEM. */
 int config_load_places(const char *path, Config **ret);
 
 bool config_is_configured(const Config *config);

@@ -1,8 +1,9 @@
 #pragma once
 
-/* A deployment: one attempt to bring one app from the release that runs to another, or only a part of that, as a value. The order of its steps
- * and what follows success, failure or a restart of the agent is deployment_apply(), a pure function of a deployment and
- * an event, so that it can be tested exhaustively and replayed from a record. Nothing here does anything. */
+/* A deployment: one attempt to bring one app from the release that runs to another, or only a part of that, as a
+ * value. The order of its steps and what follows success, failure or a restart of the agent is deployment_apply(), a
+ * pure function of a deployment and an event, so that it can be tested exhaustively and replayed from a record.
+ * Nothing here does anything. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -37,8 +37,9 @@ int step_commit(Engine *engine, Error *error);
 int step_stop_units(Engine *engine, Error *error);
 int step_adopt(Engine *engine, Error *error);
 
-/* VERIFY, first (step_restore.c): without the document of the release that serves there would be no way back; where the store has
- * lost it, it is got from the depot, and step_verify_to() goes on. False: there is nothing to wait for. */
+/* VERIFY, first (step_restore.c): without the document of the release that serves there would be no way back; where
+ * the store has lost it, it is got from the depot, and step_verify_to() goes on. False: there is nothing to wait for.
+ * */
 bool step_restore_document(Engine *engine);
 
 /* VERIFY, the rest. As a step function. */

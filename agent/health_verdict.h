@@ -14,9 +14,9 @@
 #define HEALTH_REPLACE_PAUSE (UINT64_C(600) * 1000000)    /* between two words to the group */
 #define HEALTH_ASK_PAUSE (UINT64_C(60) * 1000000)         /* between two questions to the group */
 
-/* Instances that fail for one reason take turns, so that each sees what those before it have said: a turn lasts so long, and
- * asking and telling begins in its middle. In a group of more than HEALTH_TURNS_MAX some have the same turn, and the limit may be
- * missed by one or two of them; nobody waits longer than two minutes. */
+/* Instances that fail for one reason take turns, so that each sees what those before it have said: a turn lasts so
+ * long, and asking and telling begins in its middle. In a group of more than HEALTH_TURNS_MAX some have the same
+ * turn, and the limit may be missed by one or two of them; nobody waits longer than two minutes. */
 #define HEALTH_TURN (UINT64_C(5) * 1000000)
 #define HEALTH_TURNS_MAX 24U
 
@@ -50,6 +50,6 @@ HealthAction health_verdict(const HealthPolicy *policy, HealthState *state, bool
  * thought to be. Without an answer it does not. */
 bool health_may_replace(const HealthPolicy *policy, const AutoScalingGroup *group);
 
-/* How long INSTANCE, one of SERVING, waits for its turn from NOW on, microseconds since 1970: the turns go by the order of the ids,
- * and begin anew for ever. RANDOM spreads those of the same turn. */
+/* How long INSTANCE, one of SERVING, waits for its turn from NOW on, microseconds since 1970: the turns go by the
+ * order of the ids, and begin anew for ever. RANDOM spreads those of the same turn. */
 uint64_t health_turn(char *const *serving, const char *instance, uint64_t now, uint64_t random);

@@ -79,8 +79,8 @@ void instance_life(const LifeFacts *facts, LifeView *ret);
 
 LifePosture instance_life_posture(InstanceLife life);
 
-/* Whether it belongs into its target groups. Who is in standby or detached was taken out of them by the Auto Scaling group, which
- * puts it back when it returns; while nobody knows what it is, it does. */
+/* Whether it belongs into its target groups. Who is in standby or detached was taken out of them by the Auto Scaling
+ * group, which puts it back when it returns; while nobody knows what it is, it does. */
 bool instance_life_has_traffic(InstanceLife life);
 
 /* "serve", "hold", "prepare", "leave" */

@@ -47,8 +47,8 @@ void leave_drained(Leave *leave);
 /* The instance serves again. */
 void leave_end(Leave *leave);
 
-/* Why the group has not heard yet that nothing runs any more, or NULL; *RET_SINCE is when that was so (microseconds since 1970),
- * *RET_ALARM whether somebody should look. */
+/* Why the group has not heard yet that nothing runs any more, or NULL; *RET_SINCE is when that was so (microseconds
+ * since 1970), *RET_ALARM whether somebody should look. */
 const char *leave_undelivered(const Leave *leave, uint64_t *ret_since, bool *ret_alarm);
 
 LeaveState leave_state(const Leave *leave);

@@ -101,8 +101,8 @@ static bool is_channel(Step step) {
         return step == STEP_WEBHOOK || step == STEP_TOPIC;
 }
 
-/* The next step, with or without success. What one of them has taken is marked at once: others who know of it wait for that, while
- * it is tried again with the other one. */
+/* The next step, with or without success. What one of them has taken is marked at once: others who know of it wait
+ * for that, while it is tried again with the other one. */
 static void step_ends(Telling *telling) {
         telling->over[telling->step] = true;
         if (telling->taken && !telling->over[STEP_MARK])

@@ -41,8 +41,8 @@ int notify_new(const NotifyOptions *options, Notify **ret, Error *error);
 Notify *notify_free(Notify *notify);
 DEFINE_CLEANUP(Notify *, notify_free)
 
-/* REG was read, or written by this instance (OWN_WRITE), at NOW of the depot. Cheap unless it says something new. NOTIFY may be NULL,
- * for the sake of callers. */
+/* REG was read, or written by this instance (OWN_WRITE), at NOW of the depot. Cheap unless it says something new.
+ * NOTIFY may be NULL, for the sake of callers. */
 void notify_rollout(Notify *notify, const char *app, const char *group, const RolloutPlan *plan,
                     const Register *reg, bool own_write, uint64_t now);
 

@@ -51,9 +51,9 @@ void notify_subject(const char *text, char ret[static NOTIFY_SUBJECT_MAX]);
 /* Whether an operator's command made the register what it is: then nobody has told it yet. */
 bool notify_is_by_operator(const Register *reg);
 
-/* How long an instance waits before it tells what it has only seen (the one whose write made it so does not wait): so that the
- * first can have told it. USEC_INFINITY: it leaves that to others. About NOTIFY_TELLERS of a fleet tell, what an operator did one
- * after the other, NOTIFY_TURN apart; CHANCE is uniform over 64 bits. */
+/* How long an instance waits before it tells what it has only seen (the one whose write made it so does not wait): so
+ * that the first can have told it. USEC_INFINITY: it leaves that to others. About NOTIFY_TELLERS of a fleet tell,
+ * what an operator did one after the other, NOTIFY_TURN apart; CHANCE is uniform over 64 bits. */
 #define NOTIFY_TELLERS 8U
 #define NOTIFY_DELAY_MIN (UINT64_C(10) * 1000000)
 #define NOTIFY_DELAY_MAX (UINT64_C(60) * 1000000)

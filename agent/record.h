@@ -52,7 +52,8 @@ struct Record {
         ReleaseRef previous;
         ReleaseRef prefetched; /* the last one that was brought into the store for later */
 
-        /* What the instance was taken out of for a deployment and is not known to be back in: written before it is taken out. */
+        /* What the instance was taken out of for a deployment and is not known to be back in: written before it is
+         * taken out. */
         TargetRegistrations deregistered;
 
         RolloutRecord rollout; /* of the group's rollout */

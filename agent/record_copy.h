@@ -1,9 +1,10 @@
 #pragma once
 
-/* A copy of the local pin, and of as what the instance was taken out of its target groups, in a file of its own beside the deploy
- * record. A record that cannot be read is made anew from the history and the store, and neither knows of these: without the
- * copy an instance that root holds would follow its target again, and one that was out of its load balancer would stay out
- * of it. The record is what counts; the copy is read only when that had to be made anew. */
+/* A copy of the local pin, and of as what the instance was taken out of its target groups, in a file of its own
+ * beside the deploy record. A record that cannot be read is made anew from the history and the store, and neither
+ * knows of these: without the copy an instance that root holds would follow its target again, and one that was out of
+ * its load balancer would stay out of it. The record is what counts; the copy is read only when that had to be made
+ * anew. */
 
 #include "agent/record.h"
 

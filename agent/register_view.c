@@ -135,8 +135,8 @@ int register_check_holder(const Register *reg, const RolloutPlan *plan, const ch
                                     now, error);
 }
 
-/* A plain change: the stable release is what a newcomer takes. That it is complete anybody can write, so the signed times count here,
- * too. */
+/* A plain change: the stable release is what a newcomer takes. That it is complete anybody can write, so the signed
+ * times count here, too. */
 bool register_takes_newcomers(const Register *reg, const RolloutPlan *plan, uint64_t now) {
         if (!plan->staged)
                 return true;

@@ -28,8 +28,8 @@ int register_check(const Register *reg, const RolloutPlan *plan, Error *error);
 /* Whether somebody has something to do still; as long as that is so, the numbers in it are kept up. */
 bool register_goes_on(const Register *reg);
 
-/* Whether who writes now is to look at the alarms first; whether they leave the stage that is open to its end; and whether they keep
- * everybody out: one rings, and nobody runs the new release whose fault it could be. */
+/* Whether who writes now is to look at the alarms first; whether they leave the stage that is open to its end; and
+ * whether they keep everybody out: one rings, and nobody runs the new release whose fault it could be. */
 bool register_wants_alarms(const Register *reg, const RolloutPlan *plan, uint64_t now);
 bool register_alarms_let_end(const Register *reg, const RolloutPlan *plan, uint64_t now);
 bool register_alarms_keep_out(const Register *reg, const RolloutPlan *plan);

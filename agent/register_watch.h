@@ -1,7 +1,8 @@
 #pragma once
 
-/* Keeps an eye on the register of one rollout, on the event loop: looks at it in the pace of rollout_pace.h, and has it take in what
- * there is to take in when it is this instance's turn to write. What was read last holds where nobody answers. */
+/* Keeps an eye on the register of one rollout, on the event loop: looks at it in the pace of rollout_pace.h, and has
+ * it take in what there is to take in when it is this instance's turn to write. What was read last holds where nobody
+ * answers. */
 
 #include "agent/base/clock.h"
 #include "agent/notify.h"
@@ -36,8 +37,8 @@ int register_watch_new(const RegisterWatchContext *context, const RegisterWatchH
 RegisterWatch *register_watch_free(RegisterWatch *watch);
 DEFINE_CLEANUP(RegisterWatch *, register_watch_free)
 
-/* From now on PLAN, which must stay until this is called again; NULL: none. Looks at once. The register of a rollout that goes on
- * under another target is kept. True if it is another one. */
+/* From now on PLAN, which must stay until this is called again; NULL: none. Looks at once. The register of a rollout
+ * that goes on under another target is kept. True if it is another one. */
 bool register_watch_follow(RegisterWatch *watch, const RolloutPlan *plan);
 
 /* Looks now, or once there is something to follow. A second one begins after the one that is on its way. */
@@ -46,7 +47,8 @@ bool register_watch_is_looking(const RegisterWatch *watch);
 
 bool register_watch_is_writing(const RegisterWatch *watch);
 
-/* The boot-time clock when the last write of this instance that came to its end, whatever that was, was begun; 0: there was none. */
+/* The boot-time clock when the last write of this instance that came to its end, whatever that was, was begun; 0:
+ * there was none. */
 uint64_t register_watch_wrote(const RegisterWatch *watch);
 
 /* There is something new that a write would be about. */

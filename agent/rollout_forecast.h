@@ -1,9 +1,9 @@
 #pragma once
 
-/* When a rollout would get where, if nothing went wrong: the register's own steps (register_step.h), played for a fleet of which every
- * instance takes the same time to change and says so at once. What comes out is the earliest that is possible; coordination adds a
- * few minutes to it, failures and instances that leave add more. What alarms the target
- * names are taken to be quiet. Pure. */
+/* When a rollout would get where, if nothing went wrong: the register's own steps (register_step.h), played for a
+ * fleet of which every instance takes the same time to change and says so at once. What comes out is the earliest
+ * that is possible; coordination adds a few minutes to it, failures and instances that leave add more. What alarms
+ * the target names are taken to be quiet. Pure. */
 
 #include "agent/register_step.h"
 
@@ -31,7 +31,7 @@ typedef struct RolloutForecast {
         char problem[REGISTER_SENTENCE_MAX];
 } RolloutForecast;
 
-/* CHANGE is how long one instance takes from its place to healthy, without min_healthy_time. NOW, or not_before if that is later,
- * is when it begins. -EINVAL for a fleet of more than FORECAST_FLEET_MAX or none, -ENOMEM. */
+/* CHANGE is how long one instance takes from its place to healthy, without min_healthy_time. NOW, or not_before if
+ * that is later, is when it begins. -EINVAL for a fleet of more than FORECAST_FLEET_MAX or none, -ENOMEM. */
 int rollout_forecast(const RolloutPlan *plan, uint64_t fleet, uint64_t change, uint64_t now,
                      RolloutForecast *ret, Error *error);

@@ -1,7 +1,7 @@
 #pragma once
 
-/* Looks at the health of what serves, for a rollout: the checks of the good release, round after round. A round ends well once all are
- * healthy, and badly where one is not by its deadline. */
+/* Looks at the health of what serves, for a rollout: the checks of the good release, round after round. A round ends
+ * well once all are healthy, and badly where one is not by its deadline. */
 
 #include "agent/engine.h"
 

@@ -33,6 +33,6 @@ uint64_t rollout_pace_look(RolloutPart part, uint64_t fleet, uint64_t chance);
 /* When to look, at the latest, at what falls due at DUE (register_due()): soon after it, not all at once. */
 uint64_t rollout_pace_due(uint64_t due, uint64_t fleet, uint64_t chance);
 
-/* Whether one of a crowd in a fleet, which looks every LOOK, writes now. AGE is since when there is something to write, or since
- * the last write, whichever is later. */
+/* Whether one of a crowd in a fleet, which looks every LOOK, writes now. AGE is since when there is something to
+ * write, or since the last write, whichever is later. */
 bool rollout_pace_writes(uint64_t crowd, uint64_t fleet, uint64_t look, uint64_t age, uint64_t chance);

@@ -21,7 +21,8 @@ typedef struct RolloutViewFacts {
 void rollout_view_reason(const RolloutViewFacts *facts, char ret[static ROLLOUT_REASON_MAX]);
 void rollout_view_describe(const RolloutViewFacts *facts, char ret[static ROLLOUT_REASON_MAX]);
 
-/* {"id", "release", "role", "state", "stage", "stages", "attempt", "waits_for", "holder", "since", "until"}. NULL: out of memory. */
+/* {"id", "release", "role", "state", "stage", "stages", "attempt", "waits_for", "holder", "since", "until"}. NULL:
+ * out of memory. */
 json_t *rollout_view_status(const RolloutViewFacts *facts);
 
 /* The same without what changes with every write: the report is written as often as it changes, by the whole fleet. */

@@ -38,8 +38,8 @@ DEFINE_CLEANUP(RolloutWatch *, rollout_watch_free)
 /* Takes in what the app knows, and does what follows. Before the app decides. */
 void rollout_watch_settle(RolloutWatch *watch, const RolloutSituation *situation);
 
-/* What the app is to run, as of the last settling. False: there is no rollout to heed, so it is the target's stable release. HELD
- * in words is rollout_watch_reason(). */
+/* What the app is to run, as of the last settling. False: there is no rollout to heed, so it is the target's stable
+ * release. HELD in words is rollout_watch_reason(). */
 bool rollout_watch_wish(const RolloutWatch *watch, RolloutWish *ret);
 const char *rollout_watch_reason(const RolloutWatch *watch);
 
@@ -50,18 +50,19 @@ bool rollout_watch_is_looking(const RolloutWatch *watch);
 /* Why the deployment that runs may not go on, or NULL. SWITCHING: it has yet to switch. */
 const char *rollout_watch_objects(RolloutWatch *watch, bool switching);
 
-/* Whether an instance that leaves has yet to say so, and to be heard: others wait for its place. Not for long, whatever becomes of
- * it. */
+/* Whether an instance that leaves has yet to say so, and to be heard: others wait for its place. Not for long,
+ * whatever becomes of it. */
 bool rollout_watch_is_parting(const RolloutWatch *watch);
 
-/* Whether the health of what serves is looked at for the rollout: before it is changed, and from then on until the last stage has
- * baked; and what a round of its checks has come to. The release that does not stay healthy is led back. */
+/* Whether the health of what serves is looked at for the rollout: before it is changed, and from then on until the
+ * last stage has baked; and what a round of its checks has come to. The release that does not stay healthy is led
+ * back. */
 bool rollout_watch_wants_health(const RolloutWatch *watch);
 void rollout_watch_take_health(RolloutWatch *watch, bool good, const char *reason);
 
 /* A deployment to RELEASE has begun: the rollout's, if this is what it is about. Before the record is saved. */
 void rollout_watch_deploys(RolloutWatch *watch, const ReleaseRef *release, const char *id);
 
-/* For the status, or in few words for the report, which is written as often as it changes. null: there is no rollout. NULL: out of
- * memory. */
+/* For the status, or in few words for the report, which is written as often as it changes. null: there is no rollout.
+ * NULL: out of memory. */
 json_t *rollout_watch_to_json(const RolloutWatch *watch, bool report);

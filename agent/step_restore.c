@@ -3,8 +3,8 @@
 #include "artifacts/dsse.h"
 #include "artifacts/layout.h"
 
-/* VERIFY, first: the document of the release that serves. It was verified when that release was deployed, and the record has its
- * digest: what the depot has under its name is the same document, or none. */
+/* VERIFY, first: the document of the release that serves. It was verified when that release was deployed, and the
+ * record has its digest: what the depot has under its name is the same document, or none. */
 
 static int restore(Engine *engine, const DepotReply *reply, Error *error) {
         const EngineContext *context = &engine->context;

@@ -1,7 +1,7 @@
 #pragma once
 
-/* What others have yet to hear from this instance: what the group is to be told about its launch and its end, and the apps' reports. All of
- * it is made of durable records, tried again until it has been heard, and holds nothing up. */
+/* What others have yet to hear from this instance: what the group is to be told about its launch and its end, and the
+ * apps' reports. All of it is made of durable records, tried again until it has been heard, and holds nothing up. */
 
 #include "agent/app.h"
 #include "agent/launch.h"

@@ -27,5 +27,6 @@ int archive_format_from_string(const char *name, ArchiveFormat *ret);
 /* A zip is read from its end, so it must be whole, in a file, before it is unpacked; a tar is unpacked as it comes. */
 bool archive_format_needs_seek(ArchiveFormat format);
 
-/* Tells by the first bytes of an archive, of a tar without a magic by the sum of its header. What is compressed is taken for a tar. -EINVAL if they are none of these. */
+/* Tells by the first bytes of an archive, of a tar without a magic by the sum of its header. What is compressed is
+ * taken for a tar. -EINVAL if they are none of these. */
 int archive_format_detect(const void *data, size_t size, ArchiveFormat *ret);

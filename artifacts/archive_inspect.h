@@ -35,7 +35,8 @@ void archive_member_deinit(ArchiveMember *member);
 #define _cleanup_archive_member_ _cleanup_(archive_member_deinit)
 
 /* FD is a seekable file that holds the archive and nothing else; where it stands does not matter and changes. Where
- * MEMBER is NULL, the archive is taken as it is, with whatever folder. -E2BIG if the member is larger than its limit. -EBADMSG, the release's fault, for an archive that breaks a rule. */
+ * MEMBER is NULL, the archive is taken as it is, with whatever folder. -E2BIG if the member is larger than its limit.
+ * -EBADMSG, the release's fault, for an archive that breaks a rule. */
 int archive_inspect(int fd, ArchiveMember *member, ArchiveFacts *ret, Error *error);
 
 #define ARCHIVE_HEAD_SIZE 256U

@@ -42,8 +42,8 @@ typedef struct StoreRelease {
         bool replace; /* the tree that is there already is not to be used: it changes places with the staged one */
 } StoreRelease;
 
-/* 0, also if the same release is there already: it is kept as it is, unless it is to be replaced. -EBADMSG, the release's fault, for anything in the
- * staging folder that was not signed; errors of the disk are the host's. */
+/* 0, also if the same release is there already: it is kept as it is, unless it is to be replaced. -EBADMSG, the
+ * release's fault, for anything in the staging folder that was not signed; errors of the disk are the host's. */
 int store_commit(const ReleaseStore *store, const StoreStaging *staging, const StoreRelease *release,
                  Error *error);
 

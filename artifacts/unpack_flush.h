@@ -21,7 +21,8 @@ void unpack_flush_written(UnpackFlush *flush, uint64_t bytes);
 /* What has been written so far goes to the disk now. Never waits. */
 void unpack_flush_now(UnpackFlush *flush);
 
-/* Waits for what is under way and ends the thread; what was wanted and has not begun is left out. What failed, once: who syncs FD later is not told again. */
+/* Waits for what is under way and ends the thread; what was wanted and has not begun is left out. What failed, once:
+ * who syncs FD later is not told again. */
 int unpack_flush_finish(UnpackFlush *flush, Error *error);
 
 UnpackFlush *unpack_flush_free(UnpackFlush *flush);

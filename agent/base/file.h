@@ -2,8 +2,9 @@
 
 /* Files by descriptor, durably. Names given to the _at functions are single components or relative paths that are
  * resolved beneath the folder descriptor without following any symbolic link (openat2: RESOLVE_BENEATH,
- * RESOLVE_NO_SYMLINKS); what is to be replaced or removed must be a name, not "." or ".."; DIRFD may be AT_FDCWD where a path is the operator's own, which is then followed as usual.
- * All return a negative errno on failure and open everything O_CLOEXEC. */
+ * RESOLVE_NO_SYMLINKS); what is to be replaced or removed must be a name, not "." or ".."; DIRFD may be AT_FDCWD
+ * where a path is the operator's own, which is then followed as usual. All return a negative errno on failure and
+ * open everything O_CLOEXEC. */
 
 #include <dirent.h>
 #include <fcntl.h>

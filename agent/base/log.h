@@ -1,8 +1,9 @@
 #pragma once
 
 /* The journal. Library code logs nothing above debug; the engine logs what happened once, with a MESSAGE_ID that
- * never changes, the app in front of the text, and the fields MUSTER_APP, MUSTER_VERSION, MUSTER_DEPLOYMENT, MUSTER_EVENT and MUSTER_INSTANCE.
- * Where standard error is not the journal (a terminal, a test), the text goes there instead. */
+ * never changes, the app in front of the text, and the fields MUSTER_APP, MUSTER_VERSION, MUSTER_DEPLOYMENT,
+ * MUSTER_EVENT and MUSTER_INSTANCE. Where standard error is not the journal (a terminal, a test), the text goes there
+ * instead. */
 
 #include <syslog.h>
 

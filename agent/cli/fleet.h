@@ -77,8 +77,8 @@ const char *fleet_condition_to_string(FleetCondition condition);
 /* Whether it counts as one that serves VERSION (NULL: any) well. */
 bool fleet_instance_serves(const FleetInstance *instance, const char *version);
 
-/* The part in the rollout of the group of the instance that was heard of last of those that are in one; NULL: there is none. What is
- * not staged, a pin with max_parallel say, is no rollout. */
+/* The part in the rollout of the group of the instance that was heard of last of those that are in one; NULL: there
+ * is none. What is not staged, a pin with max_parallel say, is no rollout. */
 const json_t *fleet_rollout(const Fleet *fleet);
 
 /* How many there are of a condition, and those that were heard of, all but silent and gone ones. */

@@ -43,8 +43,8 @@ int migrate_choose(const MigrateFacts *facts, const char *id, const CodedeployGr
 /* "codedeploy-d-ABCDEFGHI", new memory or NULL. */
 char *migrate_version(const CodedeployGroup *group);
 
-/* The line that says a setting to muster, "[aws] use_fips = yes"; NULL where there is none, or muster does so by itself. New memory.
- * -ENOMEM. */
+/* The line that says a setting to muster, "[aws] use_fips = yes"; NULL where there is none, or muster does so by
+ * itself. New memory. -ENOMEM. */
 int migrate_line(const CodedeploySetting *setting, char **ret);
 
 /* NULL without memory. */

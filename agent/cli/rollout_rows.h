@@ -1,6 +1,7 @@
 #pragma once
 
-/* What each instance of a group has to do with its rollout, from the register, the marks and the reports: one row each. Pure. */
+/* What each instance of a group has to do with its rollout, from the register, the marks and the reports: one row
+ * each. Pure. */
 
 #include <jansson.h>
 

@@ -84,8 +84,8 @@ static int write_rollout(TargetChange *change, const SignValues *values, const c
         return r;
 }
 
-/* The first id of the day that nothing has: who comes at the same time, or was broken off, may have taken one, and the register of
- * the present one may be lost. */
+/* The first id of the day that nothing has: who comes at the same time, or was broken off, may have taken one, and
+ * the register of the present one may be lost. */
 static int write_next_rollout(TargetChange *change, const SignValues *values, Error *error) {
         int r = -EEXIST;
 

@@ -1,8 +1,8 @@
 #pragma once
 
 /* The files that the AWS command line shares with the SDKs ("Shared config and credentials files", AWS SDKs and Tools
- * Reference Guide): ~/.aws/config with sections [default], [profile NAME] and [services NAME], ~/.aws/credentials with sections [NAME]. What
- * the credentials file says wins; keys are never mixed from both. */
+ * Reference Guide): ~/.aws/config with sections [default], [profile NAME] and [services NAME], ~/.aws/credentials
+ * with sections [NAME]. What the credentials file says wins; keys are never mixed from both. */
 
 #include <stdbool.h>
 #include <stddef.h>

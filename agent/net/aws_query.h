@@ -14,6 +14,6 @@ int aws_query_start_in(AwsContext *aws, AwsService service, const char *region, 
 int aws_query_start(AwsContext *aws, AwsService service, const char *version, const char *action,
                     const Buffer *parameters, AwsDone done, void *userdata, AwsCall **ret, Error *error);
 
-/* Whether what was answered to ACTION is its answer, and not the page of a proxy or a portal that answers everything with 200: a
- * lifecycle action that nobody has heard of must not count as completed. -EBADMSG. */
+/* Whether what was answered to ACTION is its answer, and not the page of a proxy or a portal that answers everything
+ * with 200: a lifecycle action that nobody has heard of must not count as completed. -EBADMSG. */
 int aws_query_check_answer(const AwsCall *call, const char *action, Error *error);

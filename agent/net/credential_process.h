@@ -1,8 +1,9 @@
 #pragma once
 
 /* credential_process of the AWS configuration: a command whose standard output is JSON with Version 1, AccessKeyId,
- * SecretAccessKey and, where there are, SessionToken and Expiration ("Process credential provider", AWS SDKs and Tools Reference
- * Guide). No shell runs it: its words are split at white space, with quotes and backslashes as a shell has them. */
+ * SecretAccessKey and, where there are, SessionToken and Expiration ("Process credential provider", AWS SDKs and
+ * Tools Reference Guide). No shell runs it: its words are split at white space, with quotes and backslashes as a
+ * shell has them. */
 
 #include <systemd/sd-event.h>
 

@@ -1,5 +1,6 @@
-/* bus-driver KIND PATH RELEASE: calls DeployLocal of org.muster.Agent1 with what the file RELEASE says, and a descriptor of PATH of
- * some KIND, as a program might that is not muster(1). Prints the deployment's id, or the error's name and sentence. */
+/* bus-driver KIND PATH RELEASE: calls DeployLocal of org.muster.Agent1 with what the file RELEASE says, and a
+ * descriptor of PATH of some KIND, as a program might that is not muster(1). Prints the deployment's id, or the
+ * error's name and sentence. */
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* Preloaded into musterd (LD_PRELOAD): its wall clock is as many seconds ahead as the file /run/clock-offset says, from when the
- * file is there. The instances of the lab share the machine's clock, so that none can have its own set back. */
+/* Preloaded into musterd (LD_PRELOAD): its wall clock is as many seconds ahead as the file /run/clock-offset says,
+ * from when the file is there. The instances of the lab share the machine's clock, so that none can have its own set
+ * back. */
 
 #include <fcntl.h>
 #include <stdlib.h>

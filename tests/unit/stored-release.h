@@ -6,9 +6,9 @@
 #include "artifacts/release.h"
 #include "artifacts/store.h"
 
-/* Puts a whole release into the store, with its document, unsigned, and one file of one byte ("file"), owned by whoever runs the
- * test, in a tree that nobody has looked at yet. MORE: further members of its document, each with its comma ("" for none). The
- * caller frees it; fails the test if it cannot be made. */
+/* Puts a whole release into the store, with its document, unsigned, and one file of one byte ("file"), owned by
+ * whoever runs the test, in a tree that nobody has looked at yet. MORE: further members of its document, each with
+ * its comma ("" for none). The caller frees it; fails the test if it cannot be made. */
 Release *test_store_release(const ReleaseStore *store, const char *version, const char *more);
 
 /* The release's folder in the store, opened. */

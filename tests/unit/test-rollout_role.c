@@ -174,7 +174,8 @@ static void test_way_back_of_another_attempt(void **state) {
         assert_int_equal(role_of(s, STANDING_ASKED_DOWN).step, ROLE_GO_DOWN);
 }
 
-/* Back from a long sleep it has given its place back, and asks again: the register, which still has the old one, is written first. */
+/* Back from a long sleep it has given its place back, and asks again: the register, which still has the old one, is
+ * written first. */
 static void test_place_of_an_earlier_attempt(void **state) {
         static const RolloutStanding waiting[] = { STANDING_ASKED, STANDING_ASKED_DOWN };
         Scene *s = *state;

@@ -343,7 +343,8 @@ static bool one_objects(const Fixture *f) {
         return false;
 }
 
-/* In the middle of its deployment it hears of the abort; what it then ends is no failure. Before that musterd was started anew. */
+/* In the middle of its deployment it hears of the abort; what it then ends is no failure. Before that musterd was
+ * started anew. */
 static void test_called_back(void **state) {
         const RegisterEvent abort = { .kind = REGISTER_ABORT, .by = "ana", .reason = "graphs" };
         Fixture *f = *state;

@@ -185,11 +185,12 @@ void endpoint_rules_deinit(EndpointRules *rules) {
         *rules = (EndpointRules){};
 }
 
-/* What goes between the service's name and the region. In AWS GovCloud the ordinary names but S3's keep FIPS already, and
- * there are no others; in China S3 has none. */
+/* What goes between the service's name and the region. In AWS GovCloud the ordinary names but S3's keep FIPS already,
+ * CloudWatch's for both stacks, and there are no others; in China S3 has none. */
 static int choose_fips(const EndpointRules *rules, AwsService service, const char *region, bool dualstack,
                        const char **ret, Error *error) {
-        bool is_ordinary = service != AWS_S3 && !dualstack && string_starts_with(region, "us-gov-");
+        bool is_ordinary = string_starts_with(region, "us-gov-") &&
+                           (service == AWS_CLOUDWATCH || (service != AWS_S3 && !dualstack));
 
         if (rules->use_fips && service == AWS_S3 && string_starts_with(region, "cn-"))
                 return error_set_fault(error, -EINVAL, FAULT_INPUT, "S3 has no FIPS endpoint in %s", region);

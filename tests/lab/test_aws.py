@@ -47,7 +47,8 @@ def test_identity(aws):
 
 REGIONS = ["us-east-1", "eu-central-1", "me-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1",
            "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1"]
-SERVICES = {"s3": "s3", "autoscaling": "autoscaling", "sts": "sts", "sqs": "sqs", "sns": "sns", "elbv2": "elasticloadbalancing"}
+SERVICES = {"s3": "s3", "autoscaling": "autoscaling", "sts": "sts", "sqs": "sqs", "sns": "sns", "elbv2": "elasticloadbalancing",
+            "cloudwatch": "monitoring"}
 
 
 @pytest.mark.parametrize("fips", [False, True])

@@ -58,6 +58,7 @@ static void test_variants(_unused_ void **state) {
                 { AWS_STS, "cn-north-1", NULL, "/",
                   "https://sts-fips.cn-north-1.api.amazonwebservices.com.cn/" },
                 { AWS_STS, "us-gov-west-1", NULL, "/", "https://sts-fips.us-gov-west-1.api.aws/" },
+                { AWS_CLOUDWATCH, "us-gov-west-1", NULL, "/", "https://monitoring.us-gov-west-1.api.aws/" },
         };
         static const EndpointOptions fips = { .fips = ENDPOINT_YES, .dualstack = ENDPOINT_NO };
         static const Case fips_alone[] = {

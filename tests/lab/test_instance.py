@@ -3,7 +3,9 @@
 import time
 
 import pytest
+from rig import host
 from rig.host import LabError, wait_for
+from rig.network import BRIDGE
 
 
 def test_boots_and_powers_off(instance):
@@ -81,6 +83,16 @@ def test_full_state_disk(new_instance):
     instance.boot()
     result = instance.sh("head -c 100M /dev/zero >/var/lib/muster/big", check=False)
     assert "No space left" in result.err
+
+
+def test_the_cloud_keeps_its_hardware_address(lab, new_instance):
+    """A bridge has its lowest port's, unless it was given one: others would have to find the metadata service anew."""
+    def address():
+        return host.run("ip", "-n", lab.network.cloud, "-o", "link", "show", BRIDGE).stdout.partition("link/ether ")[2].split()[0]
+    before, instance = address(), new_instance()
+    port = f"i{instance.namespace.rsplit('-i', 1)[1]}"
+    host.run("ip", "-n", lab.network.cloud, "link", "set", port, "address", "02:00:00:00:00:01")
+    assert address() == before
 
 
 def test_network_can_be_cut_and_joined(new_instance):

@@ -13,6 +13,7 @@ import itertools
 from . import host
 
 BRIDGE = "br0"
+BRIDGE_MAC = "02:00:0a:00:00:02"
 CLOUD_ADDRESS = "10.0.0.2"
 BALANCER_ADDRESS = "10.0.0.3"
 METADATA_ADDRESS = "169.254.169.254"
@@ -23,7 +24,9 @@ class Network:
         self._run = run
         self._numbers = itertools.count(1)
         self.cloud = run.namespace("cloud")
-        commands = [f"link add {BRIDGE} type bridge", f"link set {BRIDGE} up",
+        # With an address of its own: else it has the lowest of its ports', which changes as instances come and go, and those
+        # that know the old one reach nothing here for half a minute.
+        commands = [f"link add {BRIDGE} address {BRIDGE_MAC} type bridge", f"link set {BRIDGE} up",
                     f"addr add {CLOUD_ADDRESS}/16 dev {BRIDGE}", f"addr add {BALANCER_ADDRESS}/16 dev {BRIDGE}",
                     f"addr add {METADATA_ADDRESS}/32 dev {BRIDGE}"]
         self._batch(self.cloud, commands)

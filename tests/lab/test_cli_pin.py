@@ -7,7 +7,7 @@ import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from rig.desk import CONFLICT, DENIED, INPUT, NOT_FOUND, OK, USAGE
+from rig.desk import CONFLICT, DENIED, NOT_FOUND, OK, USAGE
 from rig.host import wait_for
 
 TARGET = "apps/api/groups/prod/target.json"

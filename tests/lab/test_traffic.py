@@ -325,6 +325,7 @@ def test_unhealthy_later(fleet):
     fleet.director.wait_event("state", state="Terminating", group=CANARY)
 
 
+@pytest.mark.long
 def test_termination(fleet):
     """Under load, with requests under way that take long: those are answered, and none comes after them."""
     instance, name = fleet.instance(), fleet.id(PROD)

@@ -13,7 +13,7 @@ struct RegistrationFind {
         ElbRequest *elb;
         char **arns;
         size_t next; /* of arns */
-        TargetRegistrations found;
+        TargetRegistrations found, draining;
 };
 
 static void end(RegistrationFind *find, int result, const Error *error) {
@@ -30,9 +30,11 @@ static void go_on(RegistrationFind *find, int result, const Error *error) {
                 end(find, result, result < 0 ? error : &none);
 }
 
-/* An unregistered target is not listed, one that was just deregistered may be. */
-static bool is_registered(const ElbTargetHealth *target) {
-        return target->state != ELB_TARGET_DRAINING && strcmp(target->reason, "Target.NotRegistered") != 0;
+/* Where it belongs; NULL: an unregistered target is not listed, one that was just deregistered may be. */
+static TargetRegistrations *list_of(RegistrationFind *find, const ElbTargetHealth *target) {
+        if (strcmp(target->reason, "Target.NotRegistered") == 0)
+                return NULL;
+        return target->state == ELB_TARGET_DRAINING ? &find->draining : &find->found;
 }
 
 static int take_health(RegistrationFind *find, const ElbHealth *health) {
@@ -40,9 +42,11 @@ static int take_health(RegistrationFind *find, const ElbHealth *health) {
 
         for (size_t i = 0; i < health->n && r >= 0; i++) {
                 const ElbTargetHealth *target = &health->targets[i];
+                TargetRegistrations *list =
+                        strcmp(target->id, find->context.instance) == 0 ? list_of(find, target) : NULL;
 
-                if (strcmp(target->id, find->context.instance) == 0 && is_registered(target))
-                        r = target_registrations_add(&find->found, find->arns[find->next], target->port);
+                if (list)
+                        r = target_registrations_add(list, find->arns[find->next], target->port);
         }
         return r;
 }
@@ -177,6 +181,10 @@ const TargetRegistrations *registration_find_found(const RegistrationFind *find)
         return &find->found;
 }
 
+const TargetRegistrations *registration_find_draining(const RegistrationFind *find) {
+        return &find->draining;
+}
+
 RegistrationFind *registration_find_free(RegistrationFind *find) {
         if (!find)
                 return NULL;
@@ -184,6 +192,7 @@ RegistrationFind *registration_find_free(RegistrationFind *find) {
         elb_request_free(find->elb);
         strv_free(find->arns);
         target_registrations_deinit(&find->found);
+        target_registrations_deinit(&find->draining);
         free(find);
         return NULL;
 }

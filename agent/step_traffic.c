@@ -59,29 +59,42 @@ static void on_left(_unused_ TargetGroup *operation, int result, const Error *er
 
         if (result == TARGET_GROUP_LATE)
                 error_prefix(&problem, "requests that are under way have not ended within drain_timeout");
-        if (result == 0)
+        if (result == 0 && engine->context.record->deregistered.n == 0)
+                log_traffic(
+                        engine, LOG_NOTICE, MESSAGE_TRAFFIC_BLOCKED,
+                        "the target groups that somebody else took the instance out of have no request under way");
+        else if (result == 0)
                 tell_registrations(engine, MESSAGE_TRAFFIC_BLOCKED, "no more requests come by target groups");
         engine_step_done(engine, result, &problem);
 }
 
-/* STEP_STARTED, STEP_FINISHED or a negative errno. */
-static int leave(Engine *engine, const TargetRegistrations *found, Error *error) {
+/* What is deregistered here is put back; what somebody else has deregistered is only waited for, as long as requests are under way. */
+static int leave_all(Engine *engine, const TargetRegistrations *draining, Error *error) {
         const TargetGroupContext context = group_context(engine, engine->context.config->drain_timeout);
-        TargetRegistrations *deregistered = &engine->context.record->deregistered;
+        _cleanup_(target_registrations_deinit) TargetRegistrations all = {};
         int r;
 
-        if (target_registrations_merge(deregistered, found) < 0)
+        if (target_registrations_merge(&all, &engine->context.record->deregistered) < 0 ||
+            target_registrations_merge(&all, draining) < 0)
                 return error_oom(error);
-        if (deregistered->n == 0) {
+        r = target_group_leave_start(&context, &all, on_left, engine, &engine->work.target_group, error);
+        return r < 0 ? r : STEP_STARTED;
+}
+
+/* STEP_STARTED, STEP_FINISHED or a negative errno. */
+static int leave(Engine *engine, const RegistrationFind *find, Error *error) {
+        TargetRegistrations *deregistered = &engine->context.record->deregistered;
+        const TargetRegistrations *draining = registration_find_draining(find);
+        int r;
+
+        if (target_registrations_merge(deregistered, registration_find_found(find)) < 0)
+                return error_oom(error);
+        if (deregistered->n == 0 && draining->n == 0) {
                 log_traffic(engine, LOG_INFO, NULL, "the instance is registered in no target group");
                 return STEP_FINISHED;
         }
-        r = save(engine, error);
-        if (r < 0)
-                return r;
-        r = target_group_leave_start(&context, deregistered, on_left, engine, &engine->work.target_group,
-                                     error);
-        return r < 0 ? r : STEP_STARTED;
+        r = deregistered->n > 0 ? save(engine, error) : 0;
+        return r < 0 ? r : leave_all(engine, draining, error);
 }
 
 static void on_found(RegistrationFind *find, int result, const Error *error, void *userdata) {
@@ -93,7 +106,7 @@ static void on_found(RegistrationFind *find, int result, const Error *error, voi
                 log_traffic(engine, LOG_WARNING, NULL, error->message);
                 result = STEP_FINISHED;
         } else if (result == 0) {
-                result = leave(engine, registration_find_found(find), &problem);
+                result = leave(engine, find, &problem);
         }
         if (result != STEP_STARTED)
                 engine_step_done(engine, result == STEP_FINISHED ? 0 : result, &problem);

@@ -25,6 +25,7 @@ typedef struct Setup {
         unsigned refusals;                    /* so many changes are refused first */
         bool gone;                            /* the target groups were deleted */
         char *log;                            /* of the actions */
+        char *draining;                       /* what the last look found */
 } Setup;
 
 static void note(Setup *setup, const char *action, const char *group) {
@@ -176,6 +177,7 @@ static int tear_down(void **state) {
 
         test_client_deinit(&setup->client);
         free(setup->log);
+        free(setup->draining);
         free(setup);
         return 0;
 }
@@ -194,6 +196,8 @@ static TestOutcome look(Setup *setup, const char *configured, const char *group,
         test_wait(setup->client.event, &outcome.done);
         *ret = (TargetRegistrations){};
         assert_int_equal(target_registrations_merge(ret, registration_find_found(find)), 0);
+        free(setup->draining);
+        assert_int_equal(target_registrations_to_text(registration_find_draining(find), &setup->draining), 0);
         return outcome;
 }
 
@@ -214,10 +218,12 @@ static void test_find(void **state) {
         assert_found(setup, NULL, NULL, "a:8080, b:80, b:8080");
         assert_found(setup, "b", NULL, "b:80, b:8080");
         assert_found(setup, ARN("a") " b", "prod", "a:8080, b:80, b:8080");
+        assert_string_equal(setup->draining, "");
         setup->places[0].state = NULL;
         setup->places[1].state = "draining";
         setup->looks_until = 100;
         assert_found(setup, NULL, "prod", "b:8080");
+        assert_string_equal(setup->draining, "b:80");
         setup->places[2].state = "unused"; /* of a group that no load balancer uses, yet registered there */
         setup->places[2].reason = "Target.NotInUse";
         assert_found(setup, NULL, "prod", "b:8080");

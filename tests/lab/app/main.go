@@ -35,11 +35,12 @@ import (
 var version = "unset" // -ldflags "-X main.version=…"
 
 const (
-	address        = ":8080"
-	firstFd        = 3 // systemd's protocol and os/exec agree
-	inheritedEnv   = "API_INHERITED"
-	reloadPatience = 20 * time.Second
-	drainPatience  = 20 * time.Second
+	address         = ":8080"
+	firstFd         = 3 // systemd's protocol and os/exec agree
+	inheritedEnv    = "API_INHERITED"
+	reloadPatience  = 20 * time.Second
+	drainPatience   = 20 * time.Second
+	barrierPatience = 10 * time.Second
 )
 
 type switches map[string]string
@@ -65,22 +66,44 @@ func (s switches) duration(name string) time.Duration {
 	return length
 }
 
-// notify tells systemd something (sd_notify(3)); without a socket to tell it to, nothing.
-func notify(lines ...string) {
+// notifyWith tells systemd something, with file descriptors for it (sd_notify(3)); without a socket to tell it to, nothing.
+func notifyWith(text string, fds ...int) error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
-		return
+		return nil
 	}
-	if strings.HasPrefix(path, "@") {
-		path = "\x00" + path[1:]
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	socket, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		log.Printf("notify: %v", err)
-		return
+		return err
 	}
-	defer conn.Close()
-	conn.Write([]byte(strings.Join(lines, "\n")))
+	defer syscall.Close(socket)
+	return syscall.Sendmsg(socket, []byte(text), syscall.UnixRights(fds...), &syscall.SockaddrUnix{Name: path}, 0)
+}
+
+func notify(lines ...string) {
+	if err := notifyWith(strings.Join(lines, "\n")); err != nil {
+		log.Printf("notify: %v", err)
+	}
+}
+
+// notifyBarrier returns once systemd has taken in all that was said before, as sd_notify_barrier(3) does: systemd closes the pipe that
+// is sent along. A predecessor that ended sooner would still be the main process to systemd, and the service would be stopped with it.
+func notifyBarrier() error {
+	closed, held, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer closed.Close()
+	err = notifyWith("BARRIER=1", int(held.Fd()))
+	held.Close()
+	if err != nil {
+		return err
+	}
+	closed.SetReadDeadline(time.Now().Add(barrierPatience))
+	if _, err := closed.Read(make([]byte, 1)); err != io.EOF {
+		return fmt.Errorf("no answer to BARRIER=1: %w", err)
+	}
+	return nil
 }
 
 // listen takes the listener that the process before this one hands over, or systemd's, or makes its own.
@@ -192,7 +215,7 @@ func (s *service) reload() bool {
 	notify("RELOADING=1")
 	if err := s.startSuccessor(); err != nil {
 		log.Printf("reload: %v; still serving %s", err, version)
-		notify("READY=1", "STATUS=serving "+version+", a reload failed")
+		notify(fmt.Sprintf("MAINPID=%d", os.Getpid()), "READY=1", "STATUS=serving "+version+", a reload failed")
 		return false
 	}
 	return true
@@ -224,6 +247,9 @@ func (s *service) misbehave() {
 func (s *service) ready() {
 	notify(fmt.Sprintf("MAINPID=%d", os.Getpid()), "READY=1", "STATUS=serving "+version)
 	if os.Getenv(inheritedEnv) != "" {
+		if err := notifyBarrier(); err != nil {
+			log.Fatalf("systemd does not know its new main process: %v", err)
+		}
 		predecessor := os.NewFile(firstFd+1, "predecessor")
 		predecessor.Write([]byte{1})
 		predecessor.Close()

@@ -326,8 +326,11 @@ def test_unhealthy_later(fleet):
 
 
 def test_termination(fleet):
-    """Under load, with requests under way that take long: those are answered, and none comes after them."""
+    """Under load, with requests under way that take long: those are answered, and none comes after them. The app is one that answers
+    nothing more once it is stopped."""
     instance, name = fleet.instance(), fleet.id(PROD)
+    instance.put("/etc/systemd/system/api.service.d/abrupt.conf", "[Service]\nExecStop=\nKillSignal=SIGKILL\n")
+    instance.sh("systemctl daemon-reload")
     instance.sh("rm -f /var/lib/muster/apps/api/current/switches; systemctl reload api")  # of the test before
     fleet.wait_app(CANARY, state="good")
     for group in (PROD, CANARY):

@@ -45,7 +45,7 @@ sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 
 # These run before anything is installed, or need nothing of it.
-GOALS_WITHOUT_LIBRARIES := check check-long demo deb package explore fuzz lint clean format
+GOALS_WITHOUT_LIBRARIES := check check-long demo bench deb package explore fuzz lint clean format
 NEEDS_LIBRARIES := $(if $(filter-out $(GOALS_WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),yes)
 
 # What the sources include; --as-needed keeps out of each program what that program does not use.
@@ -147,16 +147,16 @@ $(OUT)/tests/unit/test-%: $(OUT)/tests/unit/test-%.o $(TEST_SUPPORT_SRC:%.c=$(OU
 unit: $(UNIT_FILES) $(PROGRAM_FILES)
 	@tests/run-unit $(if $(UNIT),$(addprefix $(OUT)/tests/unit/,$(UNIT)),$(UNIT_FILES))
 
-check:
+check: must-be-root
 	@tests/setup
 	@tests/check
 
-check-long:
+check-long: must-be-root
 	@tests/setup
 	@tests/check --long
 
 lint:
-	@tests/setup --venv
+	@tests/setup build check house venv
 	@tests/lint
 
 format:
@@ -179,7 +179,7 @@ $(OUT)/tests/fuzz/fuzz-%: $(OUT)/tests/fuzz/fuzz-%.o $(LIB)
 DEB_TREE := $(BUILD)/deb/muster-$(VERSION)
 DEB = $(BUILD)/muster_$(VERSION)_$(shell dpkg --print-architecture).deb
 package:
-	@tests/setup --packages
+	@tests/setup build package
 	@echo 'building the package; what it says is in $(BUILD)/deb/build.log'
 	@mkdir -p $(DEB_TREE)
 	@tar --exclude=./$(BUILD) --exclude=./.git -c . | tar -x -C $(DEB_TREE)
@@ -189,6 +189,7 @@ package:
 	@cp $(BUILD)/deb/$(notdir $(DEB)) $(DEB)
 
 deb: package
+	@tests/setup lintian
 	@lintian --pedantic --allow-root --fail-on=error,warning,info,pedantic $(BUILD)/deb/muster_$(VERSION)_*.changes
 	@echo $(DEB)
 

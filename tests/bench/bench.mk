@@ -1,9 +1,9 @@
 # make bench            how fast it is, beside what does the same, and what it takes (root): see ARCHITECTURE.md;
 #                       BENCH='--quick' for three rounds, '--only receive' for a part
 .PHONY: bench
-bench: all test-programs package $(OUT)/empty
-	@tests/setup
-	@tests/setup --venv
+bench: must-be-root
+	@tests/setup build package lab bench venv
+	@$(MAKE) --no-print-directory all test-programs package $(OUT)/empty
 	$(Q)build/venv/bin/python tests/bench/bench.py --programs $(OUT) $(BENCH)
 
 TEST_PROGRAMS += receive-driver ready-driver

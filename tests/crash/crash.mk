@@ -2,7 +2,7 @@
 # make check-crash CRASH=…    a choice of the calls: --tenth, --only TEXT, or points as a failure names them
 .PHONY: check-crash
 check-crash: must-be-root test-programs package
-	@tests/setup --venv
+	@tests/setup lab check venv
 	$(Q)build/venv/bin/python tests/crash/run $(CRASH)
 	$(if $(CRASH),,$(Q)build/venv/bin/python tests/crash/power)
 

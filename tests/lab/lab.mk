@@ -5,15 +5,17 @@
 # More than there are cores: most of the time a test waits.
 LAB_WORKERS ?= 3
 lab: must-be-root test-programs package
-	@tests/setup --venv
+	@tests/setup lab check venv
 	$(Q)build/venv/bin/python -m pytest -q -n $(LAB_WORKERS) --dist loadfile tests/lab $(LAB)
 
-demo: must-be-root package
-	@tests/setup --venv
+demo: must-be-root
+	@tests/setup build package lab venv
+	@$(MAKE) --no-print-directory package
 	$(Q)build/venv/bin/python tests/demo/demo.py
 
-explore: must-be-root package
-	@tests/setup --venv
+explore: must-be-root
+	@tests/setup build package lab venv
+	@$(MAKE) --no-print-directory package
 	$(Q)build/venv/bin/python tests/lab/explore.py
 
 # Said before anything is built.

@@ -1,18 +1,14 @@
 #include <getopt.h>
 #include <signal.h>
-#include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
 #include "agent/base/code_pages.h"
 #include "agent/base/log.h"
-#include "agent/base/utf8.h"
 #include "agent/boot_id.h"
 #include "agent/config.h"
+#include "agent/exit_code.h"
 #include "agent/recover.h"
-
-#define EXIT_BAD_INPUT 3
-#define EXIT_NOT_ALLOWED 4
 
 static const char help[] =
         "Usage: musterd [OPTION]\n"
@@ -38,9 +34,8 @@ static int check_config(const char *path) {
         Error error = {};
 
         if (config_load(path, &config, &error) < 0) {
-                utf8_make_printable(error.message, strlen(error.message));
                 fprintf(stderr, "musterd: %s\n", error.message);
-                return EXIT_BAD_INPUT;
+                return EXIT_CODE_INPUT;
         }
         printf("%s: %s\n", path,
                config_is_configured(config) ? "good" : "good, but unconfigured: there is no depot");
@@ -156,13 +151,13 @@ static int parse_options(int argc, char **argv, Options *options, int *ret) {
                         puts("musterd " MUSTER_VERSION);
                         return 1;
                 default:
-                        *ret = 2;
+                        *ret = EXIT_CODE_USAGE;
                         return 1;
                 }
         }
         if (optind < argc) {
                 fprintf(stderr, "musterd: unexpected argument '%s', see musterd --help\n", argv[optind]);
-                *ret = 2;
+                *ret = EXIT_CODE_USAGE;
                 return 1;
         }
         return 0;
@@ -179,7 +174,7 @@ int main(int argc, char **argv) {
                 return check_config(options.config_path);
         if (geteuid() != 0) {
                 fputs("musterd: only root can deploy; run it as the service musterd.service\n", stderr);
-                return EXIT_NOT_ALLOWED;
+                return EXIT_CODE_DENIED;
         }
         if (options.recover)
                 return run_recover(options.config_path);

@@ -7,18 +7,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
-
-/* What scripts may rely on; BRIEF of the manual: muster(1), EXIT STATUS. */
-typedef enum ExitCode {
-        EXIT_CODE_OK = 0,
-        EXIT_CODE_FAILED = 1, /* refused or failed */
-        EXIT_CODE_USAGE = 2,  /* the command line */
-        EXIT_CODE_INPUT = 3,  /* a file or a field of it */
-        EXIT_CODE_DENIED = 4, /* permission, key, signature */
-        EXIT_CODE_NOT_FOUND = 5,
-        EXIT_CODE_CONFLICT = 6,    /* exists already, changed meanwhile */
-        EXIT_CODE_UNREACHABLE = 7, /* depot, network, musterd */
-} ExitCode;
+#include "agent/exit_code.h"
 
 typedef struct Style {
         const char *strong, *good, *bad, *faint, *off; /* escape sequences, or "" where there is no colour */

@@ -5,6 +5,7 @@
 #include "agent/app_audit.h"
 #include "agent/base/file.h"
 #include "agent/base/parse.h"
+#include "agent/base/utf8.h"
 #include "agent/installed_check.h"
 #include "agent/messages.h"
 
@@ -120,12 +121,12 @@ static void look_back(AppAudit *audit) {
                 (void) snprintf(audit->obstacle, sizeof(audit->obstacle),
                                 "release %s is not on the disk any more", previous->version);
         } else if (check_previous(audit, audit->way_back, &error) < 0) {
-                (void) snprintf(audit->obstacle, sizeof(audit->obstacle), "release %s: %.700s",
-                                previous->version, error.message);
+                utf8_format(audit->obstacle, sizeof(audit->obstacle), "release %s: %s", previous->version,
+                            error.message);
         } else if (finding && !installed_is_complete(finding)) {
                 installed_describe(finding, text, sizeof(text));
-                (void) snprintf(audit->obstacle, sizeof(audit->obstacle),
-                                "release %s is not as it was published: %s", previous->version, text);
+                utf8_format(audit->obstacle, sizeof(audit->obstacle),
+                            "release %s is not as it was published: %s", previous->version, text);
         }
 }
 

@@ -1,6 +1,7 @@
 #include "agent/app_status.h"
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
+#include "agent/base/utf8.h"
 
 static const char *state_at_work(const Deployment *deployment) {
         static const char *const states[KIND_COUNT] = { [KIND_DEPLOY] = "deploying",
@@ -90,13 +91,13 @@ int app_status_to_json(const AppStatusFacts *facts, json_t **ret) {
 
         snprintf(reason, sizeof(reason), "%s", facts->decision->reason);
         if (facts->deploying)
-                snprintf(reason, sizeof(reason), "%s %s of release %s is in step %s%s%s",
-                         record->deployment.kind == KIND_DEPLOY
-                                 ? "deployment"
-                                 : deployment_kind_to_string(record->deployment.kind),
-                         record->deployment.id, record->deployment.to.version,
-                         step_to_string(record->deployment.step), *facts->problem ? ": " : "",
-                         facts->problem);
+                utf8_format(reason, sizeof(reason), "%s %s of release %s is in step %s%s%s",
+                            record->deployment.kind == KIND_DEPLOY
+                                    ? "deployment"
+                                    : deployment_kind_to_string(record->deployment.kind),
+                            record->deployment.id, record->deployment.to.version,
+                            step_to_string(record->deployment.step), *facts->problem ? ": " : "",
+                            facts->problem);
         *ret = json_pack("{s:s, s:b, s:s, s:s?, s:s?, s:I, s:b, s:o, s:s, s:s?, s:o, s:o, s:o, s:o}", "app",
                          facts->name, "required", facts->required, "state", state_of(facts), "version",
                          record->good.version, "release_sha256", has_good ? record->good.sha256 : NULL,

@@ -5,6 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
+#include "agent/base/utf8.h"
 #include "agent/decision.h"
 
 static void decided(Decision *ret, DecisionAction action, const char *format, ...) _printf_(3, 4);
@@ -14,7 +15,7 @@ static void decided(Decision *ret, DecisionAction action, const char *format, ..
 
         ret->action = action;
         va_start(arguments, format);
-        (void) vsnprintf(ret->reason, sizeof(ret->reason), format, arguments);
+        utf8_vformat(ret->reason, sizeof(ret->reason), format, arguments);
         va_end(arguments);
 }
 

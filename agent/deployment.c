@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/base/strv.h"
+#include "agent/base/utf8.h"
 #include "agent/deployment.h"
 
 typedef struct StepRow {
@@ -299,12 +300,21 @@ static void go_back(Deployment *deployment, uint64_t at) {
         }
 }
 
+/* Whoever quoted or cut it: one text that is not UTF-8 would keep the whole record from being written. */
+static int keep_text(char **to, const char *text) {
+        int r = string_set(to, text);
+
+        if (*to)
+                utf8_make_printable(*to, strlen(*to));
+        return r;
+}
+
 /* Why there is no way back, as far as it was tried. */
 static int fail_rollback(Deployment *deployment, const char *reason, ErrorFault fault, uint64_t at) {
         deployment->rollback_step = deployment->step;
         deployment->rollback_fault = fault;
         finish(deployment, OUTCOME_ROLLBACK_FAILED, at);
-        return string_set(&deployment->rollback_reason, reason ? reason : "unknown");
+        return keep_text(&deployment->rollback_reason, reason ? reason : "unknown");
 }
 
 /* The first reason is the one that counts: what fails while going back comes after it. */
@@ -313,7 +323,7 @@ static int blame(Deployment *deployment, const char *reason, ErrorFault fault) {
                 return 0;
         deployment->failed_step = deployment->step;
         deployment->fault = fault;
-        return string_set(&deployment->reason, reason ? reason : "unknown");
+        return keep_text(&deployment->reason, reason ? reason : "unknown");
 }
 
 static int close_log(Deployment *deployment, StepResult result, const DeploymentEvent *event) {
@@ -325,8 +335,8 @@ static int close_log(Deployment *deployment, StepResult result, const Deployment
                 return 0;
         log->result = result;
         log->finished = event->at;
-        r = string_set(&log->reason, event->reason);
-        return r < 0 ? r : string_set(&log->tail, event->tail);
+        r = keep_text(&log->reason, event->reason);
+        return r < 0 ? r : keep_text(&log->tail, event->tail);
 }
 
 /* A deployment with very many repeats keeps its first steps and its last one. */
@@ -490,7 +500,7 @@ static int on_found(Deployment *deployment, const DeploymentEvent *event) {
         go_to(deployment, STEP_ROLLBACK_SWITCH);
         deployment->failed_step = STEP_SWITCH;
         deployment->fault = event->fault;
-        return string_set(&deployment->reason, event->reason);
+        return keep_text(&deployment->reason, event->reason);
 }
 
 static int on_rollback_retried(Deployment *deployment, const DeploymentEvent *event) {
@@ -523,7 +533,7 @@ static int keep_event(Deployment *deployment, const DeploymentEvent *event, cons
         deployment->n_events++;
         if (!string_equal(event->boot_id, boot_before))
                 r = string_set(&log->boot_id, event->boot_id);
-        return r < 0 ? r : string_set(&log->reason, event->reason);
+        return r < 0 ? r : keep_text(&log->reason, event->reason);
 }
 
 int deployment_apply(Deployment *deployment, const DeploymentEvent *event) {

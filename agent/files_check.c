@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/utf8.h"
 #include "agent/files.h"
 #include "agent/files_check.h"
 #include "agent/files_folders.h"
@@ -22,7 +23,7 @@ static int _printf_(5, 6) tell(const Check *check, TreeDriftKind kind, const Fil
         va_list arguments;
 
         va_start(arguments, format);
-        (void) vsnprintf(drift.detail, sizeof(drift.detail), format, arguments);
+        utf8_vformat(drift.detail, sizeof(drift.detail), format, arguments);
         va_end(arguments);
         return check->visit(&drift, check->userdata, error);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/utf8.h"
 #include "agent/files_check.h"
 #include "agent/installed.h"
 #include "artifacts/dsse.h"
@@ -189,5 +190,5 @@ void installed_describe(const InstalledFinding *finding, char *ret, size_t size)
         if (finding->n_shown > 0)
                 (void) buffer_printf(&text, "%s)",
                                      installed_differences(finding) > finding->n_shown ? "; …" : "");
-        (void) snprintf(ret, size, "%s", buffer_string(&text));
+        utf8_format(ret, size, "%s", buffer_string(&text));
 }

@@ -5,6 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/parse.h"
 #include "agent/base/strv.h"
+#include "agent/base/utf8.h"
 #include "agent/instance_life.h"
 
 static const char *const names[LIFE_COUNT] = {
@@ -131,7 +132,7 @@ static void leave(LifeView *view, LeaveCause cause, uint64_t deadline, const cha
         view->cause = cause;
         view->deadline = deadline;
         va_start(arguments, format);
-        (void) vsnprintf(view->reason, sizeof(view->reason), format, arguments);
+        utf8_vformat(view->reason, sizeof(view->reason), format, arguments);
         va_end(arguments);
 }
 

@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/base/utf8.h"
 #include "agent/hook_completion.h"
 #include "agent/launch.h"
 #include "agent/launch_beat.h"
@@ -144,7 +145,7 @@ static void complete(Launch *launch) {
 static void hold_instance(Launch *launch, const char *reason, const char *why) {
         char text[ERROR_MESSAGE_MAX];
 
-        snprintf(text, sizeof(text), "%s; the instance is not replaced but held: %s", reason, why);
+        utf8_format(text, sizeof(text), "%s; the instance is not replaced but held: %s", reason, why);
         set_state(launch, LAUNCH_HOLDING, text);
         log_launch(launch, LOG_ERR, MESSAGE_LAUNCH_HOLDING, "%s", text);
 }

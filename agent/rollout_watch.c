@@ -4,6 +4,7 @@
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
 #include "agent/base/timer.h"
+#include "agent/base/utf8.h"
 #include "agent/rollout_view.h"
 #include "agent/rollout_watch.h"
 #include "artifacts/layout.h"
@@ -458,9 +459,8 @@ const char *rollout_watch_objects(RolloutWatch *watch, bool switching) {
         if (reg && register_check_holder(reg, &watch->plan, watch->context.look.instance, part->attempt,
                                          REGISTER_UP, switching, depot_now(watch), &error) >= 0)
                 return NULL;
-        snprintf(watch->objection, sizeof(watch->objection), "rollout %s: %.*s", watch->plan.id,
-                 (int) sizeof(watch->objection) - 128,
-                 reg ? error.message : "its register is missing or cannot be read");
+        utf8_format(watch->objection, sizeof(watch->objection), "rollout %s: %s", watch->plan.id,
+                    reg ? error.message : "its register is missing or cannot be read");
         return watch->objection;
 }
 

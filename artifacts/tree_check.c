@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "agent/base/utf8.h"
 #include "artifacts/tree_check.h"
 #include "artifacts/tree_scan.h"
 
@@ -29,7 +30,7 @@ static int _printf_(5, 6) tell(const Check *check, TreeDriftKind kind, const cha
         va_list arguments;
 
         va_start(arguments, format);
-        (void) vsnprintf(drift.detail, sizeof(drift.detail), format, arguments);
+        utf8_vformat(drift.detail, sizeof(drift.detail), format, arguments);
         va_end(arguments);
         return check->visit(&drift, check->userdata, error);
 }

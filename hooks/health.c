@@ -76,9 +76,9 @@ static void start_probe(Health *health, unsigned i, uint64_t now) {
 /* "GET http://…: status 503, expected 200; 14 of 14 attempts failed; unit api.service: …" */
 static void explain(Health *health) {
         ErrorFault fault = FAULT_HOST;
-        size_t n = 0;
 
-        for (size_t i = 0; i < health->n && n < sizeof(health->error.message); i++) {
+        health->error.message[0] = '\0';
+        for (size_t i = 0; i < health->n; i++) {
                 char text[HEALTH_REASON_MAX + 64];
 
                 if (health_track_is_healthy(&health->tracks[i]))
@@ -86,8 +86,8 @@ static void explain(Health *health) {
                 if (health->tracks[i].fault != FAULT_HOST)
                         fault = FAULT_RELEASE;
                 health_track_describe(&health->tracks[i], text, sizeof(text));
-                n += (size_t) snprintf(health->error.message + n, sizeof(health->error.message) - n,
-                                       "%s%s: %s", n > 0 ? "; " : "", health->checks[i].name, text);
+                error_append(&health->error, "%s%s: %s", health->error.message[0] ? "; " : "",
+                             health->checks[i].name, text);
         }
         error_blame(&health->error, fault);
 }

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/utf8.h"
 #include "hooks/health_track.h"
 
 void health_track_init(HealthTrack *track, const HealthCheck *check, uint64_t now) {
@@ -31,8 +32,7 @@ void health_track_end(HealthTrack *track, const Error *error) {
         track->streak = 0;
         track->failures++;
         track->fault = error->fault;
-        (void) snprintf(track->reason, sizeof(track->reason), "%.*s", (int) sizeof(track->reason) - 1,
-                        error->message);
+        utf8_format(track->reason, sizeof(track->reason), "%s", error->message);
 }
 
 bool health_track_is_healthy(const HealthTrack *track) {
@@ -71,6 +71,6 @@ void health_track_describe(const HealthTrack *track, char *ret, size_t size) {
                 (void) snprintf(ret, size, "%u of %u successes in a row so far", track->streak,
                                 track->needed);
         else
-                (void) snprintf(ret, size, "%s; %u of %u attempts failed%s", track->reason, track->failures,
-                                track->attempts, track->streak > 0 ? ", the last one did not" : "");
+                utf8_format(ret, size, "%s; %u of %u attempts failed%s", track->reason, track->failures,
+                            track->attempts, track->streak > 0 ? ", the last one did not" : "");
 }

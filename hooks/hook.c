@@ -84,13 +84,11 @@ static void blame(Hook *hook) {
 }
 
 static void quote_output(Hook *hook) {
-        size_t n = strlen(hook->error.message);
         char digest[DIGEST_MAX];
 
         output_digest(hook->tail, DIGEST_LINES, digest, sizeof(digest));
         if (*digest)
-                (void) snprintf(hook->error.message + n, sizeof(hook->error.message) - n, OUTPUT_QUOTE "%s",
-                                digest);
+                error_append(&hook->error, OUTPUT_QUOTE "%s", digest);
 }
 
 static void on_ended(Transient *transient, int result, const Error *error, void *userdata) {

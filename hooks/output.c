@@ -115,6 +115,8 @@ int output_tail(int dirfd, const char *name, size_t size, char **ret) {
         if (!whole && n > 0) {
                 line = strchr(buffer, '\n');
                 begin = line && line[1] ? line + 1 : buffer + 1; /* one line that is too long: its end */
+                while (((unsigned char) *begin & 0xc0) == 0x80)  /* the rest of a character */
+                        begin++;
         }
         *ret = strdup(begin);
         return *ret ? 0 : -ENOMEM;

@@ -29,11 +29,9 @@ typedef struct CommandAttempt {
 /* Its output went to the journal, as nobody reads it unless it fails. */
 static void quote_output(CommandAttempt *attempt) {
         _cleanup_(unit_journal_deinit) UnitJournal journal = {};
-        size_t n = strlen(attempt->error.message);
 
         if (unit_journal_read(attempt->unit, 0, &journal, NULL) >= 0 && journal.last_line)
-                (void) snprintf(attempt->error.message + n, sizeof(attempt->error.message) - n,
-                                OUTPUT_QUOTE "%.*s", QUOTE_MAX, journal.last_line);
+                error_append(&attempt->error, OUTPUT_QUOTE "%.*s", QUOTE_MAX, journal.last_line);
 }
 
 static void on_journal(_unused_ JournalSync *sync, void *userdata) {

@@ -83,14 +83,12 @@ static void finish(UnitJob *job, int result) {
 /* From the action on; and not what the old process said on its way out, where there is a new one. */
 static void read_journal(UnitJob *job) {
         uint64_t started = job->base.exec_started, since;
-        size_t n = strlen(job->error.message);
 
         since = MAX(job->acted_at, started > START_SLACK_USEC ? started - START_SLACK_USEC : 0);
         if (unit_journal_read(job->spec.unit, since, &job->journal, NULL) < 0)
                 return; /* the verdict stands without it */
         if (job->journal.last_line)
-                snprintf(job->error.message + n, sizeof(job->error.message) - n, "; its last words: %.*s",
-                         LAST_LINE_MAX, job->journal.last_line);
+                error_append(&job->error, "; its last words: %.*s", LAST_LINE_MAX, job->journal.last_line);
 }
 
 static void on_journal(_unused_ JournalSync *sync, void *userdata) {

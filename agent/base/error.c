@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "agent/base/error.h"
+#include "agent/base/utf8.h"
 
-static void format_message(Error *error, const char *format, va_list arguments) {
-        int n = vsnprintf(error->message, sizeof(error->message), format, arguments);
-        if (n < 0)
-                error->message[0] = '\0';
+/* From byte N of the message on. */
+static void format_message(Error *error, size_t n, const char *format, va_list arguments) {
+        utf8_vformat(error->message + n, sizeof(error->message) - n, format, arguments);
 }
 
 ErrorFault error_fault_of(int r) {
@@ -61,7 +61,7 @@ int error_set(Error *error, int r, const char *format, ...) {
                 va_list arguments;
 
                 va_start(arguments, format);
-                format_message(error, format, arguments);
+                format_message(error, 0, format, arguments);
                 va_end(arguments);
                 error->fault = error_fault_of(r);
         }
@@ -73,7 +73,7 @@ int error_set_fault(Error *error, int r, ErrorFault fault, const char *format, .
                 va_list arguments;
 
                 va_start(arguments, format);
-                format_message(error, format, arguments);
+                format_message(error, 0, format, arguments);
                 va_end(arguments);
                 error->fault = fault;
         }
@@ -88,13 +88,11 @@ static const char *errno_text(int r) {
 int error_set_errno(Error *error, int r, const char *format, ...) {
         if (error) {
                 va_list arguments;
-                size_t n;
 
                 va_start(arguments, format);
-                format_message(error, format, arguments);
+                format_message(error, 0, format, arguments);
                 va_end(arguments);
-                n = strlen(error->message);
-                snprintf(error->message + n, sizeof(error->message) - n, ": %s", errno_text(r));
+                error_append(error, ": %s", errno_text(r));
                 error->fault = error_fault_of(r);
         }
         return r;
@@ -103,16 +101,24 @@ int error_set_errno(Error *error, int r, const char *format, ...) {
 void error_prefix(Error *error, const char *format, ...) {
         char was[ERROR_MESSAGE_MAX];
         va_list arguments;
-        size_t n;
 
         if (!error)
                 return;
         memcpy(was, error->message, sizeof(was));
         va_start(arguments, format);
-        format_message(error, format, arguments);
+        format_message(error, 0, format, arguments);
         va_end(arguments);
-        n = strlen(error->message);
-        snprintf(error->message + n, sizeof(error->message) - n, ": %.*s", ERROR_MESSAGE_MAX - 1, was);
+        error_append(error, ": %s", was);
+}
+
+void error_append(Error *error, const char *format, ...) {
+        va_list arguments;
+
+        if (!error)
+                return;
+        va_start(arguments, format);
+        format_message(error, strlen(error->message), format, arguments);
+        va_end(arguments);
 }
 
 void error_blame(Error *error, ErrorFault fault) {

@@ -5,7 +5,8 @@
  * A function that can fail returns a negative errno, unchanged from where it arose; where its caller must tell
  * outcomes apart it returns a small positive set of its own. The trailing `Error *error` (may be NULL) carries one
  * sentence for a person: it names the file, field or peer, and what was expected. It is set only on failure, at
- * the place that knows most; callers higher up prefix what they know.
+ * the place that knows most; callers higher up prefix what they know. Whatever was quoted in it, a message is UTF-8, since
+ * it goes into documents.
  *
  * The fault says who is to blame, since a rollout counts only what the release is to blame for. */
 
@@ -37,6 +38,9 @@ int error_set_errno(Error *error, int r, const char *format, ...) _printf_(3, 4)
 
 /* Puts "format: " before the message that is there. */
 void error_prefix(Error *error, const char *format, ...) _printf_(2, 3);
+
+/* Puts more after it, as far as there is room. */
+void error_append(Error *error, const char *format, ...) _printf_(2, 3);
 
 /* Says who is to blame, whatever was said before. */
 void error_blame(Error *error, ErrorFault fault);

@@ -1,4 +1,5 @@
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/cleanup.h"
@@ -57,4 +58,32 @@ void utf8_make_printable(char *text, size_t size) {
                 length = MAX(length, (size_t) 1);
                 memset(text, '?', length);
         }
+}
+
+/* The SIZE bytes of TEXT were cut somewhere: the beginning of a character at their end goes. */
+static void drop_cut_character(char *text, size_t size) {
+        size_t begin = size;
+
+        while (begin > 0 && ((uint8_t) text[begin - 1] & 0xc0) == 0x80)
+                begin--;
+        if (begin > 0 && utf8_sequence(text + begin - 1, size - begin + 1) == 0)
+                text[begin - 1] = '\0';
+}
+
+void utf8_vformat(char *ret, size_t size, const char *format, va_list arguments) {
+        int n = vsnprintf(ret, size, format, arguments);
+
+        if (n < 0)
+                ret[0] = '\0';
+        else if ((size_t) n >= size)
+                drop_cut_character(ret, size - 1);
+        utf8_make_printable(ret, strlen(ret));
+}
+
+void utf8_format(char *ret, size_t size, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        utf8_vformat(ret, size, format, arguments);
+        va_end(arguments);
 }

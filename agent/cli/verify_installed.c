@@ -153,12 +153,10 @@ static int verify_release(Verification *verification, const ReleaseStore *store,
                 installed_check_files(store, name, add_drift, drifts, &finding);
         signature = check_signature(verification, store, app, record, name, &reason);
         if (strcmp(signature, "bad") == 0 && !finding.problem[0])
-                (void) snprintf(finding.problem, sizeof(finding.problem), "its signature: %.900s",
-                                reason.message);
+                utf8_format(finding.problem, sizeof(finding.problem), "its signature: %s", reason.message);
         else if (strcmp(signature, "none") == 0 && !finding.problem[0])
                 (void) snprintf(finding.problem, sizeof(finding.problem),
                                 "deployed locally, so nobody signed it");
-        utf8_make_printable(finding.problem, strlen(finding.problem));
         return add_release(verification, app, role, &finding, signature, drifts, error);
 }
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/utf8.h"
 #include "agent/decision.h"
 
 #define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -528,6 +529,28 @@ static void test_supersedes(_unused_ void **state) {
         assert_false(decision_supersedes(&facts, &deployment));
 }
 
+/* What was cut in the middle of a character could not be told in any document. */
+static void test_reasons_are_utf8(_unused_ void **state) {
+        Record record = { .n_failures = 1 };
+        DecisionFacts facts = facts_of(&record);
+        char reason[ERROR_MESSAGE_MAX];
+        Decision d;
+
+        for (size_t before = 0; before < 3; before++) {
+                utf8_format(reason, sizeof(reason), "%.*s", (int) before, "aa");
+                while (strlen(reason) + 3 < sizeof(reason))
+                        strcat(reason, "\xe2\x82\xac");
+                record.failures[0] = (Failure){ .release = { v2, SHA_B },
+                                                .serial = 5,
+                                                .step = STEP_HEALTH,
+                                                .fault = FAULT_RELEASE,
+                                                .reason = reason };
+                decide(&facts, &d);
+                assert_int_equal(d.action, DECISION_FAILED);
+                assert_true(utf8_is_valid(d.reason));
+        }
+}
+
 static void test_serial(_unused_ void **state) {
         Record record = { .serial = 7, .target_sha256 = SHA_A };
         Error error = {};
@@ -561,6 +584,7 @@ int main(void) {
                 cmocka_unit_test(test_failed_rollback_is_tried_again_and_has_a_breaker),
                 cmocka_unit_test(test_checks_after_a_reboot),
                 cmocka_unit_test(test_supersedes),
+                cmocka_unit_test(test_reasons_are_utf8),
                 cmocka_unit_test(test_serial),
         };
 

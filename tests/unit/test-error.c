@@ -72,6 +72,36 @@ static void test_too_long(_unused_ void **state) {
         assert_int_equal(strlen(error.message), ERROR_MESSAGE_MAX - 1);
 }
 
+static void test_append(_unused_ void **state) {
+        char text[ERROR_MESSAGE_MAX];
+        Error error = {};
+
+        error_set_fault(&error, -EIO, FAULT_RELEASE, "it ended");
+        error_append(&error, "; its last words: %s", "no");
+        assert_string_equal(error.message, "it ended; its last words: no");
+        assert_int_equal(error.fault, FAULT_RELEASE);
+        memset(text, 'a', sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        error_append(&error, "%s", text);
+        assert_int_equal(strlen(error.message), ERROR_MESSAGE_MAX - 1);
+        error_append(&error, "no room");
+        assert_int_equal(strlen(error.message), ERROR_MESSAGE_MAX - 1);
+}
+
+/* Else no document could hold it. */
+static void test_is_utf8(_unused_ void **state) {
+        Error error = {};
+
+        error_set(&error, -EIO, "%0*d\xe2\x82\xac", (int) ERROR_MESSAGE_MAX - 2, 7);
+        assert_int_equal(strlen(error.message), ERROR_MESSAGE_MAX - 2);
+        error_set(&error, -EIO, "/srv/caf\xe9");
+        assert_string_equal(error.message, "/srv/caf?");
+        error_append(&error, ": %.*s", 4, "\xe2\x82\xac\xe2\x82\xac");
+        assert_string_equal(error.message, "/srv/caf?: \xe2\x82\xac?");
+        error_prefix(&error, "%0*d", (int) ERROR_MESSAGE_MAX - 15, 7);
+        assert_int_equal(strlen(error.message), ERROR_MESSAGE_MAX - 2);
+}
+
 static void test_fault_of(_unused_ void **state) {
         static const int of_the_host[] = { ENOSPC,      EDQUOT,       EROFS,        EIO,        ENOMEM,
                                            EMFILE,      ENFILE,       EACCES,       EPERM,      ENETDOWN,
@@ -99,6 +129,7 @@ int main(void) {
                 cmocka_unit_test(test_set_errno), cmocka_unit_test(test_null),
                 cmocka_unit_test(test_prefix),    cmocka_unit_test(test_too_long),
                 cmocka_unit_test(test_fault_of),  cmocka_unit_test(test_fault_names),
+                cmocka_unit_test(test_append),    cmocka_unit_test(test_is_utf8),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

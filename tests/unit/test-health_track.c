@@ -121,6 +121,9 @@ static void test_description(void **state) {
         health_track_end(&track, &error);
         assert_int_equal(track.fault, FAULT_HOST);
         assert_int_equal(strlen(track.reason), HEALTH_REASON_MAX - 1);
+        error_set(&error, 0, "%0*d\xe2\x82\xac", (int) HEALTH_REASON_MAX - 2, 7);
+        health_track_end(&track, &error);
+        assert_int_equal(strlen(track.reason), HEALTH_REASON_MAX - 2); /* cut between two characters */
 }
 
 int main(void) {

@@ -114,6 +114,10 @@ static void test_tail(void **state) {
         check_tail(folder, "one\ntwo", 4, "two");
         check_tail(folder, "one\ntwo\n", 3, "wo\n"); /* a line that is too long: its end */
         check_tail(folder, "0123456789", 4, "6789");
+        check_tail(folder,
+                   "ab\xe2\x82\xac"
+                   "cd",
+                   4, "cd"); /* not in the middle of a character */
         check_tail(folder, "\x1b[31mred\r\n\xff\n", 100, "?[31mred?\n?\n");
         assert_int_equal(output_tail(folder->fd, "none", 10, &tail), -ENOENT);
 }

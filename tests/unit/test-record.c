@@ -350,6 +350,25 @@ static void test_rolled_back(_unused_ void **state) {
         assert_string_equal(record.good_boot_id, "boot-2");
 }
 
+/* What ended a step, and what was printed meanwhile, may have been cut anywhere: the record is written all the same. */
+static void test_texts_that_are_not_utf8(_unused_ void **state) {
+        DeploymentEvent event = { .kind = DEPLOYMENT_STEP_FAILED,
+                                  .reason = "last words: \xe2\x82",
+                                  .tail = "\x82\xac 100 %",
+                                  .fault = FAULT_RELEASE,
+                                  .at = seconds(3),
+                                  .boot_id = "boot" };
+        _cleanup_(record_deinit) Record record = {};
+        _cleanup_free_ char *text = NULL;
+
+        fill(&record);
+        record.deployment.steps[0].result = STEP_RESULT_RUNNING;
+        assert_int_equal(deployment_apply(&record.deployment, &event), 0);
+        assert_string_equal(record.deployment.reason, "last words: ??");
+        assert_string_equal(record.deployment.steps[0].tail, "?? 100 %");
+        assert_int_equal(record_to_text(&record, &text), 0);
+}
+
 static void test_files(_unused_ void **state) {
         _cleanup_(record_deinit) Record record = {}, back = {};
         char folder[] = "/tmp/test-record-XXXXXX";
@@ -407,6 +426,7 @@ int main(void) {
                 cmocka_unit_test(test_failures_of_a_rollout),
                 cmocka_unit_test(test_commit),
                 cmocka_unit_test(test_rolled_back),
+                cmocka_unit_test(test_texts_that_are_not_utf8),
                 cmocka_unit_test(test_files),
         };
 

@@ -44,7 +44,7 @@ static void test_check(_unused_ void **state) {
                 { { S3_ENCRYPTION_AES256, (char *) "k", false, NULL },
                   "[aws] s3_sse_kms_key_id is of no use unless s3_sse is aws:kms or aws:kms:dsse" },
                 { { S3_ENCRYPTION_KMS, (char *) "a\r\nX: y", false, NULL },
-                  "[aws] s3_sse_kms_key_id is 'a\r\nX: y', expected a key's id, alias or ARN" },
+                  "[aws] s3_sse_kms_key_id is 'a?\nX: y', expected a key's id, alias or ARN" },
                 { { .owner = (char *) "12345678901" },
                   "[aws] s3_bucket_owner is '12345678901', expected an account's twelve digits" },
                 { { .owner = (char *) "12345678901x" },

@@ -66,11 +66,34 @@ static void test_printable(void **state) {
         assert_int_equal(zero[1], '?');
 }
 
+static void check_format(size_t size, const char *text, const char *expected) {
+        char ret[16];
+
+        assert_true(size <= sizeof(ret));
+        utf8_format(ret, size, "a%s", text);
+        assert_string_equal(ret, expected);
+}
+
+static void test_format(void **state) {
+        (void) state;
+        check_format(16, "\xe2\x82\xac", "a\xe2\x82\xac");
+        check_format(5, "\xe2\x82\xac", "a\xe2\x82\xac");
+        check_format(4, "\xe2\x82\xac", "a");
+        check_format(3, "\xe2\x82\xac", "a");
+        check_format(2, "\xe2\x82\xac", "a");
+        check_format(1, "\xe2\x82\xac", "");
+        check_format(4, "bcde", "abc");
+        check_format(7, "\xc3\xa4\xf0\x9f\x9a\x80", "a\xc3\xa4");
+        check_format(16, "\xff\x1b[m", "a??[m");
+        check_format(4, "\x80\x80\x80\x80", "a??"); /* no beginning of a character */
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sequences),
                 cmocka_unit_test(test_valid),
                 cmocka_unit_test(test_printable),
+                cmocka_unit_test(test_format),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

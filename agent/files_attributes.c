@@ -57,6 +57,12 @@ typedef struct Acl {
         size_t n;
 } Acl;
 
+/* As the kernel has it. */
+typedef struct AclValue {
+        struct posix_acl_xattr_header header;
+        struct posix_acl_xattr_entry entries[ENTRIES_MAX];
+} AclValue;
+
 static const struct posix_acl_xattr_entry *find(const Acl *acl, unsigned tag) {
         for (size_t i = 0; i < acl->n; i++)
                 if (le16toh(acl->entries[i].e_tag) == tag)
@@ -130,10 +136,7 @@ static int check_twice(const Acl *acl, const ReleasePermission *permission, Erro
 }
 
 static int encode(const Acl *acl, char **ret) {
-        struct {
-                struct posix_acl_xattr_header header;
-                struct posix_acl_xattr_entry entries[ENTRIES_MAX];
-        } value = { .header.a_version = htole32(POSIX_ACL_XATTR_VERSION) };
+        AclValue value = { .header.a_version = htole32(POSIX_ACL_XATTR_VERSION) };
 
         memcpy(value.entries, acl->entries, acl->n * sizeof(*acl->entries));
         return to_hex(&value, sizeof(value.header) + acl->n * sizeof(*acl->entries), ret);
@@ -155,6 +158,46 @@ static int make_acl(const ReleasePermission *permission, mode_t mode, bool is_de
         qsort(acl.entries, acl.n, sizeof(*acl.entries), compare_entries);
         r = check_twice(&acl, permission, error);
         return r < 0 ? r : encode(&acl, ret) < 0 ? error_oom(error) : 0;
+}
+
+/* What is there; without one, or where the file system has none, a list with no entries. */
+static int read_acl(int fd, FilesAttribute which, Acl *ret) {
+        AclValue value;
+        ssize_t n = fgetxattr(fd, names[which], &value, sizeof(value));
+
+        if (n < 0)
+                return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
+        if ((size_t) n < sizeof(value.header))
+                return -EBADMSG;
+        ret->n = ((size_t) n - sizeof(value.header)) / sizeof(*value.entries);
+        memcpy(ret->entries, value.entries, ret->n * sizeof(*value.entries));
+        return 0;
+}
+
+/* Where there is a mask, chmod(2) sets these. */
+static bool is_of_mode(const struct posix_acl_xattr_entry *entry) {
+        unsigned tag = le16toh(entry->e_tag);
+
+        return tag == ACL_USER_OBJ || tag == ACL_MASK || tag == ACL_OTHER;
+}
+
+bool files_attributes_are_inherited(int fd, int folder) {
+        Acl found = {}, wanted = {};
+
+        if (read_acl(fd, FILES_ATTRIBUTE_ACCESS, &found) < 0 ||
+            read_acl(folder, FILES_ATTRIBUTE_DEFAULT, &wanted) < 0)
+                return false;
+        if (!find(&wanted, ACL_MASK)) /* it names nobody, and comes to a mode */
+                wanted.n = 0;
+        if (found.n != wanted.n)
+                return false;
+        for (size_t i = 0; i < found.n; i++) {
+                const struct posix_acl_xattr_entry *a = found.entries + i, *b = wanted.entries + i;
+
+                if (a->e_tag != b->e_tag || a->e_id != b->e_id || (a->e_perm != b->e_perm && !is_of_mode(b)))
+                        return false;
+        }
+        return true;
 }
 
 /* Labels: "user:role:type:range" */

@@ -41,6 +41,10 @@ int files_attributes_read(int fd, const FilesAttributes *wanted, FilesAttributes
 /* Sets or removes them. -EOPNOTSUPP where the file system has none. */
 int files_attributes_set(int fd, const FilesAttributes *attributes);
 
+/* Whether the access control list of a file, FD, is what one that is made in FOLDER begins with: nothing but the mode, or what
+ * the folder's default list has for others than those that the mode speaks of. */
+bool files_attributes_are_inherited(int fd, int folder);
+
 bool files_attributes_equal(const FilesAttributes *a, const FilesAttributes *b);
 bool files_attributes_are_set(const FilesAttributes *attributes);
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/files_attributes.h"
 #include "agent/files_same.h"
 
 #define PIECE_SIZE (64U << 10)
@@ -51,13 +52,22 @@ bool files_same_content(const FilesEntry *entry, int release_fd, int folder, con
         return entry->type == ENTRY_FOLDER || same_file(entry, release_fd, folder, name);
 }
 
+/* A list that the release before asked for is not to outlive it. */
+static bool has_no_list_of_its_own(int folder, const char *name) {
+        _cleanup_close_ int fd = -1, above = -1;
+
+        fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        above = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* FOLDER may be for its path only */
+        return fd >= 0 && above >= 0 && files_attributes_are_inherited(fd, above);
+}
+
 static bool same_rights(const FilesEntry *entry, int folder, const char *name) {
         struct stat st;
 
         if (entry->permission && (entry->permission->acls.n > 0 || entry->permission->context.type))
                 return false; /* these are set anew */
         return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & 07777U) == entry->mode &&
-               st.st_uid == entry->uid && st.st_gid == entry->gid;
+               st.st_uid == entry->uid && st.st_gid == entry->gid && has_no_list_of_its_own(folder, name);
 }
 
 static bool same_size(const FilesEntry *entry, int folder, const char *name) {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import verdict
 from point import calls_in
-from release import INSTALLED
+from places import INSTALLED
 from rig.host import LabError, wait_for
 
 OWN_WAY = 200  # of so many points that a fault of the instance ends a deployment at, one is left to musterd's own next try
@@ -145,7 +145,7 @@ class Attempt:
         if self.scenario.balanced:
             problems += verdict.check_traffic_between(self.stand)
         if self.scenario.end in INSTALLED:
-            problems += verdict.check_files_between(self.stand)
+            problems += verdict.check_files_between(self.stand, self.scenario.versions)
         return problems
 
     def _wanted(self):

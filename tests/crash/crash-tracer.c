@@ -73,6 +73,9 @@ static const Call calls[] = {
         { "write", SYS_write, 0, NONE },         { "pwrite64", SYS_pwrite64, 0, NONE },
         { "writev", SYS_writev, 0, NONE },       { "copy_file_range", SYS_copy_file_range, 2, NONE },
         { "fallocate", SYS_fallocate, 0, NONE }, { "ftruncate", SYS_ftruncate, 0, NONE },
+        { "fchown", SYS_fchown, 0, NONE },       { "fchownat", SYS_fchownat, 0, 1 },
+        { "fchmod", SYS_fchmod, 0, NONE },       { "fchmodat", SYS_fchmodat, 0, 1 },
+        { "fsetxattr", SYS_fsetxattr, 0, NONE }, { "fremovexattr", SYS_fremovexattr, 0, NONE },
 };
 
 typedef struct Plan {

@@ -12,7 +12,7 @@ CHILD_ACTIONS = ("kill", "kill-process", "EIO", "ENOSPC")
 # muster-unpack is a child of systemd: when it is killed, musterd goes on.
 UNPACK_ACTIONS = ("kill", "EIO", "ENOSPC")
 # These cannot run out of space.
-_TAKES_NO_SPACE = ("unlink", "unlinkat", "rmdir")
+_TAKES_NO_SPACE = ("unlink", "unlinkat", "rmdir", "fchmod", "fchmodat")
 
 # What differs from run to run in a path, as fnmatch(3) patterns.
 _VARYING = [

@@ -5,9 +5,12 @@ out of its load balancer for it, and an update and a failure of releases that in
 import re
 from dataclasses import dataclass
 
-from release import PLACE
+from places import PLACE
 
 FILES = rf":.*(/{PLACE}|/apps/api/files/)"  # the places, and the journal
+# What changes owners, modes and access control lists. Elsewhere it comes right before a call that is a point itself.
+RIGHTS = r"/(fchown|fchownat|fchmod|fchmodat|fsetxattr|fremovexattr)/"
+SEAL = "/fchown"  # a tree gets its owner
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,10 @@ class Scenario:
     launching: bool = False  # the instance is held by its group until it is deployed
     balanced: bool = False  # it is in a target group, which it leaves for the deployment
     only: str = ""  # a regular expression: of its points, those whose name has it; what else it does others do too
+    rights: str = "^$"  # the same, of those that are of RIGHTS
 
     def has(self, point):
-        return re.search(self.only, point.name)
+        return re.search(self.only, point.name) and (not re.search(RIGHTS, point.name) or re.search(self.rights, point.name))
 
     @property
     def targets(self):
@@ -39,14 +43,15 @@ class Scenario:
 
 SCENARIOS = {s.name: s for s in (
     Scenario("first", "empty", "first", "first-again", None, "1.0.0", launching=True),
-    Scenario("update", "one", "update", "update-again", "1.0.0", "2.0.0"),
+    Scenario("update", "one", "update", "update-again", "1.0.0", "2.0.0", rights=SEAL),
     Scenario("failed", "one", "failed", "failed-again", "1.0.0", "1.0.0", fails="3.0.0"),
     Scenario("back", "two", "back", "back-again", "2.0.0", "1.0.0"),
     # musterd ends at each moment that it has written down.
     Scenario("traffic", "one", "traffic", "traffic-again", "1.0.0", "4.0.0", balanced=True,
              only=r"/musterd/rename[^/]*/\d+/kill(-twice)?:.*/record(-copy)?\.json$"),
-    Scenario("files", "files", "files", "files-again", "5.0.0", "6.0.0", only=FILES),
-    Scenario("files-failed", "files", "files-failed", "files-failed-again", "5.0.0", "5.0.0", fails="7.0.0", only=FILES),
+    Scenario("files", "files", "files", "files-again", "5.0.0", "6.0.0", only=FILES, rights=FILES),
+    Scenario("files-failed", "files", "files-failed", "files-failed-again", "5.0.0", "5.0.0", fails="7.0.0", only=FILES,
+             rights=FILES),
 )}
 
 # In the order of their serials.

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import places
 import release
 from balance import ARN, Balance
 from launch import Launch
@@ -177,7 +178,7 @@ class Stand:
 
     def save(self, name):
         """Keeps what the disk holds of the app, for restore()."""
-        for folder in (STATE, UNITS, release.PLACE):
+        for folder in (STATE, UNITS, places.PLACE):
             to = self.folder / name / folder
             to.mkdir(parents=True)
             for entry in self._entries(folder):
@@ -189,8 +190,9 @@ class Stand:
 
     def put_theirs(self):
         """What somebody else has where files are installed."""
-        for name, text in release.THEIRS.items():
-            self.instance.put(f"/{release.PLACE}/{name}", text)
+        for name, item in places.THEIRS.items():
+            if item.kind == "file":
+                self.instance.put(f"/{places.PLACE}/{name}", item.text)
 
     def unsettled(self):
         folder = self.path(f"{APP}/files")
@@ -213,8 +215,8 @@ class Stand:
         for entry in self._entries(STATE):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         subprocess.run(["cp", "-a", f"{before / STATE}/.", self.path(STATE)], check=True)
-        shutil.rmtree(self.path(release.PLACE), ignore_errors=True)
-        subprocess.run(["cp", "-a", before / release.PLACE, self.path(release.PLACE)], check=True)
+        shutil.rmtree(self.path(places.PLACE), ignore_errors=True)
+        subprocess.run(["cp", "-a", before / places.PLACE, self.path(places.PLACE)], check=True)
         for pattern in ("*", ".*.tmp", "*.wants/*"):
             for path in self.path(UNITS).glob(pattern):
                 if path.name.removesuffix(".d") in UNIT_NAMES or path.suffix == ".tmp":

@@ -9,8 +9,8 @@ import stat
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+import places
 from balance import ARN, PORT
-from release import INSTALLED, PLACE, THEIRS, installed
 from stand import APP, STATE, UNIT_NAMES, UNITS
 
 PAYLOAD_TYPE = "application/vnd.muster.release.v1+json"
@@ -120,29 +120,14 @@ def check_releases(stand):
     return [problem for path in folder.iterdir() if path.is_dir() for problem in _check_release(stand, path.name)]
 
 
-def _look(stand):
-    """What lies in the place where files are installed: path -> content."""
-    place = stand.path(PLACE)
-    return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
-
-
-def check_files_between(stand):
-    """Each file is a whole one of some version, and what somebody else put there is untouched."""
-    found = {name: text for name, text in _look(stand).items() if "/.muster-" not in f"/{name}"}
-    known = {*THEIRS.items()} | {item for version in INSTALLED for item in INSTALLED[version].items()}
-    wrong = {name for name, text in found.items() if (name, text) not in known}
-    wrong |= {name for name in THEIRS if name not in found}
-    return [f"/{PLACE}/{name} is neither old nor new" for name in sorted(wrong)]
+def check_files_between(stand, versions):
+    """Each place where files are installed is as one of the versions has it."""
+    return places.check_between(stand.path(places.PLACE), versions)
 
 
 def check_files(stand, version):
     """Exactly what the version installs and what somebody else put there is there."""
-    wanted, found = installed(version), _look(stand)
-    problems = [f"/{PLACE}/{name} is not as version {version} installs it" for name in sorted({*wanted, *found})
-                if wanted.get(name) != found.get(name)]
-    mode = stand.path(f"{PLACE}/kept").stat().st_mode & 0o777 if stand.path(f"{PLACE}/kept").exists() else None
-    if mode != 0o750 + int(version[0]):
-        problems.append(f"/{PLACE}/kept has the mode {mode:o}" if mode else f"/{PLACE}/kept is not there")
+    problems = places.check(stand.path(places.PLACE), version)
     return problems + ["a change of installed files is left"] * stand.unsettled()
 
 

@@ -1,7 +1,9 @@
 #include <fcntl.h>
+#include <linux/xattr.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include "tests/unit/files_scene.h"
 
@@ -189,6 +191,56 @@ static void test_unchanged(void **state) {
         assert_true(before[2].st_ino != after[2].st_ino);
         check_look(scene,
                    "html/ 0755\nhtml/a 0644 1.0 web/a\nhtml/b 0644 1.0 web/b\nhtml/c 0644 1.0 web/c\n");
+}
+
+/* The owner, root, the group, the mask and others of an access control list. */
+static const uint8_t list[] = {
+        2, 0, 0,    0,    1,    0,    6,  0, 0xff, 0xff, 0xff, 0xff, 2,    0,    6,
+        0, 0, 0,    0,    0,    4,    0,  4, 0,    0xff, 0xff, 0xff, 0xff, 16,   0,
+        4, 0, 0xff, 0xff, 0xff, 0xff, 32, 0, 4,    0,    0xff, 0xff, 0xff, 0xff,
+};
+
+/* What a file of the folder html is: ret_size is that of its list, -1 without one. */
+static ino_t look_at_list(const FilesScene *scene, const char *path, ssize_t *ret_size) {
+        _cleanup_close_ int fd = file_open_at(scene->place, path, O_RDONLY, 0);
+        struct stat st;
+
+        assert_int_equal(fstat(fd, &st), 0);
+        *ret_size = fgetxattr(fd, XATTR_NAME_POSIX_ACL_ACCESS, NULL, 0);
+        return st.st_ino;
+}
+
+static void set_list(const FilesScene *scene, const char *path, const char *name) {
+        _cleanup_close_ int fd = file_open_at(scene->place, path, O_RDONLY, 0);
+
+        if (fsetxattr(fd, name, list, sizeof(list), 0) < 0) {
+                assert_int_equal(errno, EOPNOTSUPP); /* the file system has none */
+                skip();
+        }
+}
+
+/* A list that the release says nothing of goes, though it changes neither content nor mode; what the folder has for all that is
+ * made in it stays. */
+static void test_list(void **state) {
+        FilesScene *scene = *state;
+        _cleanup_release_ Release *release = files_scene_release(scene, "1.0", WEB, PATHS("web/a", "web/b"));
+        ino_t before, after;
+        ssize_t size;
+
+        files_scene_deploy(scene, release, "d-1");
+        set_list(scene, "html/a", XATTR_NAME_POSIX_ACL_ACCESS);
+        before = look_at_list(scene, "html/b", &size);
+        files_scene_deploy(scene, release, "d-2");
+        (void) look_at_list(scene, "html/a", &size);
+        assert_int_equal(size, -1);
+        assert_true(look_at_list(scene, "html/b", &size) == before);
+        set_list(scene, "html", XATTR_NAME_POSIX_ACL_DEFAULT);
+        files_scene_deploy(scene, release, "d-3");
+        before = look_at_list(scene, "html/a", &size);
+        assert_int_equal(size, sizeof(list));
+        files_scene_deploy(scene, release, "d-4");
+        after = look_at_list(scene, "html/a", &size);
+        assert_true(before == after);
 }
 
 /* Another app of the machine. */
@@ -523,21 +575,14 @@ static void test_immutable(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_first),
-                TEST(test_update),
-                TEST(test_scripts),
-                TEST(test_exists),
-                TEST(test_kinds_change),
-                TEST(test_unchanged),
-                TEST(test_others),
-                TEST(test_no_room),
-                TEST(test_astray),
-                TEST(test_drift),
-                TEST(test_removed_by_a_hook),
-                TEST(test_interrupted),
-                TEST(test_interrupted_links),
-                TEST(test_read_only),
-                TEST(test_immutable),
+                TEST(test_first),        TEST(test_update),
+                TEST(test_scripts),      TEST(test_exists),
+                TEST(test_kinds_change), TEST(test_unchanged),
+                TEST(test_list),         TEST(test_others),
+                TEST(test_no_room),      TEST(test_astray),
+                TEST(test_drift),        TEST(test_removed_by_a_hook),
+                TEST(test_interrupted),  TEST(test_interrupted_links),
+                TEST(test_read_only),    TEST(test_immutable),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@ struct TargetGroup {
         sd_event_source *timer;
         ElbRequest *request;
         bool registered;
+        bool refused;  /* by one of the target groups, in this round */
         Error problem; /* why it is not done yet */
         TargetGroupDone done;
         void *userdata;
@@ -74,21 +75,36 @@ static size_t take_targets(const TargetGroup *operation, ElbTarget targets[stati
 
 static void go_on(TargetGroup *operation, void (*next)(TargetGroup *)) {
         operation->at += run_length(operation);
-        operation->delay = TARGET_GROUP_POLL_FIRST;
         next(operation);
 }
 
+/* A target group that refuses keeps the instance out of no other one. */
 static void on_changed(_unused_ ElbRequest *request, int result, const Error *error, void *userdata) {
         TargetGroup *operation = userdata;
+        bool refused = result != 0 && result != ELB_NO_TARGET_GROUP;
 
-        if (result == 0 || result == ELB_NO_TARGET_GROUP) {
-                go_on(operation, change);
-        } else if (!operation->joining) {
+        if (refused && !operation->joining) {
                 end(operation, result, error);
-        } else {
-                operation->problem = *error;
-                try_again(operation, change);
+                return;
         }
+        if (refused) {
+                operation->refused = true;
+                operation->problem = *error;
+        }
+        go_on(operation, change);
+}
+
+/* All of them were asked. To register once more where that has succeeded does no harm. */
+static void end_round(TargetGroup *operation) {
+        operation->at = 0;
+        if (operation->refused) {
+                operation->refused = false;
+                try_again(operation, change);
+                return;
+        }
+        operation->registered = operation->joining;
+        operation->delay = TARGET_GROUP_POLL_FIRST;
+        look(operation);
 }
 
 /* Registers or deregisters, target group by target group. */
@@ -100,9 +116,7 @@ static void change(TargetGroup *operation) {
         int r;
 
         if (operation->at == operation->registrations.n) {
-                operation->registered = operation->joining;
-                operation->at = 0;
-                look(operation);
+                end_round(operation);
                 return;
         }
         n = take_targets(operation, targets);
@@ -165,6 +179,7 @@ static void on_health(ElbRequest *request, int result, const Error *error, void 
 
         if (result == ELB_NO_TARGET_GROUP ||
             (result == 0 && is_settled(operation, elb_request_health(request)))) {
+                operation->delay = TARGET_GROUP_POLL_FIRST;
                 go_on(operation, look);
                 return;
         }

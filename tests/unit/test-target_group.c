@@ -23,6 +23,7 @@ typedef struct Setup {
         const char *after_join, *after_leave; /* states */
         unsigned looks_until;                 /* so many looks later it is healthy, or gone */
         unsigned refusals;                    /* so many changes are refused first */
+        const char *refusing;                 /* a group that refuses all of them */
         bool gone;                            /* the target groups were deleted */
         char *log;                            /* of the actions */
         char *draining;                       /* what the last look found */
@@ -117,8 +118,8 @@ static void change(Setup *setup, const TestRequest *request, const char *action,
                    TestReply *reply) {
         const char *group = strstr(request->body, "targetgroup%2Fa") ? "a" : "b";
 
-        if (setup->refusals > 0) {
-                setup->refusals--;
+        if (setup->refusals > 0 || string_equal(group, setup->refusing)) {
+                setup->refusals -= setup->refusals > 0;
                 note(setup, "refuse:", group);
                 test_reply(reply, 403, "", REFUSAL("AccessDenied"));
                 return;
@@ -305,7 +306,7 @@ static void test_late(void **state) {
         assert_true(registered);
 }
 
-/* To leave is refused at once; to come back is tried again and again. */
+/* To leave is refused at once; to come back is tried again and again, and the other target groups do not wait for it. */
 static void test_refused(void **state) {
         Setup *setup = *state;
         bool registered = true;
@@ -317,11 +318,25 @@ static void test_refused(void **state) {
         assert_string_equal(setup->log, "refuse:a");
         setup->refusals = 1;
         assert_int_equal(go(setup, true, USEC_INFINITY, NULL).result, 0);
-        assert_string_equal(setup->log, "refuse:a refuse:a in:a in:b");
+        assert_string_equal(setup->log, "refuse:a refuse:a in:b in:a in:b");
         setup->refusals = 1000;
         outcome = go(setup, true, 0, &registered);
         assert_int_equal(outcome.result, TARGET_GROUP_LATE);
         assert_non_null(strstr(outcome.error.message, "AccessDenied"));
+        assert_false(registered);
+}
+
+/* For a single try, too: who puts an instance back begins a new one each time. */
+static void test_one_group_refuses_for_good(void **state) {
+        Setup *setup = *state;
+        bool registered = true;
+        TestOutcome outcome;
+
+        setup->refusing = "a";
+        outcome = go(setup, true, 0, &registered);
+        assert_int_equal(outcome.result, TARGET_GROUP_LATE);
+        assert_non_null(strstr(outcome.error.message, "AccessDenied"));
+        assert_string_equal(setup->log, "refuse:a in:b");
         assert_false(registered);
 }
 
@@ -363,13 +378,10 @@ static void test_judgement(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_find),
-                TEST(test_find_nothing),
-                TEST(test_leave_and_join),
-                TEST(test_late),
-                TEST(test_refused),
-                TEST(test_deleted_groups),
-                cmocka_unit_test(test_judgement),
+                TEST(test_find),           TEST(test_find_nothing),
+                TEST(test_leave_and_join), TEST(test_late),
+                TEST(test_refused),        TEST(test_one_group_refuses_for_good),
+                TEST(test_deleted_groups), cmocka_unit_test(test_judgement),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,9 @@ void agent_update_leave(Agent *agent) {
         if (!setup->leave)
                 return;
         if (is_taken_out(setup, view)) {
-                leave_begin(setup->leave, group ? group : life_watch_group(setup->life));
+                leave_begin(setup->leave,
+                            view->cause == LEAVE_TERMINATION ? LIFECYCLE_TERMINATING : LIFECYCLE_RETURNING,
+                            group ? group : life_watch_group(setup->life));
                 if (nothing_runs(setup) && queue_is_left(agent, view))
                         leave_drained(setup->leave);
                 return;
@@ -127,7 +129,6 @@ static void on_life(void *userdata) {
         Agent *agent = userdata;
         Setup *setup = &agent->setup;
         const LifeView *view = view_of(setup);
-        InstanceLife before = setup->last_life;
         bool is_back = comes_back(setup, view);
 
         setup->last_life = view->life;
@@ -141,8 +142,6 @@ static void on_life(void *userdata) {
                 launch_look_again(setup->launch);
         if (setup->launch && view->life == LIFE_LEAVING && view->cause == LEAVE_TERMINATION)
                 launch_end(setup->launch, view->reason);
-        if (setup->leave && before == LIFE_WARMING && view->life == LIFE_LEAVING)
-                leave_end(setup->leave); /* another transition, whose hooks wait anew */
         agent_update_leave(agent);
         tell(agent);
 }

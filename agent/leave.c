@@ -22,6 +22,7 @@ struct Leave {
         LeaveChanged changed;
         void *userdata;
         LeaveState state;
+        LifecycleTransition transition;
         bool drained;
         uint64_t drained_at; /* microseconds since 1970 */
         char *group;
@@ -72,7 +73,7 @@ static int start_completion(Leave *leave, Error *error) {
         const HookCompletionSpec spec = {
                 .event = leave->context.event,
                 .aws = leave->context.aws,
-                .transition = LIFECYCLE_TERMINATING,
+                .transition = leave->transition,
                 .verdict = AUTOSCALING_CONTINUE,
                 .group = leave->group,
                 .instance = leave->context.instance,
@@ -164,7 +165,7 @@ static int take_hooks(Leave *leave, const AutoScalingRequest *request, Error *re
         int r;
 
         all = autoscaling_request_hooks(request, &n);
-        r = lifecycle_hooks_choose(all, n, LIFECYCLE_TERMINATING, leave->context.hook, &leave->hooks, remark);
+        r = lifecycle_hooks_choose(all, n, leave->transition, leave->context.hook, &leave->hooks, remark);
         for (size_t i = 0; i < leave->hooks.n && r >= 0; i++)
                 r = strv_append(&leave->names, leave->hooks.items[i].name);
         return r;
@@ -212,7 +213,10 @@ static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
         return 0;
 }
 
-void leave_begin(Leave *leave, const char *group) {
+void leave_begin(Leave *leave, LifecycleTransition transition, const char *group) {
+        if (transition != leave->transition)
+                leave_end(leave);
+        leave->transition = transition;
         if (leave->state == LEAVE_STAYS)
                 set_state(leave, LEAVE_DRAINING);
         if (!group || leave->group)

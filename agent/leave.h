@@ -37,9 +37,10 @@ int leave_new(const LeaveContext *context, LeaveChanged changed, void *userdata,
 Leave *leave_free(Leave *leave);
 DEFINE_CLEANUP(Leave *, leave_free)
 
-/* The group terminates this instance, or takes it back into its warm pool. To say so again changes nothing. GROUP may be
- * NULL while it is not known. */
-void leave_begin(Leave *leave, const char *group);
+/* The group terminates this instance, or takes it back into its warm pool: LIFECYCLE_TERMINATING, LIFECYCLE_RETURNING. To
+ * say so again changes nothing; one after the other is another transition, whose hooks wait anew. GROUP may be NULL while
+ * it is not known. */
+void leave_begin(Leave *leave, LifecycleTransition transition, const char *group);
 
 /* Nothing runs any more. */
 void leave_drained(Leave *leave);

@@ -33,6 +33,7 @@ int lifecycle_hooks_add(LifecycleHooks *hooks, const char *name);
 typedef enum LifecycleTransition {
         LIFECYCLE_LAUNCHING,
         LIFECYCLE_TERMINATING,
+        LIFECYCLE_RETURNING, /* into the warm pool, where the hooks of a termination wait */
 } LifecycleTransition;
 
 /* Of ALL, a group's hooks, those of TRANSITION that CONFIGURED asks for: NULL or "auto", "none", or one name. 0, and *REMARK

@@ -64,10 +64,10 @@ static void test_drained_and_let_go(void **state) {
         begin(setup, "auto");
         leave_drained(setup->leave); /* of one that stays it says nothing */
         assert_int_equal(leave_state(setup->leave), LEAVE_STAYS);
-        leave_begin(setup->leave, NULL);
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, NULL);
         assert_int_equal(leave_state(setup->leave), LEAVE_DRAINING);
-        leave_begin(setup->leave, "g");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         wait_asked(setup, "hooks\n");
         leave_drained(setup->leave);
         wait_state(setup, LEAVE_LET_GO);
@@ -84,7 +84,7 @@ static void test_heartbeats(void **state) {
         Setup *setup = *state;
 
         begin(setup, "auto");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         wait_asked(setup, "heartbeat muster-leave\n");
         assert_null(strstr(setup->group->asked, "complete"));
         leave_drained(setup->leave);
@@ -99,7 +99,7 @@ static void test_no_hook_of_ours(void **state) {
 
         setup->group->hook = NULL;
         begin(setup, "auto");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         leave_drained(setup->leave);
         wait_state(setup, LEAVE_LET_GO);
         assert_string_equal(setup->group->asked, "hooks\n");
@@ -109,7 +109,7 @@ static void test_hook_by_name(void **state) {
         Setup *setup = *state;
 
         begin(setup, "theirs");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         leave_drained(setup->leave);
         wait_state(setup, LEAVE_LET_GO);
         assert_string_equal(setup->group->asked, "hooks\ncomplete theirs CONTINUE\n");
@@ -120,7 +120,7 @@ static void test_hooks_are_asked_for_again(void **state) {
 
         setup->group->hook_failures = 1;
         begin(setup, "auto");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         leave_drained(setup->leave);
         wait_state(setup, LEAVE_LET_GO);
         assert_string_equal(setup->group->asked, "hooks\nhooks\ncomplete muster-leave CONTINUE\n");
@@ -135,7 +135,7 @@ static void test_hooks_cannot_be_asked_for(void **state) {
 
         setup->group->hook_failures = UINT_MAX;
         begin(setup, "auto");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         wait_asked(setup, "hooks\n");
         assert_null(leave_undelivered(setup->leave, &since, &alarm));
         leave_drained(setup->leave);
@@ -156,7 +156,7 @@ static void test_named_hook_without_asking(void **state) {
 
         setup->group->hook_failures = UINT_MAX;
         begin(setup, "theirs");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         leave_drained(setup->leave);
         wait_state(setup, LEAVE_LET_GO);
         assert_string_equal(setup->group->asked, "hooks\ncomplete theirs CONTINUE\n");
@@ -169,23 +169,62 @@ static void test_repeat_is_settled(void **state) {
         setup->group->outcomes = "0";
         setup->group->state = "Terminating:Proceed";
         begin(setup, "auto");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         leave_drained(setup->leave);
         wait_state(setup, LEAVE_LET_GO);
         assert_string_equal(setup->group->asked, "hooks\ncomplete muster-leave CONTINUE\ndescribe\n");
+}
+
+/* The metadata speak of the end while the group has the instance in standby yet, launches it or has it in its warm pool. */
+static void test_end_is_known_before_the_group_waits(void **state) {
+        static const char *const before[] = { "Standby", "Pending:Wait", "Warmed:Running", "Warmed:Stopped" };
+        Setup *setup = *state;
+
+        setup->group->outcomes = "0+";
+        begin(setup, "auto");
+        for (size_t i = 0; i < ELEMENTSOF(before); i++) {
+                setup->group->asked[0] = '\0';
+                setup->group->outcomes = "0+";
+                setup->group->state = before[i];
+                leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
+                leave_drained(setup->leave);
+                wait_state(setup, LEAVE_LET_GO);
+                assert_string_equal(
+                        setup->group->asked,
+                        "hooks\ncomplete muster-leave CONTINUE\ndescribe\ncomplete muster-leave CONTINUE\n");
+                leave_end(setup->leave);
+        }
+}
+
+/* Back into the warm pool, and terminated there: the hooks wait twice. */
+static void test_terminated_on_its_way_into_the_pool(void **state) {
+        Setup *setup = *state;
+
+        begin(setup, "auto");
+        leave_begin(setup->leave, LIFECYCLE_RETURNING, "g");
+        leave_drained(setup->leave);
+        wait_state(setup, LEAVE_LET_GO);
+        leave_begin(setup->leave, LIFECYCLE_RETURNING, "g");
+        assert_int_equal(leave_state(setup->leave), LEAVE_LET_GO);
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
+        assert_int_equal(leave_state(setup->leave), LEAVE_DRAINING);
+        leave_drained(setup->leave);
+        wait_state(setup, LEAVE_LET_GO);
+        assert_string_equal(setup->group->asked,
+                            "hooks\ncomplete muster-leave CONTINUE\nhooks\ncomplete muster-leave CONTINUE\n");
 }
 
 static void test_stays_after_all(void **state) {
         Setup *setup = *state;
 
         begin(setup, "auto");
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         wait_asked(setup, "hooks\n");
         leave_end(setup->leave);
         leave_end(setup->leave);
         assert_int_equal(leave_state(setup->leave), LEAVE_STAYS);
         setup->group->asked[0] = '\0';
-        leave_begin(setup->leave, "g");
+        leave_begin(setup->leave, LIFECYCLE_TERMINATING, "g");
         leave_drained(setup->leave);
         wait_state(setup, LEAVE_LET_GO);
         assert_string_equal(setup->group->asked, "hooks\ncomplete muster-leave CONTINUE\n");
@@ -201,6 +240,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_hook_by_name, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hooks_are_asked_for_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_repeat_is_settled, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_end_is_known_before_the_group_waits, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_terminated_on_its_way_into_the_pool, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_stays_after_all, set_up, tear_down),
         };
 

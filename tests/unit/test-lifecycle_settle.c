@@ -6,41 +6,41 @@
 #define H LIFECYCLE_HEARD
 #define L LIFECYCLE_TOO_LATE
 
-/* For each state: after CONTINUE and ABANDON of a launch, and after CONTINUE and ABANDON of a termination. */
+/* For each state: after CONTINUE and ABANDON of a launch, of a termination, and of a return into the warm pool. */
 static const struct {
         InstanceState in_group;
-        LifecycleSettled launching[2], terminating[2];
+        LifecycleSettled launching[2], terminating[2], returning[2];
 } rows[] = {
-        { INSTANCE_UNKNOWN, { A, A }, { A, A } },
-        { INSTANCE_PENDING, { A, A }, { L, L } },
-        { INSTANCE_PENDING_WAIT, { A, A }, { L, L } },
-        { INSTANCE_PENDING_PROCEED, { H, L }, { L, L } },
-        { INSTANCE_IN_SERVICE, { H, L }, { A, A } },
-        { INSTANCE_TERMINATING, { L, H }, { A, A } },
-        { INSTANCE_TERMINATING_WAIT, { L, H }, { A, A } },
-        { INSTANCE_TERMINATING_PROCEED, { L, H }, { H, H } },
-        { INSTANCE_TERMINATING_RETAINED, { L, H }, { H, H } },
-        { INSTANCE_TERMINATED, { L, H }, { H, H } },
-        { INSTANCE_DETACHING, { L, L }, { L, L } },
-        { INSTANCE_DETACHED, { L, L }, { L, L } },
-        { INSTANCE_ENTERING_STANDBY, { L, L }, { L, L } },
-        { INSTANCE_STANDBY, { L, L }, { L, L } },
-        { INSTANCE_REPLACING_ROOT_VOLUME, { L, L }, { L, L } },
-        { INSTANCE_REPLACING_ROOT_VOLUME_WAIT, { L, L }, { L, L } },
-        { INSTANCE_REPLACING_ROOT_VOLUME_PROCEED, { L, L }, { L, L } },
-        { INSTANCE_ROOT_VOLUME_REPLACED, { L, L }, { L, L } },
-        { INSTANCE_WARMED_PENDING, { A, A }, { A, A } },
-        { INSTANCE_WARMED_PENDING_WAIT, { A, A }, { A, A } },
-        { INSTANCE_WARMED_PENDING_PROCEED, { H, L }, { H, H } },
-        { INSTANCE_WARMED_PENDING_RETAINED, { L, L }, { H, H } },
-        { INSTANCE_WARMED_TERMINATING, { L, H }, { A, A } },
-        { INSTANCE_WARMED_TERMINATING_WAIT, { L, H }, { A, A } },
-        { INSTANCE_WARMED_TERMINATING_PROCEED, { L, H }, { H, H } },
-        { INSTANCE_WARMED_TERMINATING_RETAINED, { L, H }, { H, H } },
-        { INSTANCE_WARMED_TERMINATED, { L, H }, { H, H } },
-        { INSTANCE_WARMED_STOPPED, { H, L }, { H, H } },
-        { INSTANCE_WARMED_RUNNING, { H, L }, { H, H } },
-        { INSTANCE_WARMED_HIBERNATED, { H, L }, { H, H } },
+        { INSTANCE_UNKNOWN, { A, A }, { A, A }, { A, A } },
+        { INSTANCE_PENDING, { A, A }, { A, A }, { L, L } },
+        { INSTANCE_PENDING_WAIT, { A, A }, { A, A }, { L, L } },
+        { INSTANCE_PENDING_PROCEED, { H, L }, { A, A }, { L, L } },
+        { INSTANCE_IN_SERVICE, { H, L }, { A, A }, { A, A } },
+        { INSTANCE_TERMINATING, { L, H }, { A, A }, { L, L } },
+        { INSTANCE_TERMINATING_WAIT, { L, H }, { A, A }, { L, L } },
+        { INSTANCE_TERMINATING_PROCEED, { L, H }, { H, H }, { L, L } },
+        { INSTANCE_TERMINATING_RETAINED, { L, H }, { H, H }, { L, L } },
+        { INSTANCE_TERMINATED, { L, H }, { H, H }, { L, L } },
+        { INSTANCE_DETACHING, { L, L }, { L, L }, { L, L } },
+        { INSTANCE_DETACHED, { L, L }, { L, L }, { L, L } },
+        { INSTANCE_ENTERING_STANDBY, { L, L }, { A, A }, { L, L } },
+        { INSTANCE_STANDBY, { L, L }, { A, A }, { L, L } },
+        { INSTANCE_REPLACING_ROOT_VOLUME, { L, L }, { A, A }, { L, L } },
+        { INSTANCE_REPLACING_ROOT_VOLUME_WAIT, { L, L }, { A, A }, { L, L } },
+        { INSTANCE_REPLACING_ROOT_VOLUME_PROCEED, { L, L }, { A, A }, { L, L } },
+        { INSTANCE_ROOT_VOLUME_REPLACED, { L, L }, { A, A }, { L, L } },
+        { INSTANCE_WARMED_PENDING, { A, A }, { A, A }, { A, A } },
+        { INSTANCE_WARMED_PENDING_WAIT, { A, A }, { A, A }, { A, A } },
+        { INSTANCE_WARMED_PENDING_PROCEED, { H, L }, { A, A }, { H, H } },
+        { INSTANCE_WARMED_PENDING_RETAINED, { L, L }, { A, A }, { H, H } },
+        { INSTANCE_WARMED_TERMINATING, { L, H }, { A, A }, { L, L } },
+        { INSTANCE_WARMED_TERMINATING_WAIT, { L, H }, { A, A }, { L, L } },
+        { INSTANCE_WARMED_TERMINATING_PROCEED, { L, H }, { H, H }, { L, L } },
+        { INSTANCE_WARMED_TERMINATING_RETAINED, { L, H }, { H, H }, { L, L } },
+        { INSTANCE_WARMED_TERMINATED, { L, H }, { H, H }, { L, L } },
+        { INSTANCE_WARMED_STOPPED, { H, L }, { A, A }, { H, H } },
+        { INSTANCE_WARMED_RUNNING, { H, L }, { A, A }, { H, H } },
+        { INSTANCE_WARMED_HIBERNATED, { H, L }, { A, A }, { H, H } },
 };
 
 static void test_every_state(_unused_ void **state) {
@@ -54,6 +54,8 @@ static void test_every_state(_unused_ void **state) {
                                          rows[i].launching[v]);
                         assert_int_equal(lifecycle_settle(LIFECYCLE_TERMINATING, v, s, 1),
                                          rows[i].terminating[v]);
+                        assert_int_equal(lifecycle_settle(LIFECYCLE_RETURNING, v, s, 1),
+                                         rows[i].returning[v]);
                 }
         }
 }

@@ -135,6 +135,7 @@ int agent_start_app(Agent *agent, const AppConfig *config, Error *error) {
                 .depot = setup->depot,
                 .root = setup->root,
                 .aws = setup->aws,
+                .life = setup->life,
                 .notify = setup->notify,
                 .traffic_turn = &setup->traffic_turn,
                 .manager = agent->manager,

@@ -6,9 +6,9 @@
 
 #include "agent/failure_upload.h"
 #include "agent/identity.h"
-#include "agent/instance_life.h"
 #include "agent/launch_pace.h"
 #include "agent/launch_state.h"
+#include "agent/life_watch.h"
 #include "agent/notify.h"
 #include "agent/record.h"
 #include "artifacts/depot.h"
@@ -25,6 +25,7 @@ typedef struct AppContext {
         Depot *depot;              /* NULL: nothing but local deployments */
         const TrustRoot *root;     /* NULL: likewise */
         AwsContext *aws;           /* NULL: the depot is not on AWS */
+        LifeWatch *life;           /* NULL: likewise */
         Notify *notify;            /* NULL: nobody is told of rollouts */
         const char **traffic_turn; /* of all apps together, see EngineTraffic */
         Manager *manager;

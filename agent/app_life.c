@@ -34,6 +34,8 @@ void app_heed_life(App *app) {
 
         if (app->engine && is_in_vain(app))
                 (void) engine_cut(app->engine, *why ? why : "this instance stays after all");
+        else if (app->engine && !instance_life_has_traffic(app->life.life))
+                engine_stay_out(app->engine);
 }
 
 void app_set_life(App *app, const LifeView *view) {

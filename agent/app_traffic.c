@@ -3,6 +3,8 @@
 #include "agent/base/strv.h"
 
 #define LIFE_PATIENCE (30 * USEC_PER_SEC) /* then it is put back, whatever it is */
+#define LIFE_RECENT                                                                                          \
+        (2 * USEC_PER_SEC) /* the group may have begun to take it out of service since the last look */
 
 /* The load balancer, between deployments: whatever one of them has left the instance out of is joined again. */
 
@@ -21,7 +23,9 @@ static int may_join(void *userdata) {
         if (app->life.life == LIFE_UNKNOWN &&
             clock_boottime(app->context.clock) < usec_add(app->began, LIFE_PATIENCE))
                 return -EAGAIN;
-        return instance_life_has_traffic(app->life.life);
+        if (!instance_life_has_traffic(app->life.life))
+                return 0;
+        return app->context.life && !life_watch_is_recent(app->context.life, LIFE_RECENT) ? -EAGAIN : 1;
 }
 
 EngineTraffic app_engine_traffic(App *app) {

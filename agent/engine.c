@@ -515,6 +515,21 @@ int engine_cut(Engine *engine, const char *reason) {
         return 0;
 }
 
+void engine_stay_out(Engine *engine) {
+        const Deployment *deployment = engine_deployment(engine);
+        bool joins =
+                deployment->step == STEP_ALLOW_TRAFFIC || deployment->step == STEP_ROLLBACK_ALLOW_TRAFFIC;
+        Error error = {};
+        int r;
+
+        if (!deployment_is_running(deployment) || !joins || !deployment->step_started)
+                return;
+        stop_working(engine);
+        r = step_allow_traffic(engine, &error); /* which asks whether it may */
+        if (r != STEP_STARTED)
+                engine_step_done(engine, r == STEP_FINISHED ? 0 : r, &error);
+}
+
 void engine_skip(Engine *engine, const char *reason) {
         const Deployment *deployment = engine_deployment(engine);
         Error error;

@@ -37,8 +37,8 @@ typedef struct EngineTraffic {
         AwsContext *aws;           /* NULL: there is no load balancer */
         const char *scaling_group; /* NULL: not known, or none */
         const char **turn;
-        /* 1; 0: an instance that is about to go, or waits in standby, is not put back; -EAGAIN: nobody has said yet what it is.
-         * NULL: it may. */
+        /* 1; 0: an instance that is about to go, or waits in standby, is not put back; -EAGAIN: nobody has said yet, or just
+         * now, what it is. NULL: it may. */
         int (*may_join)(void *userdata);
         void *userdata;
 } EngineTraffic;
@@ -106,6 +106,9 @@ int engine_cancel(Engine *engine, const char *reason);
 /* Ends the deployment where it stands, without going back: there is no time for that. -EBUSY while it commits, which takes a
  * moment. DONE is called. */
 int engine_cut(Engine *engine, const char *reason);
+
+/* The instance is not to get requests any more: what waits for the load balancer to send some goes on without them. */
+void engine_stay_out(Engine *engine);
 
 /* Gives the step of a drain that runs up, unless it is the last one: the next one is begun. */
 void engine_skip(Engine *engine, const char *reason);

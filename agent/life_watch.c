@@ -36,14 +36,15 @@ struct LifeWatch {
         LifeChanged changed;
         void *userdata;
         sd_event_source *timer;
-        uint64_t due;      /* of the timer, boot time */
-        Item item;         /* that is asked for */
-        bool looking;      /* a round is under way */
-        bool look_again;   /* once it has ended */
-        bool asked;        /* a message has asked for the round that comes */
-        uint64_t asked_at; /* boot time of the last round that one asked for; 0: none has */
-        bool failed;       /* something of this round was not answered */
-        bool describing;   /* Auto Scaling is asked, which may take long where it is out of reach */
+        uint64_t due;       /* of the timer, boot time */
+        Item item;          /* that is asked for */
+        bool looking;       /* a round is under way */
+        bool look_again;    /* once it has ended */
+        bool asked;         /* a message has asked for the round that comes */
+        uint64_t asked_at;  /* boot time of the last round that one asked for; 0: none has */
+        uint64_t looked_at; /* boot time of the end of the last round; 0: none has ended */
+        bool failed;        /* something of this round was not answered */
+        bool describing;    /* Auto Scaling is asked, which may take long where it is out of reach */
         unsigned rounds_in_vain;
         bool market_known, is_spot;
         uint64_t maintenance_due; /* boot time */
@@ -241,6 +242,7 @@ static void ask_instead(LifeWatch *watch) {
 
 static void end_round(LifeWatch *watch) {
         watch->looking = false;
+        watch->looked_at = clock_boottime(watch->context.clock);
         ask_instead(watch);
         if (!watch->failed)
                 tell_problem(watch->problem, sizeof(watch->problem), "", "the instance metadata answer");
@@ -390,6 +392,12 @@ static uint64_t due_for_message(const LifeWatch *watch, uint64_t now) {
         return MAX(MIN(due, watch->due), now);
 }
 
+static void look_at(LifeWatch *watch, uint64_t due, uint64_t now) {
+        watch->due = due;
+        (void) sd_event_source_set_time_relative(watch->timer, due - now);
+        (void) sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+}
+
 void life_watch_look(LifeWatch *watch) {
         uint64_t now = clock_boottime(watch->context.clock);
 
@@ -402,9 +410,17 @@ void life_watch_look(LifeWatch *watch) {
         watch->asked = true;
         watch->maintenance_due = 0;
         describe_after(watch, 0);
-        watch->due = due_for_message(watch, now);
-        (void) sd_event_source_set_time_relative(watch->timer, watch->due - now);
-        (void) sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+        look_at(watch, due_for_message(watch, now), now);
+}
+
+bool life_watch_is_recent(LifeWatch *watch, uint64_t age) {
+        uint64_t now = clock_boottime(watch->context.clock);
+
+        if (watch->looked_at > 0 && now <= usec_add(watch->looked_at, age))
+                return true;
+        if (!watch->looking)
+                look_at(watch, now, now);
+        return false;
 }
 
 int life_watch_new(const LifeWatchContext *context, LifeChanged changed, void *userdata, LifeWatch **ret,

@@ -52,6 +52,10 @@ DEFINE_CLEANUP(LifeWatch *, life_watch_free)
 /* A message says that something has changed: looks now, or in LIFE_WATCH_SOON where messages had it look just before. */
 void life_watch_look(LifeWatch *watch);
 
+/* Whether what is known is no older than AGE; if it is, looks. A look that nobody answered counts: what was known before it
+ * stays in force. */
+bool life_watch_is_recent(LifeWatch *watch, uint64_t age);
+
 const LifeView *life_watch_view(const LifeWatch *watch);
 
 /* Whether the metadata or Auto Scaling know it as one of a group. */

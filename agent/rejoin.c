@@ -7,6 +7,7 @@
 
 #define RETRY_FIRST (1 * USEC_PER_SEC)
 #define RETRY_MAX (60 * USEC_PER_SEC)
+#define LIFE_INTERVAL (100 * USEC_PER_MSEC) /* until the instance metadata have answered */
 
 struct Rejoin {
         RejoinContext context;
@@ -61,10 +62,11 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
                                            .clock = context->clock,
                                            .aws = context->aws,
                                            .instance = context->instance };
+        int may = context->may_join ? context->may_join(rejoin->userdata) : 1;
         Error error = {};
 
-        if (context->may_join && context->may_join(rejoin->userdata) <= 0) {
-                try_after(rejoin, RETRY_FIRST);
+        if (may <= 0) {
+                try_after(rejoin, may == 0 ? RETRY_FIRST : LIFE_INTERVAL);
                 return 0;
         }
         rejoin->operation = target_group_free(rejoin->operation);

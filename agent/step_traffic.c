@@ -9,6 +9,7 @@
  * musterd or of the machine, it is known what is to be put back (rejoin.h). */
 
 #define TURN_INTERVAL (1 * USEC_PER_SEC)
+#define LIFE_INTERVAL (100 * USEC_PER_MSEC) /* the instance metadata are near */
 
 static void log_traffic(const Engine *engine, int priority, const char *message_id, const char *text) {
         const Deployment *deployment = engine_deployment(engine);
@@ -129,12 +130,12 @@ static int find(Engine *engine, Error *error) {
 static int take_turn(Engine *engine, Error *error);
 
 /* HANDLER goes on in a moment. */
-static int wait_for(Engine *engine, sd_event_time_handler_t handler, Error *error) {
+static int wait_for(Engine *engine, uint64_t interval, sd_event_time_handler_t handler, Error *error) {
         int r;
 
         engine->work.turn = sd_event_source_unref(engine->work.turn);
-        r = sd_event_add_time_relative(engine->context.event, &engine->work.turn, CLOCK_BOOTTIME,
-                                       TURN_INTERVAL, TIMER_ACCURACY_EXACT, handler, engine);
+        r = sd_event_add_time_relative(engine->context.event, &engine->work.turn, CLOCK_BOOTTIME, interval,
+                                       TIMER_ACCURACY_EXACT, handler, engine);
         return r < 0 ? error_set_errno(error, r, "cannot use the event loop") : STEP_STARTED;
 }
 
@@ -157,7 +158,7 @@ static int take_turn(Engine *engine, Error *error) {
                 *turn = engine->context.app;
                 return find(engine, error);
         }
-        return wait_for(engine, on_turn, error);
+        return wait_for(engine, TURN_INTERVAL, on_turn, error);
 }
 
 int step_block_traffic(Engine *engine, Error *error) {
@@ -206,7 +207,7 @@ int step_allow_traffic(Engine *engine, Error *error) {
                 return STEP_FINISHED;
         r = traffic->may_join ? traffic->may_join(traffic->userdata) : 1;
         if (r == -EAGAIN)
-                return wait_for(engine, on_known, error);
+                return wait_for(engine, LIFE_INTERVAL, on_known, error);
         if (r == 0) {
                 log_traffic(engine, LOG_NOTICE, NULL,
                             "the instance is not to serve any more and stays out of its target groups");

@@ -316,6 +316,31 @@ static void test_nobody_answers_in_a_group(void **state) {
         assert_int_equal(setup->changes, 1);
 }
 
+/* What is older than that is looked at once, also where nobody answers. */
+static void test_recent(void **state) {
+        Setup *setup = *state;
+
+        setup->target = "InService";
+        setup->in_group = "InService";
+        setup->context.interval = 3600 * USEC_PER_SEC;
+        begin(setup);
+        assert_false(life_watch_is_recent(setup->watch, USEC_PER_SEC));
+        wait_life(setup, LIFE_IN_SERVICE);
+        for (unsigned i = 0; i < 2; i++) {
+                unsigned looks = setup->looks;
+
+                assert_true(life_watch_is_recent(setup->watch, USEC_PER_SEC));
+                setup->now += 2 * USEC_PER_SEC;
+                setup->target = i == 0 ? "InService" : "Terminated";
+                setup->down = i == 0;
+                while (!life_watch_is_recent(setup->watch, USEC_PER_SEC))
+                        assert_true(sd_event_run(setup->client.event, 10 * USEC_PER_SEC) >= 0);
+                assert_int_equal(setup->looks, looks + i);
+                assert_int_equal(life_watch_view(setup->watch)->life,
+                                 i == 0 ? LIFE_IN_SERVICE : LIFE_LEAVING);
+        }
+}
+
 /* The boot-time clock jumps while the machine is suspended. */
 static void test_sleep(void **state) {
         Setup *setup = *state;
@@ -385,6 +410,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_metadata_fail, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_nobody_answers, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_nobody_answers_in_a_group, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_recent, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_sleep, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_message, set_up, tear_down),
         };

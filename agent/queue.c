@@ -46,7 +46,7 @@ struct Queue {
         QueueSeen seen;        /* what could not be understood */
         QueueSeen told;        /* what was about this instance */
         unsigned n_singles;    /* messages to receive one by one, after ten were too large together */
-        bool concerned;        /* a message for us has come */
+        bool concerned;        /* a message that is about what the depot has for us has come */
         uint64_t n_received, n_not_understood;
         uint64_t retry_delay, pause;
         uint64_t asked_at; /* boot time of the long poll; 0: it does not wait */
@@ -231,11 +231,13 @@ static Fate offer(Queue *queue, const SqsMessage *message, const QueueMessage *p
 }
 
 static void tell(Queue *queue, const SqsMessage *message, const QueueNotice *notice) {
-        bool is_about_us =
-                notice->kind == QUEUE_NOTICE_LIFECYCLE || notice->kind == QUEUE_NOTICE_INTERRUPTION;
+        QueueSeenVerdict verdict;
 
-        if (is_about_us && queue_seen(&queue->told, message->id, now(queue)) != QUEUE_SEEN_BEFORE)
-                queue->handlers->tell(queue->userdata, notice);
+        if (notice->kind != QUEUE_NOTICE_LIFECYCLE && notice->kind != QUEUE_NOTICE_INTERRUPTION)
+                return;
+        verdict = queue_seen(&queue->told, message->id, now(queue));
+        if (verdict != QUEUE_SEEN_BEFORE)
+                queue->handlers->tell(queue->userdata, notice, verdict == QUEUE_SEEN_QUIET);
 }
 
 /* Of several notices that of the most consequence decides. */
@@ -253,9 +255,9 @@ static Fate follow(Queue *queue, const SqsMessage *message, const QueueNotice *n
         }
         if (all.concern == QUEUE_CONCERNS_OTHERS)
                 return fate_of_foreign(queue);
-        queue->concerned |= all.concern == QUEUE_CONCERNS_US;
         if (!all.apps && !all.root)
                 return FATE_REMOVE;
+        queue->concerned = true;
         return queue_held_add(&queue->held, message->receipt, all.apps, all.root, now(queue) + HELD_FOR) < 0
                        ? FATE_LEAVE
                        : FATE_HOLD;

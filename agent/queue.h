@@ -46,8 +46,8 @@ typedef struct QueueHandlers {
         /* 0: accepted durably, or not needed any more; QUEUE_OFFER_FOREIGN: it is good, but not for here; a negative
          * errno: it is refused, or with FAULT_HOST could not be kept. */
         int (*offer)(void *userdata, const char *envelope, size_t size, Error *error);
-        /* A lifecycle action or an interruption of this instance. */
-        void (*tell)(void *userdata, const QueueNotice *notice);
+        /* A lifecycle action or an interruption of this instance. QUIET: it is not worth a line in the log. */
+        void (*tell)(void *userdata, const QueueNotice *notice, bool quiet);
         /* The state is another one. */
         void (*changed)(void *userdata);
         /* There is no such queue; it is tried again all the same. May be NULL. */
@@ -76,8 +76,8 @@ void queue_looked(Queue *queue);
 
 QueueState queue_state(const Queue *queue);
 
-/* Whether it may be relied on to tell what changes: it answers, it is not shared, and a message that concerned this
- * instance has come by it, so that somebody does send them. */
+/* Whether it may be relied on to tell what changes: it answers, it is not shared, and a message has come by it that had
+ * somebody look at the depot, so that such are sent; those about the instance's own life say nothing of that. */
 bool queue_is_reliable(const Queue *queue);
 
 /* {"queue", "shared", "state", "reason", "received", "removed", "given_back", "not_understood"} */

@@ -70,8 +70,7 @@ static int on_offer(void *userdata, const char *envelope, size_t size, Error *er
         return r == -ESTALE ? 0 : r; /* a newer one is in force: there is nothing left to do about it */
 }
 
-static void on_tell(void *userdata, const QueueNotice *notice) {
-        const Wakeup *wakeup = userdata;
+static void log_notice(const Wakeup *wakeup, const QueueNotice *notice) {
         const LogFields fields = { .instance = wakeup->context.identity->instance };
 
         if (notice->kind == QUEUE_NOTICE_INTERRUPTION)
@@ -80,6 +79,13 @@ static void on_tell(void *userdata, const QueueNotice *notice) {
                 log_message(LOG_NOTICE, MESSAGE_INSTANCE_TOLD, &fields,
                             "Auto Scaling group %.128s %s this instance and waits for hook %.128s",
                             notice->group, notice->launches ? "launches" : "terminates", notice->hook);
+}
+
+static void on_tell(void *userdata, const QueueNotice *notice, bool quiet) {
+        const Wakeup *wakeup = userdata;
+
+        if (!quiet)
+                log_notice(wakeup, notice);
         wakeup->context.told(wakeup->userdata);
 }
 

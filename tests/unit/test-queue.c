@@ -4,6 +4,7 @@
 #include "agent/base/strv.h"
 #include "agent/net/sqs.h"
 #include "agent/queue.h"
+#include "agent/queue_seen.h"
 #include "tests/unit/aws-client.h"
 #include "tests/unit/test.h"
 
@@ -47,7 +48,7 @@ typedef struct Fixture {
         unsigned looks[3], judged[3];
         int offered; /* what offer() says */
         ErrorFault offer_fault;
-        unsigned n_offers, n_told, n_changed, n_gone;
+        unsigned n_offers, n_told, n_quiet, n_changed, n_gone;
         uint64_t now;
 } Fixture;
 
@@ -176,11 +177,12 @@ static int on_offer(void *userdata, const char *envelope, size_t size, Error *er
         return f->offered < 0 ? error_set_fault(error, f->offered, f->offer_fault, "refused") : f->offered;
 }
 
-static void on_tell(void *userdata, const QueueNotice *notice) {
+static void on_tell(void *userdata, const QueueNotice *notice, bool quiet) {
         Fixture *f = userdata;
 
         assert_string_equal(notice->instance, "i-1");
         f->n_told++;
+        f->n_quiet += quiet;
 }
 
 static void on_changed(void *userdata) {
@@ -382,6 +384,25 @@ static void test_lifecycle(void **state) {
         wait_removed(f, 0);
         wait_removed(f, 1);
         assert_int_equal(f->n_told, 1);
+        assert_int_equal(f->n_quiet, 0);
+}
+
+/* Whoever may send can send as many as he likes: all of them are a reason to look, and few are worth a line. That such
+ * messages come does not mean that somebody tells of what changes in the depot. */
+static void test_lifecycle_flood(void **state) {
+        static const char *const bodies[] = { " " LIFECYCLE("i-1"), OBJECT("depot", "apps/api/x") };
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < 2 * QUEUE_SEEN_LINES + 1; i++)
+                put(f, bodies[i % 2]);
+        for (size_t i = 0; i < 5; i++)
+                put(f, bodies[0]);
+        run(f, "http://127.0.0.1/1/prod", false);
+        wait_removed(f, f->n - 1);
+        assert_int_equal(f->n_told, QUEUE_SEEN_LINES + 6);
+        assert_int_equal(f->n_quiet, 6);
+        assert_int_equal(queue_state(f->queue), QUEUE_HEALTHY);
+        assert_false(queue_is_reliable(f->queue));
 }
 
 static void wait_looks(Fixture *f, unsigned looks) {
@@ -633,6 +654,7 @@ int main(void) {
                 TEST(test_not_understood),
                 cmocka_unit_test(test_offers),
                 TEST(test_lifecycle),
+                TEST(test_lifecycle_flood),
                 TEST(test_looks_are_spaced),
                 TEST(test_flood),
                 TEST(test_nothing_at_once),

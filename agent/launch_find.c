@@ -73,7 +73,6 @@ static void on_hooks(AutoScalingRequest *request, int result, const Error *error
         LaunchFind *find = userdata;
         const AutoScalingHook *all;
         size_t n;
-        int r;
 
         if (result < 0) {
                 failed(find, look_for_hooks, error->message);
@@ -83,13 +82,8 @@ static void on_hooks(AutoScalingRequest *request, int result, const Error *error
         all = autoscaling_request_hooks(request, &n);
         find->remark = (Error){};
         lifecycle_hooks_deinit(&find->hooks);
-        r = lifecycle_hooks_choose(all, n, LIFECYCLE_LAUNCHING, find->context.hook, &find->hooks,
-                                   &find->remark);
-        if (r == -E2BIG)
-                (void) error_set(&find->remark, r, "the group has more than %u launch hooks of ours",
-                                 LIFECYCLE_HOOKS_MAX);
-        else if (r < 0)
-                (void) error_oom(&find->remark);
+        (void) lifecycle_hooks_choose(all, n, LIFECYCLE_LAUNCHING, find->context.hook, &find->hooks,
+                                      &find->remark);
         tell(find, find->hooks.n > 0 ? LAUNCH_FOUND_HOOKS : LAUNCH_FOUND_NO_HOOKS);
 }
 

@@ -48,9 +48,13 @@ static int add(LifecycleHooks *hooks, const AutoScalingHook *hook) {
         return 0;
 }
 
+static const char *kind_of(LifecycleTransition transition) {
+        return transition == LIFECYCLE_LAUNCHING ? "launch" : "termination";
+}
+
 static void remark_on_none(const AutoScalingHook *all, size_t n, LifecycleTransition transition,
                            const char *configured, Error *remark) {
-        const char *kind = transition == LIFECYCLE_LAUNCHING ? "launch" : "termination";
+        const char *kind = kind_of(transition);
         _cleanup_buffer_ Buffer names = {};
 
         for (size_t i = 0; i < n; i++)
@@ -78,8 +82,11 @@ int lifecycle_hooks_choose(const AutoScalingHook *all, size_t n, LifecycleTransi
         for (size_t i = 0; i < n && r >= 0; i++)
                 if (is_of(&all[i], transition) && is_chosen(&all[i], configured))
                         r = add(&hooks, &all[i]);
+        if (r == -E2BIG)
+                return error_set_fault(remark, r, FAULT_INPUT, "the group has more than %u %s hooks of ours",
+                                       LIFECYCLE_HOOKS_MAX, kind_of(transition));
         if (r < 0)
-                return r;
+                return error_oom(remark);
         if (hooks.n == 0)
                 remark_on_none(all, n, transition, configured, remark);
         *ret = hooks;

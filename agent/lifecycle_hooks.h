@@ -37,7 +37,7 @@ typedef enum LifecycleTransition {
 } LifecycleTransition;
 
 /* Of ALL, a group's hooks, those of TRANSITION that CONFIGURED asks for: NULL or "auto", "none", or one name. 0, and *REMARK
- * (may be NULL) says why where there are none; -ENOMEM; -E2BIG. */
+ * (may be NULL) says why where there are none; -ENOMEM or -E2BIG, and it says that. */
 int lifecycle_hooks_choose(const AutoScalingHook *all, size_t n, LifecycleTransition transition,
                            const char *configured, LifecycleHooks *ret, Error *remark);
 

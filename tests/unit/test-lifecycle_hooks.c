@@ -63,12 +63,14 @@ static void test_none(_unused_ void **state) {
 static void test_too_many(_unused_ void **state) {
         AutoScalingHook all[LIFECYCLE_HOOKS_MAX + 1];
         LifecycleHooks hooks = {};
+        Error remark = {};
 
         for (size_t i = 0; i < ELEMENTSOF(all); i++)
-                all[i] = hook("muster-x", true, 60);
+                all[i] = hook("muster-x", false, 60);
         assert_int_equal(
-                lifecycle_hooks_choose(all, ELEMENTSOF(all), LIFECYCLE_LAUNCHING, NULL, &hooks, NULL),
+                lifecycle_hooks_choose(all, ELEMENTSOF(all), LIFECYCLE_TERMINATING, NULL, &hooks, &remark),
                 -E2BIG);
+        assert_string_equal(remark.message, "the group has more than 8 termination hooks of ours");
 }
 
 static void test_timeouts(_unused_ void **state) {

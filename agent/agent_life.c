@@ -75,17 +75,23 @@ static bool queue_is_left(Agent *agent, const LifeView *view) {
         return !setup->wakeup;
 }
 
+/* That of now: an instance that was detached may have been attached to another one since it was identified. */
+static const char *scaling_group(const Setup *setup) {
+        const char *group = life_watch_group(setup->life);
+
+        return setup->config->launch_group || !group ? setup->identity.scaling_group : group;
+}
+
 void agent_update_leave(Agent *agent) {
         const Setup *setup = &agent->setup;
         const LifeView *view = view_of(setup);
-        const char *group = setup->identity.scaling_group;
 
         if (!setup->leave)
                 return;
         if (is_taken_out(setup, view)) {
                 leave_begin(setup->leave,
                             view->cause == LEAVE_TERMINATION ? LIFECYCLE_TERMINATING : LIFECYCLE_RETURNING,
-                            group ? group : life_watch_group(setup->life));
+                            scaling_group(setup));
                 if (nothing_runs(setup) && queue_is_left(agent, view))
                         leave_drained(setup->leave);
                 return;

@@ -31,7 +31,7 @@ static int may_join(void *userdata) {
 EngineTraffic app_engine_traffic(App *app) {
         return (EngineTraffic){
                 .aws = app->context.aws,
-                .scaling_group = app->context.identity->scaling_group,
+                .scaling_group = app->context.config->launch_group, /* else the one of now is asked for */
                 .turn = app->context.traffic_turn,
                 .may_join = may_join,
                 .userdata = app,

@@ -22,3 +22,19 @@ void test_client_deinit(TestClient *client) {
         client->server = test_server_free(client->server);
         client->event = sd_event_unref(client->event);
 }
+
+void test_client_setup(void **state, size_t size, const AwsOptions *options, TestHandler handler) {
+        TestClient *client = calloc(1, size);
+
+        assert_non_null(client);
+        test_client_init(client, options, handler, client);
+        *state = client;
+}
+
+int test_client_teardown(void **state) {
+        TestClient *client = *state;
+
+        test_client_deinit(client);
+        free(client);
+        return 0;
+}

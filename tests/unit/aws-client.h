@@ -16,3 +16,8 @@ typedef struct TestClient {
 /* OPTIONS without environment and endpoints; HANDLER answers. */
 void test_client_init(TestClient *client, const AwsOptions *options, TestHandler handler, void *userdata);
 void test_client_deinit(TestClient *client);
+
+/* For tests whose state begins with its client: *STATE becomes SIZE zeroed bytes, with the client at their beginning, and is
+ * the userdata of HANDLER. Frees nothing else that the state may hold. */
+void test_client_setup(void **state, size_t size, const AwsOptions *options, TestHandler handler);
+int test_client_teardown(void **state);

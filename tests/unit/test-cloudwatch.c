@@ -28,20 +28,9 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 static int set_up(void **state) {
-        Setup *setup = calloc(1, sizeof(*setup));
         const AwsOptions options = { .region = "us-east-1", .attempts_max = 1 };
 
-        assert_non_null(setup);
-        test_client_init(&setup->client, &options, handle, setup);
-        *state = setup;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        Setup *setup = *state;
-
-        test_client_deinit(&setup->client);
-        free(setup);
+        test_client_setup(state, sizeof(Setup), &options, handle);
         return 0;
 }
 
@@ -165,7 +154,7 @@ static void test_cancel(void **state) {
         assert_false(outcome.done);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, test_client_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

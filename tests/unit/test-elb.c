@@ -36,23 +36,20 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 static int set_up(void **state) {
-        Setup *setup = calloc(1, sizeof(*setup));
         const AwsOptions options = { .region = "eu-central-1" };
+        Setup *setup;
 
-        assert_non_null(setup);
-        test_client_init(&setup->client, &options, handle, setup);
+        test_client_setup(state, sizeof(Setup), &options, handle);
+        setup = *state;
         setup->status = 200;
-        *state = setup;
         return 0;
 }
 
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        test_client_deinit(&setup->client);
         free(setup->form);
-        free(setup);
-        return 0;
+        return test_client_teardown(state);
 }
 
 DEFINE_TEST_DONE(on_done, ElbRequest)

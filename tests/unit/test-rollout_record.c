@@ -158,6 +158,18 @@ static void test_lost_deployment(void **state) {
         say(&c, MARK_VOID);
 }
 
+/* By a fault of the host, and just now. */
+static void could_not_fetch(Case *c) {
+        c->record.failures[0] = (Failure){ .release = { v2, DIGEST },
+                                           .rollout = c->scene->target.rollout.id,
+                                           .step = STEP_FETCH,
+                                           .fault = FAULT_HOST,
+                                           .count = 1,
+                                           .at = c->scene->now,
+                                           .reason = broke };
+        c->record.n_failures = 1;
+}
+
 /* It asked, and could not fetch the release ahead: the place that it is given is not held until the next try. */
 static void test_fetch_failed_in_line(void **state) {
         Case c = begin(state);
@@ -165,14 +177,7 @@ static void test_fetch_failed_in_line(void **state) {
         (void) settle(&c);
         assert_true(take(&c, ROLE_ASK_UP));
         say(&c, MARK_UP);
-        c.record.failures[0] = (Failure){ .release = { v2, DIGEST },
-                                          .rollout = c.scene->target.rollout.id,
-                                          .step = STEP_FETCH,
-                                          .fault = FAULT_HOST,
-                                          .count = 1,
-                                          .at = c.scene->now,
-                                          .reason = broke };
-        c.record.n_failures = 1;
+        could_not_fetch(&c);
         assert_true(take(&c, ROLE_GO_UP));
         assert_true(settle(&c));
         say(&c, MARK_VOID);
@@ -188,14 +193,7 @@ static void test_fetch_failed_in_line(void **state) {
 static void test_fetch_failed(void **state) {
         Case c = begin(state);
 
-        c.record.failures[0] = (Failure){ .release = { v2, DIGEST },
-                                          .rollout = c.scene->target.rollout.id,
-                                          .step = STEP_FETCH,
-                                          .fault = FAULT_HOST,
-                                          .count = 1,
-                                          .at = c.scene->now,
-                                          .reason = broke };
-        c.record.n_failures = 1;
+        could_not_fetch(&c);
         assert_true(settle(&c));
         assert_false(take(&c, ROLE_ASK_UP));
         c.facts.now += DECISION_RETRY_FIRST;

@@ -15,25 +15,20 @@ typedef struct Setup {
 static void handle(const TestRequest *request, TestReply *reply, void *userdata);
 
 static int set_up(void **state) {
-        Setup *setup = calloc(1, sizeof(*setup));
         const AwsOptions options = { .region = "eu-central-1", .attempts_max = 2 };
 
-        assert_non_null(setup);
-        test_client_init(&setup->client, &options, handle, setup);
-        *state = setup;
+        test_client_setup(state, sizeof(Setup), &options, handle);
         return 0;
 }
 
 static int tear_down(void **state) {
         Setup *setup = *state;
 
-        test_client_deinit(&setup->client);
         free(setup->method);
         free(setup->target);
         free(setup->headers);
         buffer_deinit(&setup->body);
-        free(setup);
-        return 0;
+        return test_client_teardown(state);
 }
 
 #define ERROR_XML(code, message)                                                                             \

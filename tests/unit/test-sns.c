@@ -25,21 +25,12 @@ static void handle(const TestRequest *request, TestReply *reply, void *userdata)
 }
 
 static int set_up(void **state) {
-        Setup *setup = calloc(1, sizeof(*setup));
         const AwsOptions options = { .region = "us-east-1", .attempts_max = 1 };
+        Setup *setup;
 
-        assert_non_null(setup);
-        test_client_init(&setup->client, &options, handle, setup);
+        test_client_setup(state, sizeof(Setup), &options, handle);
+        setup = *state;
         setup->status = 200;
-        *state = setup;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        Setup *setup = *state;
-
-        test_client_deinit(&setup->client);
-        free(setup);
         return 0;
 }
 
@@ -237,7 +228,7 @@ static void test_no_arn(void **state) {
         }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, test_client_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

@@ -101,6 +101,7 @@ UNIT_TESTS += \
         test-unpack_writer \
         test-zstd_writer
 test-unpack_flush_LDFLAGS := -Wl,--wrap=syncfs
+test-store_clean_LDFLAGS := -Wl,--wrap=fstatat
 test-store_LDFLAGS := -Wl,--wrap=syncfs -Wl,--wrap=renameat2
 test-store_staging_LDFLAGS := -Wl,--wrap=syncfs -Wl,--wrap=fchown
 FUZZERS += \

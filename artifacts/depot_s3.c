@@ -1,8 +1,8 @@
 #include <string.h>
-#include <sys/random.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/hex.h"
+#include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/net/digest.h"
 #include "agent/net/s3.h"
@@ -288,19 +288,16 @@ static int on_conflict_over(_unused_ sd_event_source *source, _unused_ uint64_t 
 /* Another conditional write was under way: once more after a pause. */
 static int repeat_put(S3Work *work, Error *error) {
         uint64_t pause = CONFLICT_PAUSE << work->conflicts;
-        uint32_t random;
         int r;
 
         if (++work->conflicts > DEPOT_S3_CONFLICTS_MAX)
                 return error_set_fault(error, -EBUSY, FAULT_HOST,
                                        "%s/%s: other writers were in the way %u times", work->op->depot->uri,
                                        work->op->request.key, work->conflicts);
-        if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-                random = 0;
         work->request = s3_request_free(work->request);
         r = sd_event_add_time_relative(work->op->depot->event, &work->timer, CLOCK_BOOTTIME,
-                                       pause / 2 + random % pause, TIMER_ACCURACY_EXACT, on_conflict_over,
-                                       work);
+                                       pause / 2 + random_below(pause), TIMER_ACCURACY_EXACT,
+                                       on_conflict_over, work);
         return r < 0 ? error_set_errno(error, r, "cannot set a timer") : 0;
 }
 

@@ -1,9 +1,9 @@
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/hex.h"
+#include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "artifacts/chunk_window.h"
 #include "artifacts/depot_descriptor.h"
@@ -110,16 +110,12 @@ static void fail_for_good(Fetch *fetch, int r, const Error *error) {
 }
 
 static void note_failure(Fetch *fetch, int r, const Error *error) {
-        uint32_t random;
-
-        if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-                random = 0;
         fetch->statistics.failures++;
         if (!fetch_retry_is_of_use(r)) {
                 fail_with(fetch, r, error);
                 return;
         }
-        if (!fetch_retry_failed(&fetch->retry, boottime(), random)) {
+        if (!fetch_retry_failed(&fetch->retry, boottime(), (uint32_t) random_u64())) {
                 fail_for_good(fetch, r, error);
                 return;
         }

@@ -1,11 +1,12 @@
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
 #include "agent/base/folder.h"
+#include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "artifacts/file_writer.h"
 
@@ -13,12 +14,9 @@
 
 /* One try with a fresh random name: -EEXIST if it is taken. */
 static int open_fresh(FileWriter *writer) {
-        uint64_t number;
         struct stat st;
 
-        if (getrandom(&number, sizeof(number), 0) != (ssize_t) sizeof(number))
-                return -errno;
-        (void) snprintf(writer->name, sizeof(writer->name), FILE_WRITER_PREFIX "%016jx", (uintmax_t) number);
+        (void) snprintf(writer->name, sizeof(writer->name), FILE_WRITER_PREFIX "%016" PRIx64, random_u64());
         writer->fd = openat(writer->folder, writer->name,
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
         if (writer->fd < 0)

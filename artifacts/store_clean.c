@@ -1,12 +1,12 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
 #include "agent/base/file_users.h"
 #include "agent/base/folder.h"
+#include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/base/task.h"
 #include "artifacts/file_writer.h"
@@ -93,25 +93,30 @@ static int measure_entry(int fd, const char *name, void *userdata) {
         int r = 0;
 
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return -errno;
+                return errno == ENOENT ? 0 : -errno;
         measure->bytes += (uint64_t) st.st_blocks * 512;
         if (S_ISDIR(st.st_mode) && measure->depth < MEASURE_DEPTH_MAX) {
                 measure->depth++;
                 r = for_each_name(fd, name, measure_entry, measure);
                 measure->depth--;
         }
-        return r;
+        return r == -ENOENT ? 0 : r; /* an app may write and remove what it likes where it runs */
 }
 
 /* Who runs from which of these names in FOLDER ("releases", "staging"), in the same order. NULL-terminated. */
 static int find_users(const ReleaseStore *store, const char *folder, char *const *names, pid_t *ret_users,
                       Error *error) {
         _cleanup_free_ char *path = realpath(store->path, NULL);
-        size_t n = strv_length(names);
-        _cleanup_free_ FileUsersFolder *folders = calloc(MAX(n, (size_t) 1), sizeof(*folders));
+        _cleanup_free_ FileUsersFolder *folders = NULL;
         _cleanup_strv_ char **paths = NULL;
-        int r = path && folders ? 0 : -ENOMEM;
+        size_t n = strv_length(names);
+        int r = 0;
 
+        if (!path)
+                return error_set_errno(error, -errno, "%s", store->path);
+        folders = calloc(MAX(n, (size_t) 1), sizeof(*folders));
+        if (!folders)
+                return error_oom(error);
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = strv_appendf(&paths, "%s/%s/%s", path, folder, names[i]);
         if (r < 0)
@@ -173,12 +178,9 @@ static int remove_file(int dirfd_, const char *name) {
 /* Out of releases/ by one rename: from now on it is not there. What lies beside it follows. */
 static int withdraw(const ReleaseStore *store, const char *name) {
         char target[STORE_NAME_SIZE + 32], envelope[STORE_ENVELOPE_NAME_SIZE], tree[STORE_TREE_NAME_SIZE];
-        uint64_t number;
         int r;
 
-        if (getrandom(&number, sizeof(number), 0) != (ssize_t) sizeof(number))
-                return -EIO;
-        (void) snprintf(target, sizeof(target), "removed-%016" PRIx64, number);
+        (void) snprintf(target, sizeof(target), "removed-%016" PRIx64, random_u64());
         if (renameat(store->releases_fd, name, store->staging_fd, target) < 0)
                 return -errno;
         if (!store_name_is_valid(name))

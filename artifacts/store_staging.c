@@ -1,28 +1,15 @@
-#include <string.h>
-#include <sys/random.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
-#include "agent/base/hex.h"
+#include "agent/base/random.h"
 #include "agent/base/task.h"
 #include "artifacts/seal.h"
 #include "artifacts/store_staging.h"
 #include "artifacts/store_tree.h"
 #include "artifacts/unpack_flush.h"
 
-#define STAGING_RANDOM_BYTES 8
 #define STAGING_MODE 0700
-
-static int random_name(char **ret) {
-        uint8_t bytes[STAGING_RANDOM_BYTES];
-        char name[2 * STAGING_RANDOM_BYTES + 1];
-
-        if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes))
-                return -EIO;
-        hex_encode(bytes, sizeof(bytes), name);
-        *ret = strdup(name);
-        return *ret ? 0 : -ENOMEM;
-}
 
 static int make_folder(const ReleaseStore *store, StoreStaging *staging, uid_t uid, gid_t gid) {
         if (mkdirat(store->staging_fd, staging->name, STAGING_MODE) < 0)
@@ -40,9 +27,10 @@ int store_stage(const ReleaseStore *store, uid_t uid, gid_t gid, StoreStaging **
         if (!staging)
                 return error_oom(error);
         *staging = (StoreStaging){ .fd = -1 };
-        r = random_name(&staging->name);
-        if (r < 0)
-                return error_set_errno(error, r, "cannot make a name for a staging folder");
+        if (asprintf(&staging->name, "%016" PRIx64, random_u64()) < 0) {
+                staging->name = NULL;
+                return error_oom(error);
+        }
         if (asprintf(&staging->path, "%s/staging/%s", store->path, staging->name) < 0) {
                 staging->path = NULL;
                 return error_oom(error);

@@ -7,6 +7,17 @@
 #include "artifacts/store_clean.h"
 #include "tests/unit/store_fixture.h"
 
+/* Stands between the code and the disk: a name that an app removes while its release is measured. */
+int __real_fstatat(int dirfd, const char *path, struct stat *st, int flags);
+int __wrap_fstatat(int dirfd, const char *path, struct stat *st, int flags);
+int __wrap_fstatat(int dirfd, const char *path, struct stat *st, int flags) {
+        if (strcmp(path, "vanishes") == 0) {
+                errno = ENOENT;
+                return -1;
+        }
+        return __real_fstatat(dirfd, path, st, flags);
+}
+
 static bool is_first(const char *name, _unused_ void *userdata) {
         return strcmp(name, NAME_1) == 0;
 }
@@ -54,6 +65,17 @@ static void test_clean_retention(void **state) {
         clean(f, NULL, 5, 5);
         assert_false(store_has(f->store, NAME_2));
         assert_true(store_has(f->store, NAME_1));
+}
+
+static void test_clean_while_an_app_writes(void **state) {
+        StoreFixture *f = *state;
+
+        store_test_commit(f, "1.0", SHA_1);
+        store_test_commit(f, "2.0", SHA_2);
+        store_test_write(f->store->releases_fd, NAME_1 "/bin/vanishes", "x", 0600);
+        clean(f, NULL, 5, 5);
+        assert_true(store_has(f->store, NAME_1));
+        assert_false(store_has(f->store, NAME_2));
 }
 
 static void test_clean_leftovers(void **state) {
@@ -156,11 +178,9 @@ static void test_clean_manifests(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                STORE_TEST(test_clean_retention),
-                STORE_TEST(test_clean_leftovers),
-                STORE_TEST(test_clean_spares_halves_in_use),
-                STORE_TEST(test_clean_spares_live),
-                STORE_TEST(test_clean_manifests),
+                STORE_TEST(test_clean_retention),   STORE_TEST(test_clean_while_an_app_writes),
+                STORE_TEST(test_clean_leftovers),   STORE_TEST(test_clean_spares_halves_in_use),
+                STORE_TEST(test_clean_spares_live), STORE_TEST(test_clean_manifests),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,13 +35,6 @@ bool files_attributes_equal(const FilesAttributes *a, const FilesAttributes *b) 
         return true;
 }
 
-bool files_attributes_are_set(const FilesAttributes *attributes) {
-        for (size_t i = 0; i < FILES_ATTRIBUTES; i++)
-                if (attributes->values[i])
-                        return true;
-        return false;
-}
-
 static int to_hex(const void *data, size_t size, char **ret) {
         *ret = malloc(2 * size + 1);
         if (!*ret)

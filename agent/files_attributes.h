@@ -46,7 +46,6 @@ int files_attributes_set(int fd, const FilesAttributes *attributes);
 bool files_attributes_are_inherited(int fd, int folder);
 
 bool files_attributes_equal(const FilesAttributes *a, const FilesAttributes *b);
-bool files_attributes_are_set(const FilesAttributes *attributes);
 
 /* -EOPNOTSUPP, the release's fault, where a label is asked for and the kernel has none. */
 int files_attributes_check(const ReleasePermissions *permissions, Error *error);

@@ -247,22 +247,6 @@ const char *instance_life_to_string(InstanceLife life) {
         return names[life];
 }
 
-int instance_life_from_string(const char *text, InstanceLife *ret) {
-        int i = find(names, ELEMENTSOF(names), text);
-
-        if (i >= 0)
-                *ret = (InstanceLife) i;
-        return i < 0 ? i : 0;
-}
-
 const char *leave_cause_to_string(LeaveCause cause) {
         return causes[cause];
-}
-
-int leave_cause_from_string(const char *text, LeaveCause *ret) {
-        int i = find(causes, ELEMENTSOF(causes), text);
-
-        if (i >= 0)
-                *ret = (LeaveCause) i;
-        return i < 0 ? i : 0;
 }

@@ -89,8 +89,6 @@ int life_posture_from_string(const char *text, LifePosture *ret);
 
 /* "in-service" */
 const char *instance_life_to_string(InstanceLife life);
-int instance_life_from_string(const char *text, InstanceLife *ret);
 
 /* "termination", "spot-interruption", "rebalance-recommendation", "maintenance"; "none" */
 const char *leave_cause_to_string(LeaveCause cause);
-int leave_cause_from_string(const char *text, LeaveCause *ret);

@@ -244,10 +244,6 @@ bool register_watch_is_looking(const RegisterWatch *watch) {
         return watch->look;
 }
 
-bool register_watch_is_writing(const RegisterWatch *watch) {
-        return watch->writing;
-}
-
 uint64_t register_watch_wrote(const RegisterWatch *watch) {
         return watch->wrote;
 }

@@ -45,8 +45,6 @@ bool register_watch_follow(RegisterWatch *watch, const RolloutPlan *plan);
 void register_watch_look(RegisterWatch *watch);
 bool register_watch_is_looking(const RegisterWatch *watch);
 
-bool register_watch_is_writing(const RegisterWatch *watch);
-
 /* The boot-time clock when the last write of this instance that came to its end, whatever that was, was begun; 0:
  * there was none. */
 uint64_t register_watch_wrote(const RegisterWatch *watch);

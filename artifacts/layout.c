@@ -140,14 +140,6 @@ int layout_artifacts(const char *app, char ret[static LAYOUT_KEY_MAX], Error *er
         return make_key(ret, error, "apps/%s/artifacts/", PARTS(&part_app), TEXTS(app), 1);
 }
 
-int layout_groups(const char *app, char ret[static LAYOUT_KEY_MAX], Error *error) {
-        return make_key(ret, error, "apps/%s/groups/", PARTS(&part_app), TEXTS(app), 1);
-}
-
-int layout_rollouts(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error) {
-        return group_key(app, group, "apps/%s/groups/%s/rollouts/", ret, error);
-}
-
 int layout_rollout_marks(const char *app, const char *group, const char *rollout,
                          char ret[static LAYOUT_KEY_MAX], Error *error) {
         return make_key(ret, error, "apps/%s/groups/%s/rollouts/%s/",

@@ -59,8 +59,6 @@ int layout_failure(const char *app, const char *group, const char *sha256, const
 #define LAYOUT_APPS "apps/"
 int layout_releases(const char *app, char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_artifacts(const char *app, char ret[static LAYOUT_KEY_MAX], Error *error);
-int layout_groups(const char *app, char ret[static LAYOUT_KEY_MAX], Error *error);
-int layout_rollouts(const char *app, const char *group, char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_rollout_marks(const char *app, const char *group, const char *rollout,
                          char ret[static LAYOUT_KEY_MAX], Error *error);
 int layout_marks(const char *app, const char *group, const char *rollout, const char *kind,

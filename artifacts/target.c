@@ -405,26 +405,3 @@ const TargetFreeze *target_find_freeze(const Target *target, uint64_t now) {
                         return target->freeze.items + i;
         return NULL;
 }
-
-/* Both are sorted by name, so they merge in one pass. */
-int target_merge_environment(const Target *target, const Release *release, char ***ret) {
-        const DocumentEnvironment *below = &release->env, *above = &target->env;
-        _cleanup_strv_ char **merged = NULL;
-        size_t i = 0, k = 0;
-
-        while (i < below->n || k < above->n) {
-                const DocumentVariable *variable;
-                int order =
-                        i >= below->n
-                                ? 1
-                                : (k >= above->n ? -1 : strcmp(below->items[i].name, above->items[k].name));
-
-                variable = order < 0 ? below->items + i : above->items + k;
-                if (strv_appendf(&merged, "%s=%s", variable->name, variable->value) < 0)
-                        return -ENOMEM;
-                i += order <= 0;
-                k += order >= 0;
-        }
-        *ret = TAKE_PTR(merged);
-        return 0;
-}

@@ -112,6 +112,3 @@ uint64_t target_share_of(const TargetShare *share, uint64_t fleet);
 
 /* The freeze that holds at NOW, or NULL. */
 const TargetFreeze *target_find_freeze(const Target *target, uint64_t now);
-
-/* The release's variables with the target's over them, sorted by name. -ENOMEM. */
-int target_merge_environment(const Target *target, const Release *release, char ***ret);

@@ -25,7 +25,6 @@ struct Hook {
         Transient *transient;
         sd_event_source *trim, *defer;
         uint64_t trim_usec;
-        uint64_t began, duration;
         char *title; /* "AfterInstall: hooks/migrate" */
         char *unit;
         char *environment_path;
@@ -50,15 +49,7 @@ typedef struct Setup {
         uid_t owner;
 } Setup;
 
-static uint64_t now_of(Manager *manager) {
-        uint64_t now = 0;
-
-        (void) sd_event_now(manager_event(manager), CLOCK_BOOTTIME, &now);
-        return now;
-}
-
 static void finish(Hook *hook, int result) {
-        hook->duration = now_of(hook->manager) - hook->began;
         hook->trim = sd_event_source_disable_unref(hook->trim);
         if (hook->environment_path)
                 (void) unlink(hook->environment_path);
@@ -303,7 +294,6 @@ static int hook_new(Manager *manager, const Setup *setup, HookDone done, void *u
         hook->manager = manager;
         hook->output_dirfd = setup->context->output_dirfd;
         hook->trim_usec = TRIM_MIN_USEC;
-        hook->began = now_of(manager);
         hook->done = done;
         hook->userdata = userdata;
         r = make_names(hook, setup, error);
@@ -366,10 +356,6 @@ const char *hook_warning(const Hook *hook) {
 
 const TransientResult *hook_result(const Hook *hook) {
         return &hook->ended;
-}
-
-uint64_t hook_duration_usec(const Hook *hook) {
-        return hook->duration;
 }
 
 Hook *hook_free(Hook *hook) {

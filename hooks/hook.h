@@ -76,7 +76,6 @@ const char *hook_unit(const Hook *hook);        /* its name: see hooks/hook_name
 const char *hook_output_tail(const Hook *hook); /* at most HOOK_TAIL_MAX bytes, whole lines, printable */
 const char *hook_warning(const Hook *hook);     /* NULL, or one sentence: the script had no run bit, … */
 const TransientResult *hook_result(const Hook *hook);
-uint64_t hook_duration_usec(const Hook *hook); /* of the part that this process saw */
 
 /* Does not end the script. */
 Hook *hook_free(Hook *hook);

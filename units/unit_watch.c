@@ -154,7 +154,3 @@ UnitWatch *unit_watch_free(UnitWatch *watch) {
 void unit_watch_refresh(UnitWatch *watch) {
         start_reading(watch);
 }
-
-const char *unit_watch_unit(const UnitWatch *watch) {
-        return watch->unit;
-}

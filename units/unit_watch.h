@@ -26,5 +26,3 @@ DEFINE_CLEANUP(UnitWatch *, unit_watch_free)
 
 /* Reads the state again although nothing was signalled. */
 void unit_watch_refresh(UnitWatch *watch);
-
-const char *unit_watch_unit(const UnitWatch *watch);

@@ -30,6 +30,3 @@ int lifecycle_event_from_string(const char *name, LifecycleEvent *ret);
 
 /* Whether it is one of those around the instance's leaving its target groups and joining them again. */
 bool lifecycle_event_is_traffic(LifecycleEvent event);
-
-/* Whether a release may have hooks for it; for the others CodeDeploy's agent acts itself, and scripts are refused. */
-bool lifecycle_event_takes_hooks(LifecycleEvent event);

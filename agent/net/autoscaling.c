@@ -308,7 +308,3 @@ const AutoScalingHook *autoscaling_request_hooks(const AutoScalingRequest *reque
         *ret_n = request->hooks ? request->n : 0;
         return request->hooks;
 }
-
-const AwsError *autoscaling_request_error(const AutoScalingRequest *request) {
-        return aws_call_error(request->call);
-}

@@ -114,6 +114,3 @@ int autoscaling_set_unhealthy_start(AwsContext *aws, const char *instance_id, Au
 const AutoScalingGroup *autoscaling_request_group(const AutoScalingRequest *request);
 const AutoScalingInstance *autoscaling_request_instances(const AutoScalingRequest *request, size_t *ret_n);
 const AutoScalingHook *autoscaling_request_hooks(const AutoScalingRequest *request, size_t *ret_n);
-
-/* NULL unless the service refused. */
-const AwsError *autoscaling_request_error(const AutoScalingRequest *request);

@@ -415,10 +415,6 @@ const Buffer *aws_call_body(const AwsCall *call) {
         return call->transfer ? http_transfer_body(call->transfer) : &empty;
 }
 
-uint64_t aws_call_sunk(const AwsCall *call) {
-        return call->transfer ? http_transfer_sunk(call->transfer) : 0;
-}
-
 uint64_t aws_call_server_time(const AwsCall *call) {
         const char *date = aws_call_header(call, "Date");
         uint64_t usec = 0;

@@ -33,7 +33,6 @@ unsigned aws_call_attempts(const AwsCall *call);
 int aws_call_status(const AwsCall *call);
 const char *aws_call_header(const AwsCall *call, const char *name);
 const Buffer *aws_call_body(const AwsCall *call);
-uint64_t aws_call_sunk(const AwsCall *call);
 
 /* The answer's Date, microseconds since 1970; 0: it had none. */
 uint64_t aws_call_server_time(const AwsCall *call);

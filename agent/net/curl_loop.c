@@ -141,12 +141,3 @@ int curl_loop_add(CurlLoop *loop, CURL *easy) {
 void curl_loop_remove(CurlLoop *loop, CURL *easy) {
         (void) curl_multi_remove_handle(loop->multi, easy);
 }
-
-CURLcode curl_loop_resume(CurlLoop *loop, CURL *easy) {
-        CURLcode code;
-
-        loop->busy = true;
-        code = curl_easy_pause(easy, CURLPAUSE_RECV_CONT);
-        loop->busy = false;
-        return code;
-}

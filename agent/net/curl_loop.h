@@ -29,6 +29,3 @@ bool curl_loop_is_busy(const CurlLoop *loop);
 /* -ENOMEM. */
 int curl_loop_add(CurlLoop *loop, CURL *easy);
 void curl_loop_remove(CurlLoop *loop, CURL *easy);
-
-/* Goes on with a paused handle; what it had kept back comes to its write callback within this call. Not while busy. */
-CURLcode curl_loop_resume(CurlLoop *loop, CURL *easy);

@@ -47,7 +47,6 @@ struct HttpTransfer {
         HttpAnswer answer;
         HttpSink sink;
         void *sink_userdata;
-        bool resume; /* wanted as soon as curl has returned */
 
         int result; /* set by a callback of ours before curl ends, else 0 */
         Error error;
@@ -167,25 +166,11 @@ static void on_ended(CURL *easy, CURLcode code, _unused_ void *userdata) {
         transfer_end(transfer);
 }
 
-static void transfer_resume(HttpTransfer *transfer) {
-        CURLcode code;
-
-        transfer->resume = false;
-        code = curl_loop_resume(transfer->client->loop, transfer->easy);
-        if (code == CURLE_OK || transfer->state != TRANSFER_RUNNING)
-                return;
-        curl_loop_remove(transfer->client->loop, transfer->easy);
-        if (transfer->result == 0)
-                explain_failure(transfer, code);
-        transfer_end(transfer);
-}
-
 /* The first transfer for which something had to wait until curl returned. */
 static HttpTransfer *find_due(const HttpClient *client) {
         HttpTransfer *transfer = client->transfers;
 
-        while (transfer && transfer->state != TRANSFER_WAITING && transfer->state != TRANSFER_ABANDONED &&
-               !(transfer->state == TRANSFER_RUNNING && transfer->resume))
+        while (transfer && transfer->state != TRANSFER_WAITING && transfer->state != TRANSFER_ABANDONED)
                 transfer = transfer->next;
         return transfer;
 }
@@ -194,14 +179,14 @@ static void on_idle(void *userdata) {
         HttpClient *client = userdata;
         HttpTransfer *transfer;
 
-        while ((transfer = find_due(client)))
-                if (transfer->state == TRANSFER_WAITING)
+        while ((transfer = find_due(client))) {
+                if (transfer->state == TRANSFER_WAITING) {
                         transfer_run(transfer);
-                else if (transfer->state == TRANSFER_ABANDONED) {
+                } else {
                         curl_loop_remove(client->loop, transfer->easy);
                         transfer_destroy(transfer);
-                } else
-                        transfer_resume(transfer);
+                }
+        }
 }
 
 /* Remembers why this transfer is ended from within one of curl's callbacks. */
@@ -408,14 +393,6 @@ int http_start(HttpClient *client, const HttpRequest *request, HttpDone done, vo
                 transfer_run(transfer);
         *ret = TAKE_PTR(transfer);
         return 0;
-}
-
-void http_transfer_pause(HttpTransfer *transfer, bool pause) {
-        transfer->resume = !pause;
-        if (transfer->state == TRANSFER_RUNNING && pause)
-                (void) curl_easy_pause(transfer->easy, CURLPAUSE_RECV);
-        else if (!curl_loop_is_busy(transfer->client->loop))
-                on_idle(transfer->client);
 }
 
 unsigned http_transfer_resends(const HttpTransfer *transfer) {

@@ -64,7 +64,7 @@ typedef struct HttpBody {
 /* Microseconds; 0: the default from above, USEC_INFINITY: none. */
 typedef struct HttpTimeouts {
         uint64_t connect; /* name, connection and TLS handshake together */
-        uint64_t stall;   /* that long below HTTP_STALL_RATE; a paused transfer does not stall */
+        uint64_t stall;   /* that long below HTTP_STALL_RATE */
         uint64_t total;
 } HttpTimeouts;
 
@@ -100,10 +100,6 @@ int http_start(HttpClient *client, const HttpRequest *request, HttpDone done, vo
 /* Cancels a transfer that still runs, and calls nobody. Returns NULL. */
 HttpTransfer *http_transfer_free(HttpTransfer *transfer);
 DEFINE_CLEANUP(HttpTransfer *, http_transfer_free)
-
-/* Stops and goes on asking the connection for more. What has been received already (at most one buffer of 64 KiB) still
- * comes to the sink after a pause. */
-void http_transfer_pause(HttpTransfer *transfer, bool pause);
 
 /* Whether there was a connection (and its TLS handshake was done), once the transfer has ended. */
 bool http_transfer_was_connected(const HttpTransfer *transfer);

@@ -358,18 +358,12 @@ typedef struct Sink {
         int result;
         HttpTransfer *other, **to_free;
         TestOutcome other_outcome;
-        bool pause, paused;
 } Sink;
 
 static int on_sink(HttpTransfer *transfer, const void *data, size_t size, void *userdata) {
         Sink *sink = userdata;
 
         assert_int_equal(http_transfer_status(transfer), 200);
-        if (sink->pause) {
-                sink->pause = false;
-                sink->paused = true;
-                http_transfer_pause(transfer, true);
-        }
         if (sink->to_free)
                 *sink->to_free = http_transfer_free(*sink->to_free);
         return sink->result < 0 ? sink->result : buffer_append(&sink->data, data, size, SIZE_MAX);
@@ -401,13 +395,6 @@ static void test_sink(void **state) {
         buffer_deinit(&sink.data);
 }
 
-static void large_answer(_unused_ const TestRequest *request, TestReply *reply, _unused_ void *userdata) {
-        static char body[1024 * 1024];
-
-        memset(body, 'x', sizeof(body) - 1);
-        test_reply(reply, 200, "", body);
-}
-
 /* A kept connection that dies under the second request: curl asks again, and we hear of it. */
 static void die_once(const TestRequest *request, TestReply *reply, _unused_ void *userdata) {
         if (request->number == 2)
@@ -431,33 +418,6 @@ static void test_resend(void **state) {
         assert_int_equal(outcomes[1].result, 0);
         assert_int_equal(test_server_requests(setup->server), 3);
         assert_int_equal(http_transfer_resends(second), 1);
-}
-
-static void test_pause(void **state) {
-        Setup *setup = *state;
-        _cleanup_(http_transfer_freep) HttpTransfer *transfer = NULL;
-        _cleanup_free_ char *url = NULL;
-        TestOutcome outcome = {};
-        Sink sink = { .pause = true };
-        HttpRequest request = { .method = "GET", .sink = on_sink, .sink_userdata = &sink };
-        size_t before;
-
-        test_server_free(setup->server);
-        setup->server = test_server_new(setup->event, large_answer, NULL);
-        assert_true(asprintf(&url, "%s/", test_server_url(setup->server)) > 0);
-        request.url = url;
-        assert_int_equal(http_start(setup->client, &request, on_done, &outcome, &transfer, NULL), 0);
-        test_wait(setup->event, &sink.paused);
-        for (int i = 0; i < 5; i++)
-                assert_true(sd_event_run(setup->event, 20 * USEC_PER_MSEC) >= 0);
-        assert_false(outcome.done);
-        before = sink.data.size;
-        assert_true(before < 512 * 1024);
-        http_transfer_pause(transfer, false);
-        test_wait(setup->event, &outcome.done);
-        assert_int_equal(outcome.result, 0);
-        assert_int_equal(sink.data.size, 1024 * 1024 - 1);
-        buffer_deinit(&sink.data);
 }
 
 /* From inside a sink: freeing oneself, freeing another one. */
@@ -568,7 +528,6 @@ int main(void) {
                 TEST(test_response_limit),
                 TEST(test_sink),
                 TEST(test_resend),
-                TEST(test_pause),
                 TEST(test_free_in_sink),
                 TEST(test_start_in_sink),
                 TEST(test_free_in_done),

@@ -209,24 +209,17 @@ static void test_postures(_unused_ void **state) {
 }
 
 static void test_names(_unused_ void **state) {
-        InstanceLife life;
-        LeaveCause cause;
         LifePosture posture;
 
         for (LifePosture i = POSTURE_SERVE; i <= POSTURE_LEAVE; i++) {
                 assert_int_equal(life_posture_from_string(life_posture_to_string(i), &posture), 0);
                 assert_int_equal(posture, i);
         }
-        for (InstanceLife i = 0; i < LIFE_COUNT; i++) {
-                assert_int_equal(instance_life_from_string(instance_life_to_string(i), &life), 0);
-                assert_int_equal(life, i);
-        }
-        for (LeaveCause i = LEAVE_NOT; i <= LEAVE_MAINTENANCE; i++) {
-                assert_int_equal(leave_cause_from_string(leave_cause_to_string(i), &cause), 0);
-                assert_int_equal(cause, i);
-        }
-        assert_int_equal(instance_life_from_string("gone", &life), -EINVAL);
-        assert_int_equal(leave_cause_from_string("gone", &cause), -EINVAL);
+        assert_int_equal(life_posture_from_string("gone", &posture), -EINVAL);
+        for (InstanceLife i = 0; i < LIFE_COUNT; i++)
+                assert_non_null(instance_life_to_string(i));
+        for (LeaveCause i = LEAVE_NOT; i <= LEAVE_MAINTENANCE; i++)
+                assert_non_null(leave_cause_to_string(i));
 }
 
 /* What is not known yet is told apart from what nobody knows. */

@@ -37,10 +37,6 @@ static void test_prefixes(_unused_ void **state) {
         assert_string_equal(key, "apps/api/releases/");
         assert_int_equal(layout_artifacts("api", key, NULL), 0);
         assert_string_equal(key, "apps/api/artifacts/");
-        assert_int_equal(layout_groups("api", key, NULL), 0);
-        assert_string_equal(key, "apps/api/groups/");
-        assert_int_equal(layout_rollouts("api", "prod", key, NULL), 0);
-        assert_string_equal(key, "apps/api/groups/prod/rollouts/");
         assert_int_equal(layout_marks("api", "prod", "r-1", "failed", key, NULL), 0);
         assert_string_equal(key, "apps/api/groups/prod/rollouts/r-1/failed/");
         assert_int_equal(layout_instances("api", "prod", key, NULL), 0);

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "agent/base/strv.h"
 #include "artifacts/target.h"
 #include "tests/unit/documents.h"
 #include "tests/unit/test.h"
@@ -214,33 +213,13 @@ static void test_freeze(void **state) {
         assert_null(target_find_freeze(target, freeze->until));
 }
 
-static void test_environment(void **state) {
-        DocumentVariable above[] = { { (char *) "B", (char *) "target" },
-                                     { (char *) "D", (char *) "target" } };
-        DocumentVariable below[] = { { (char *) "A", (char *) "release" },
-                                     { (char *) "B", (char *) "release" },
-                                     { (char *) "C", (char *) "x=y" } };
-        Release release = { .env = { below, ELEMENTSOF(below) } };
-        Target target = { .env = { above, ELEMENTSOF(above) } };
-        _cleanup_strv_ char **merged = NULL;
-
-        (void) state;
-        assert_int_equal(target_merge_environment(&target, &release, &merged), 0);
-        assert_int_equal(strv_length(merged), 4);
-        assert_string_equal(merged[0], "A=release");
-        assert_string_equal(merged[1], "B=target");
-        assert_string_equal(merged[2], "C=x=y");
-        assert_string_equal(merged[3], "D=target");
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_golden),      cmocka_unit_test(test_is_canonical),
-                cmocka_unit_test(test_smallest),    cmocka_unit_test(test_max_parallel_as_a_number),
-                cmocka_unit_test(test_hostile),     cmocka_unit_test(test_open),
-                cmocka_unit_test(test_successor),   cmocka_unit_test(test_floor),
-                cmocka_unit_test(test_share),       cmocka_unit_test(test_freeze),
-                cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_golden),    cmocka_unit_test(test_is_canonical),
+                cmocka_unit_test(test_smallest),  cmocka_unit_test(test_max_parallel_as_a_number),
+                cmocka_unit_test(test_hostile),   cmocka_unit_test(test_open),
+                cmocka_unit_test(test_successor), cmocka_unit_test(test_floor),
+                cmocka_unit_test(test_share),     cmocka_unit_test(test_freeze),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

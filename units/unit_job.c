@@ -26,6 +26,7 @@ typedef enum Phase {
         PHASE_WAIT,    /* for the job */
         PHASE_GIVE_UP, /* it took too long, and is cancelled */
         PHASE_SETTLE,  /* watching */
+        PHASE_RELOAD,  /* the service itself says that it reloads; then it settles anew */
         PHASE_LAST,    /* waiting for the state at the end of the settle time */
         PHASE_JOURNAL, /* the verdict is there, its reasons are on their way into the journal */
         PHASE_DONE,
@@ -46,6 +47,8 @@ struct UnitJob {
         UnitState base, state;
         uint64_t acted_at; /* CLOCK_MONOTONIC, which systemd's and the journal's times are on */
         uint64_t settle_began;
+        uint64_t
+                reload_until; /* what the service may take for reloads that it tells of itself; 0: it has told of none */
         UnitVerdict verdict;
         Error error;
         UnitJournal journal;
@@ -143,6 +146,30 @@ static void settle(UnitJob *job) {
                 conclude(job, verdict);
 }
 
+/* With Type=notify the end of ExecReload= is not the end of the reload: that is READY=1 after RELOADING=1 (sd_notify(3)). */
+static void follow_reload(UnitJob *job) {
+        uint64_t now = now_of(job);
+
+        job->phase = PHASE_RELOAD;
+        if (job->reload_until == 0)
+                job->reload_until = now + job->spec.deadline_usec;
+        set_timer(job, job->reload_until > now ? job->reload_until - now : 0);
+}
+
+static void watch_settling(UnitJob *job) {
+        if (job->state.active == UNIT_RELOADING)
+                follow_reload(job);
+        else
+                settle(job);
+}
+
+static void begin_settling(UnitJob *job) {
+        job->phase = job->spec.settle_usec > 0 ? PHASE_SETTLE : PHASE_LAST;
+        job->settle_began = now_of(job);
+        set_timer(job, job->spec.settle_usec);
+        watch_settling(job);
+}
+
 static void job_ended(UnitJob *job) {
         const char *result = *job->job_result ? job->job_result : NULL;
         UnitVerdict verdict;
@@ -155,10 +182,7 @@ static void job_ended(UnitJob *job) {
                 conclude(job, verdict);
                 return;
         }
-        job->phase = job->spec.settle_usec > 0 ? PHASE_SETTLE : PHASE_LAST;
-        job->settle_began = now_of(job);
-        set_timer(job, job->spec.settle_usec);
-        settle(job);
+        begin_settling(job);
 }
 
 static int fill_unit(sd_bus_message *m, void *userdata) {
@@ -258,7 +282,11 @@ static void on_changed(_unused_ UnitWatch *watch, const UnitState *state, void *
                 break;
         case PHASE_SETTLE:
         case PHASE_LAST:
-                settle(job);
+                watch_settling(job);
+                break;
+        case PHASE_RELOAD:
+                if (state->active != UNIT_RELOADING)
+                        begin_settling(job);
                 break;
         default:
                 break;
@@ -318,12 +346,26 @@ static void give_up(UnitJob *job) {
                 conclude(job, VERDICT_JOB_TIMEOUT);
 }
 
+static void reload_overdue(UnitJob *job) {
+        char duration[DURATION_TEXT_MAX];
+
+        format_duration(job->spec.deadline_usec, duration);
+        error_set_fault(
+                &job->error, VERDICT_JOB_TIMEOUT, FAULT_RELEASE,
+                "%s: its reload did not end within %s: it has said RELOADING=1, and not READY=1 since",
+                job->spec.unit, duration);
+        conclude(job, VERDICT_JOB_TIMEOUT);
+}
+
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         UnitJob *job = userdata;
 
         switch (job->phase) {
         case PHASE_WAIT:
                 give_up(job);
+                break;
+        case PHASE_RELOAD:
+                reload_overdue(job);
                 break;
         case PHASE_SETTLE:
                 job->phase = PHASE_LAST;

@@ -173,6 +173,57 @@ static void test_deadline(void **state) {
         assert_int_equal(fake_systemd_count(&f->fake, "KillUnit"), 1); /* the hanging ExecReload= */
 }
 
+/* ExecReload= has ended, as kill(1) does at once, and the service reloads. */
+static void begin_reload(FakeSystemd *fake, sd_bus_message *call, const char *member) {
+        succeed(fake, call, member);
+        if (strcmp(member, "ReloadUnit") == 0)
+                fake->unit.active = "reloading";
+}
+
+static void test_reload_that_the_service_tells_of(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = begin_reload;
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RELOAD, 20 * USEC_PER_MSEC, 60 * USEC_PER_SEC);
+        fake_systemd_await(&f->fake, "RefUnit", 1);
+        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
+        assert_false(f->done); /* the settle time has passed */
+        f->fake.unit.active = "active";
+        f->fake.unit.main_pid = 2;
+        fake_systemd_changed(&f->fake, UNIT);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_GOOD);
+        assert_int_equal(unit_job_state(f->job)->main_pid, 2);
+}
+
+static void test_crash_in_such_a_reload(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = begin_reload;
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RELOAD, 20 * USEC_PER_MSEC, 60 * USEC_PER_SEC);
+        fake_systemd_await(&f->fake, "RefUnit", 1);
+        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
+        f->fake.unit = crashed;
+        fake_systemd_changed(&f->fake, UNIT);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_FAILED);
+}
+
+static void test_such_a_reload_never_ends(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = begin_reload;
+        f->fake.unit = up;
+        start(f, UNIT_VERB_RELOAD, 20 * USEC_PER_MSEC, 300 * USEC_PER_MSEC);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, VERDICT_JOB_TIMEOUT);
+        assert_int_equal(f->error.fault, FAULT_RELEASE);
+        assert_string_equal(f->error.message, "api.service: its reload did not end within 300ms: it has said "
+                                              "RELOADING=1, and not READY=1 since");
+}
+
 static void refuse(_unused_ FakeSystemd *fake, sd_bus_message *call, _unused_ const char *member) {
         assert_true(sd_bus_reply_method_errorf(call, "org.freedesktop.systemd1.OnlyByDependency",
                                                "Not by hand.") >= 0);
@@ -219,6 +270,9 @@ int main(void) {
                 test(test_crash_while_settling),
                 test(test_lost_signal_of_the_job),
                 test(test_deadline),
+                test(test_reload_that_the_service_tells_of),
+                test(test_crash_in_such_a_reload),
+                test(test_such_a_reload_never_ends),
                 test(test_refused),
                 test(test_systemd_is_mute),
                 test(test_free_calls_nobody),

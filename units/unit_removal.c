@@ -14,7 +14,7 @@ struct UnitRemoval {
         char *app;
         char **names; /* what is to be removed */
         bool keep_files;
-        char **running; /* loaded units of those names, and instances */
+        char **running; /* loaded units of those names, and instances, in the order in which they are stopped */
         size_t next;
         ManagerCall *call;
         TransientStop *stop;
@@ -106,13 +106,23 @@ static void stop_next(UnitRemoval *removal) {
         }
 }
 
+/* A service that is stopped before its socket is started again by the next connection. */
+static bool starts_others(const char *unit) {
+        const char *type = unit_name_type(unit);
+
+        return strcmp(type, "socket") == 0 || strcmp(type, "timer") == 0 || strcmp(type, "path") == 0;
+}
+
 static int read_units(UnitRemoval *removal, sd_bus_message *reply) {
+        _cleanup_strv_ char **others = NULL;
         const char *unit;
         int r;
 
         r = unit_list_begin(reply);
         while (r >= 0 && (r = unit_list_next(reply, &unit)) > 0)
-                r = strv_append(&removal->running, unit);
+                r = strv_append(starts_others(unit) ? &removal->running : &others, unit);
+        for (char **other = others; r >= 0 && other && *other; other++)
+                r = strv_append(&removal->running, *other);
         return r;
 }
 

@@ -291,6 +291,25 @@ def test_remove_template_with_its_instances(driver, unit):
     assert not driver.running("sleep 1(111|222)$")
 
 
+def test_remove_service_that_its_socket_would_start(driver, unit):
+    """What waits in the socket is no reason for systemd to start the service once more while it is removed."""
+    names = [f"{letter}-{unit.removesuffix('.service')}" for letter in "abcd"]  # in whatever order systemd lists them
+    for name in names:
+        for file, text in ((f"{name}.service", "[Service]\nExecStart=/bin/sleep 1003\n"),
+                           (f"{name}.socket", f"[Socket]\nListenStream=/run/{name}.sock\n")):
+            assert driver("install", "api", file, put_source(driver, text))["result"] == "0"
+    driver("reload")
+    for name in names:
+        assert job(driver, "start", f"{name}.socket", settle="0s")["verdict"] == "good"
+    clients = [driver.instance.start("curl", "-s", "--unix-socket", f"/run/{name}.sock", "http://localhost/") for name in names]
+    wait_for(lambda: len(driver.running("sleep 1003$")) == len(names), 5, "the services to be started by their sockets")
+    files = [f"{name}.{kind}" for name in names for kind in ("service", "socket")]
+    assert driver("remove", "api", *files)["result"] == "0"
+    for client in clients:
+        client.wait(5)
+    assert not driver.running("sleep 1003$")
+
+
 @pytest.mark.parametrize("name", ["dbus.service", "cron.service", "systemd-journald.service", "multi-user.target",
                                   "admin.service", "getty@.service"])
 def test_names_of_others_are_refused(driver, name):

@@ -1,4 +1,5 @@
 #include "agent/unit_restart.h"
+#include "agent/base/strv.h"
 
 struct UnitRestart {
         Manager *manager;
@@ -24,7 +25,7 @@ static void on_unit(_unused_ UnitJob *job, int result, const Error *error, void 
 
 static void go_on(UnitRestart *restart) {
         const ReleaseUnits *units = &restart->release->units;
-        UnitJobSpec spec = { .verb = UNIT_VERB_RESTART, .settle_usec = restart->settle_usec };
+        UnitJobSpec spec = { .settle_usec = restart->settle_usec };
         Error error = {};
         int r;
 
@@ -35,6 +36,7 @@ static void go_on(UnitRestart *restart) {
                 return;
         }
         spec.unit = units->items[restart->next++].name;
+        spec.verb = string_ends_with(spec.unit, ".socket") ? UNIT_VERB_START : UNIT_VERB_RESTART;
         restart->job = unit_job_free(restart->job);
         r = unit_job_start(restart->manager, &spec, on_unit, restart, &restart->job, &error);
         if (r < 0)

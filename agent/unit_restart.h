@@ -1,7 +1,7 @@
 #pragma once
 
 /* Restarts the units of a release that serves, one after the other, as a deployment would; those that a deployment leaves
- * alone are left alone. */
+ * alone are left alone, and a socket that listens goes on: what comes meanwhile waits in it. */
 
 #include "artifacts/release.h"
 #include "units/unit_job.h"

@@ -54,6 +54,8 @@ static int check_unit(const JsonField *field, void *value, Error *error) {
         ReleaseUnit *unit = value;
 
         unit->line = json_field_line(&file);
+        if (!json_field_is_set(&on_deploy) && string_ends_with(unit->name, ".socket"))
+                unit->on_deploy = ON_DEPLOY_START;
         if (strstr(unit->name, "@.") && unit->on_deploy != ON_DEPLOY_NONE)
                 return json_field_fail(&on_deploy, error, "%s is a template, which can only have none",
                                        unit->name);

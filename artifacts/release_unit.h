@@ -11,7 +11,7 @@ typedef enum ReleaseOnDeploy {
         ON_DEPLOY_RELOAD,
         ON_DEPLOY_RESTART, /* the default */
         ON_DEPLOY_RELOAD_OR_RESTART,
-        ON_DEPLOY_START,
+        ON_DEPLOY_START, /* of a socket the default: while one is restarted, connections are refused */
         ON_DEPLOY_NONE,
 } ReleaseOnDeploy;
 

@@ -107,7 +107,8 @@ static void test_defaults(void **state) {
                 "{\"app\":\"a\",\"version\":\"1\",\"created\":\"2026-11-21T09:00:00Z\",\"artifacts\":{\"any\":{\"sha256\":\"" OTHER_SHA256
                 "\",\"size\":1,\"format\":\"tar\",\"unpacked_size\":1,\"entries\":1,\"chunk_size\":4096,"
                 "\"chunks\":[\"" OTHER_SHA256 "\"]}},\"hooks\":{\"BeforeInstall\":[{\"location\":\"x\"}]},"
-                "\"units\":[{\"name\":\"a.service\"}],\"health\":[{\"type\":\"http\",\"url\":\"http://127.0.0.1\"}]}";
+                "\"units\":[{\"name\":\"a.service\"},{\"name\":\"a.socket\"},"
+                "{\"name\":\"b.socket\",\"on_deploy\":\"restart\"}],\"health\":[{\"type\":\"http\",\"url\":\"http://127.0.0.1\"}]}";
         _cleanup_release_ Release *release = NULL;
         const ReleaseHealth *health;
 
@@ -115,6 +116,8 @@ static void test_defaults(void **state) {
         assert_int_equal(release_parse(text, strlen(text), &release, NULL), 0);
         assert_int_equal(release->hooks[LIFECYCLE_BEFORE_INSTALL].items[0].timeout, 3600 * SECOND);
         assert_int_equal(release->units.items[0].on_deploy, ON_DEPLOY_RESTART);
+        assert_int_equal(release->units.items[1].on_deploy, ON_DEPLOY_START);
+        assert_int_equal(release->units.items[2].on_deploy, ON_DEPLOY_RESTART);
         health = release->health.items;
         assert_int_equal(health->status, 200);
         assert_int_equal(health->interval, SECOND);

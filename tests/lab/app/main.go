@@ -87,7 +87,7 @@ func notify(lines ...string) {
 }
 
 // notifyBarrier returns once systemd has taken in all that was said before, as sd_notify_barrier(3) does: systemd closes the pipe that
-// is sent along. A predecessor that ended sooner would still be the main process to systemd, and the service would be stopped with it.
+// is sent along. What a process says that has ended before it is read counts for nothing.
 func notifyBarrier() error {
 	closed, held, err := os.Pipe()
 	if err != nil {
@@ -175,48 +175,53 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// start runs what lies at current by now, with our listener, and waits until it says that it serves.
-func (s *service) startSuccessor() error {
+// startSuccessor runs what lies at current by now, with our listener, waits until it says that it serves, and returns its process id.
+// It is no child of ours, since systemd supervises only what is its own: setsid(1) starts it and ends.
+func (s *service) startSuccessor() (int, error) {
 	listener, err := s.listener.File()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer listener.Close()
 	said, say, err := os.Pipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer said.Close()
-	command := exec.Command(os.Args[0])
+	command := exec.Command("setsid", "--fork", os.Args[0])
 	command.Dir = filepath.Dir(filepath.Dir(os.Args[0]))
 	command.Env = append(os.Environ(), inheritedEnv+"=1")
 	command.ExtraFiles = []*os.File{listener, say}
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	err = command.Start()
+	err = command.Run()
 	say.Close()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	go command.Wait()
 	said.SetReadDeadline(time.Now().Add(reloadPatience))
-	if _, err := io.ReadFull(said, make([]byte, 1)); err != nil {
-		command.Process.Kill()
-		return fmt.Errorf("the new process did not become ready: %w", err)
+	var pid int
+	if _, err := fmt.Fscanln(said, &pid); err != nil {
+		return 0, fmt.Errorf("the new process did not become ready: %w", err)
 	}
-	return nil
+	return pid, nil
 }
 
-// reload returns true once a successor serves.
+// reload returns true once a successor serves and systemd knows it.
 func (s *service) reload() bool {
 	if s.switches["HANG_ON_RELOAD"] != "" {
 		log.Print("reload: hanging, as told")
 		return false
 	}
 	notify("RELOADING=1")
-	if err := s.startSuccessor(); err != nil {
+	successor, err := s.startSuccessor()
+	if err != nil {
 		log.Printf("reload: %v; still serving %s", err, version)
-		notify(fmt.Sprintf("MAINPID=%d", os.Getpid()), "READY=1", "STATUS=serving "+version+", a reload failed")
+		notify("READY=1", "STATUS=serving "+version+", a reload failed")
 		return false
+	}
+	notify(fmt.Sprintf("MAINPID=%d", successor), "READY=1")
+	if err := notifyBarrier(); err != nil {
+		log.Print(err)
 	}
 	return true
 }
@@ -244,17 +249,20 @@ func (s *service) misbehave() {
 	}
 }
 
-func (s *service) ready() {
-	notify(fmt.Sprintf("MAINPID=%d", os.Getpid()), "READY=1", "STATUS=serving "+version)
-	if os.Getenv(inheritedEnv) != "" {
-		if err := notifyBarrier(); err != nil {
-			log.Fatalf("systemd does not know its new main process: %v", err)
-		}
+// ready tells whoever has started us: systemd, or a predecessor, which tells systemd. One that has given up on us has closed
+// the pipe.
+func (s *service) ready() error {
+	if os.Getenv(inheritedEnv) == "" {
+		notify("READY=1", "STATUS=serving "+version)
+	} else {
 		predecessor := os.NewFile(firstFd+1, "predecessor")
-		predecessor.Write([]byte{1})
-		predecessor.Close()
+		defer predecessor.Close()
+		if _, err := fmt.Fprintln(predecessor, os.Getpid()); err != nil {
+			return err
+		}
 	}
 	log.Printf("version %s serves on %s", version, s.instance)
+	return nil
 }
 
 func serve() error {
@@ -272,7 +280,10 @@ func serve() error {
 	}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	go s.server.Serve(s.listener)
-	s.ready()
+	if err := s.ready(); err != nil {
+		s.drain()
+		return err
+	}
 	s.misbehave()
 	for received := range signals {
 		if received != syscall.SIGHUP || s.reload() {

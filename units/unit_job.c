@@ -17,6 +17,10 @@
 /* systemd takes the time of a start after the fork, when the process may have said something already. */
 #define START_SLACK_USEC (100 * USEC_PER_MSEC)
 
+/* A reload that only sends a signal has ended before the service has heard of it. */
+#define CODE_PATIENCE_USEC (5 * USEC_PER_SEC)
+#define CODE_LOOK_USEC (100 * USEC_PER_MSEC)
+
 #define LAST_LINE_MAX 200
 
 typedef enum Phase {
@@ -49,6 +53,8 @@ struct UnitJob {
         uint64_t settle_began;
         uint64_t
                 reload_until; /* what the service may take for reloads that it tells of itself; 0: it has told of none */
+        bool late;            /* the code was still the old one */
+        uint64_t code_until; /* how long the old code is looked at again; 0: it was not seen */
         UnitVerdict verdict;
         Error error;
         UnitJournal journal;
@@ -134,6 +140,36 @@ static UnitVerdict judge_code(UnitJob *job) {
                                              job->spec.runs_from);
 }
 
+/* Unless the service says itself when its reload has ended. */
+static bool code_may_change(UnitJob *job) {
+        if (!string_equal(job->method, "ReloadUnit") || job->reload_until > 0)
+                return false;
+        if (job->code_until == 0)
+                job->code_until = now_of(job) + CODE_PATIENCE_USEC;
+        return now_of(job) < job->code_until;
+}
+
+static void settle_for(UnitJob *job, uint64_t usec) {
+        job->phase = PHASE_SETTLE;
+        set_timer(job, usec);
+}
+
+/* Code that came late has its settle time, too. */
+static bool goes_on(UnitJob *job, UnitVerdict verdict) {
+        if (verdict == VERDICT_OLD_CODE && code_may_change(job)) {
+                job->late = true;
+                settle_for(job, CODE_LOOK_USEC);
+        } else if (verdict == VERDICT_GOOD && job->late) {
+                job->late = false;
+                job->settle_began = now_of(job);
+                settle_for(job, job->spec.settle_usec);
+        } else {
+                return false;
+        }
+        job->error = (Error){};
+        return true;
+}
+
 static void settle(UnitJob *job) {
         bool final = job->phase == PHASE_LAST;
         UnitVerdict verdict;
@@ -142,7 +178,7 @@ static void settle(UnitJob *job) {
                                       now_of(job) - job->settle_began, final, &job->error);
         if (verdict == VERDICT_GOOD && final && job->spec.verb != UNIT_VERB_STOP)
                 verdict = judge_code(job);
-        if (verdict != VERDICT_GOOD || final)
+        if ((verdict != VERDICT_GOOD || final) && !(final && goes_on(job, verdict)))
                 conclude(job, verdict);
 }
 

@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/cleanup.h"
 #include "agent/base/clock.h"
@@ -224,6 +225,58 @@ static void test_such_a_reload_never_ends(void **state) {
                                               "RELOADING=1, and not READY=1 since");
 }
 
+static void start_reload_of_code(Fixture *f, uint64_t settle) {
+        const UnitJobSpec spec = {
+                .unit = UNIT, .verb = UNIT_VERB_RELOAD, .settle_usec = settle, .runs_from = f->folder->path
+        };
+
+        f->fake.unit = up;
+        f->fake.unit.main_pid = (uint32_t) getpid();
+        assert_int_equal(unit_job_start(f->manager, &spec, on_done, f, &f->job, NULL), 0);
+        fake_systemd_await(&f->fake, "RefUnit", 1);
+}
+
+/* Every job succeeds, and the main process is this one. */
+static void reload_at_once(FakeSystemd *fake, sd_bus_message *call, const char *member) {
+        succeed(fake, call, member);
+        fake->unit.main_pid = (uint32_t) getpid();
+}
+
+static void reload_and_tell(FakeSystemd *fake, sd_bus_message *call, const char *member) {
+        begin_reload(fake, call, member);
+        fake->unit.main_pid = (uint32_t) getpid();
+}
+
+static void test_code_that_comes_late(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = reload_at_once;
+        start_reload_of_code(f, 10 * USEC_PER_MSEC);
+        fake_systemd_run_for(&f->fake, 200 * USEC_PER_MSEC);
+        assert_false(f->done);
+        assert_int_equal(chdir(f->folder->path), 0); /* now it runs from there */
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(chdir("/"), 0);
+        assert_int_equal(f->result, VERDICT_GOOD);
+        assert_string_equal(f->error.message, "");
+}
+
+static void test_old_code_of_a_reload_that_has_ended(void **state) {
+        Fixture *f = *state;
+
+        f->fake.method = reload_and_tell;
+        start_reload_of_code(f, 10 * USEC_PER_MSEC);
+        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
+        assert_false(f->done);
+        f->fake.unit.active = "active";
+        f->fake.n_reads = 0;
+        fake_systemd_changed(&f->fake, UNIT);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_true(f->fake.n_reads <= 3); /* it is not looked at again and again */
+        assert_int_equal(f->result, VERDICT_OLD_CODE);
+        assert_non_null(strstr(f->error.message, "still runs"));
+}
+
 static void refuse(_unused_ FakeSystemd *fake, sd_bus_message *call, _unused_ const char *member) {
         assert_true(sd_bus_reply_method_errorf(call, "org.freedesktop.systemd1.OnlyByDependency",
                                                "Not by hand.") >= 0);
@@ -273,6 +326,8 @@ int main(void) {
                 test(test_reload_that_the_service_tells_of),
                 test(test_crash_in_such_a_reload),
                 test(test_such_a_reload_never_ends),
+                test(test_code_that_comes_late),
+                test(test_old_code_of_a_reload_that_has_ended),
                 test(test_refused),
                 test(test_systemd_is_mute),
                 test(test_free_calls_nobody),

@@ -39,7 +39,7 @@ void archive_member_deinit(ArchiveMember *member);
  * -EBADMSG, the release's fault, for an archive that breaks a rule. */
 int archive_inspect(int fd, ArchiveMember *member, ArchiveFacts *ret, Error *error);
 
-#define ARCHIVE_HEAD_SIZE 256U
+#define ARCHIVE_HEAD_SIZE 8192U
 
 /* What is to be known of one file. */
 typedef struct ArchiveFile {

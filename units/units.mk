@@ -15,6 +15,7 @@ LIB_SRC += \
         units/unit_process.c \
         units/unit_removal.c \
         units/unit_state.c \
+        units/unit_text.c \
         units/unit_watch.c
 
 UNIT_TESTS += \
@@ -25,6 +26,9 @@ UNIT_TESTS += \
         test-unit_links \
         test-unit_judge \
         test-unit_name \
-        test-unit_process
+        test-unit_process \
+        test-unit_text
 
 TEST_SUPPORT_SRC += tests/unit/fake_systemd.c
+
+MAN_PAGES += units/muster-reload.7

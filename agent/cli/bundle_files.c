@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/strv.h"
 #include "agent/cli/bundle_files.h"
 #include "hooks/hook_command.h"
+#include "units/unit_text.h"
 
 static_assert(ARCHIVE_HEAD_SIZE >= SCRIPT_HEAD_SIZE, "what is read of a file tells what it is");
 
@@ -13,8 +15,9 @@ typedef struct NamedFile {
         size_t index;
         const char *key;
         unsigned line;
-        bool script; /* it is a hook's */
-        bool idle;   /* its event does not happen */
+        bool script;             /* it is a hook's */
+        bool idle;               /* its event does not happen */
+        const ReleaseUnit *unit; /* it is that one's; NULL: no unit's */
 } NamedFile;
 
 typedef struct NamedFiles {
@@ -66,7 +69,8 @@ static void collect_files(const Release *release, NamedFiles *named) {
                          &(NamedFile){ .section = "units",
                                        .index = i,
                                        .key = "file",
-                                       .line = release->units.items[i].line });
+                                       .line = release->units.items[i].line,
+                                       .unit = &release->units.items[i] });
         for (size_t i = 0; i < release->health.n; i++)
                 if (release->health.items[i].command.n > 0)
                         add_file(named, release->health.items[i].command.items[0],
@@ -125,6 +129,34 @@ static int judge_script(const ArchiveFile *file, const char **ret_warning, Error
         return r < 0 ? r : hook_command_judge(&script, file->mode & 0111, ret_warning, error);
 }
 
+/* A drop-in of the instances may have what the unit file lacks. */
+static int judge_unit(const ArchiveFile *file, const ReleaseUnit *unit, const char **ret_warning) {
+        _cleanup_free_ char *reload = NULL, *type = NULL;
+        const char *text = (const char *) file->head;
+        int r;
+
+        *ret_warning = NULL;
+        if (unit->on_deploy != ON_DEPLOY_RELOAD || file->is_link || file->head_size == sizeof(file->head))
+                return 0;
+        r = unit_text_value(text, file->head_size, "Service", "ExecReload", &reload);
+        if (r >= 0)
+                r = unit_text_value(text, file->head_size, "Service", "Type", &type);
+        if (r >= 0 && (!reload || !*reload) && !string_equal(type, "notify-reload"))
+                *ret_warning =
+                        "it has no ExecReload=, and on_deploy is reload: every deployment but the first fails";
+        return r;
+}
+
+static int judge_file(const ArchiveFile *file, const NamedFile *name, const char **ret_warning,
+                      Error *error) {
+        *ret_warning = NULL;
+        if (name->script)
+                return judge_script(file, ret_warning, error);
+        if (name->unit && judge_unit(file, name->unit, ret_warning) < 0)
+                return error_oom(error);
+        return 0;
+}
+
 /* "app/appspec.yml:9: hooks.AfterInstall[0].location: " */
 static const char *say_where(const char *appspec, const NamedFile *name, char ret[static ERROR_MESSAGE_MAX]) {
         char line[16] = "";
@@ -155,7 +187,7 @@ static int check_file(const Bundle *bundle, const ArchiveFile *file, const Named
         say_where(appspec, name, where);
         if (!file->found)
                 return miss(bundle, file, where, name->idle, cli, error);
-        r = name->script ? judge_script(file, &warning, error) : 0;
+        r = judge_file(file, name, &warning, error);
         if (r < 0) {
                 error_blame(error, FAULT_INPUT);
                 error_prefix(error, "%s: %s", where, file->path);

@@ -109,6 +109,26 @@ def test_publish_archive_as_it_is(shop, kind):
     assert "good" in shop.ok("verify", "--app", "api", "--version", "2.0")
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar.zst"])
+def test_publish_reload_that_cannot_be(shop, kind):
+    """on_deploy: reload, and nothing in the unit file that would reload."""
+    unit = shop.folder / "app/units/api.service"
+    publish = ["publish", "--app", "api", "--key", "release.key", "--dry-run", "--version", "2.0"]
+    source = "app" if kind == "folder" else f"bundle.{kind}"
+    for number, (text, warned) in enumerate((
+            ("[Service]\nExecStart=/bin/true\nExecReload=\n[Install]\nExecReload=/bin/true\n", True),
+            ("[Service]\nType=notify-reload\nExecStart=/bin/true\n", False),
+            ("[Service]\nExecStart=/bin/true\nExecReload=\\\n /bin/true\n", False),
+            ("[Service]\n" + "# why\n" * 2000 + "ExecStart=/bin/true\n", False))):  # too long to be looked through
+        unit.write_text(text)
+        if kind != "folder":
+            archive(shop, kind)
+        done = shop.run(*publish, source)
+        assert done.returncode == OK
+        assert done.stderr == (f"muster: warning: {source}/appspec.yml:9: units[0].file: units/api.service: it has no ExecReload=, and "
+                               "on_deploy is reload: every deployment but the first fails\n" if warned else ""), number
+
+
 def test_publish_dry_run(desk):
     desk.app()
     without = {"MUSTER_DEPOT": None, "MUSTER_ROOT": None}

@@ -94,7 +94,8 @@ class Desk:
     def app(self, name="app", appspec=APPSPEC):
         folder = self.folder / name
         for path, text in {"appspec.yml": appspec, "hooks/migrate": "#!/bin/sh\nexit 0\n",
-                           "units/api.service": "[Service]\nExecStart=/bin/true\n", "bin/api": "program\n"}.items():
+                           "units/api.service": "[Service]\nExecStart=/bin/true\nExecReload=/bin/true\n",
+                           "bin/api": "program\n"}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         (folder / "hooks/migrate").chmod(0o755)

@@ -31,19 +31,28 @@ def impatient(appspec):
     return appspec.replace("deadline: 30s", "deadline: 3s")
 
 
-def build(folder, version, appspec=None, **switches):
-    """Makes the app folder of a version below `folder` and returns it. Switches are those of main.go (FAIL_HEALTH="1");
-    appspec, if given, is a function from the text of appspec.yml to another."""
+def program(version):
+    """The program of a version."""
     source = hashlib.sha256((SOURCE / "main.go").read_bytes()).hexdigest()[:12]
     binary = rootfs.CACHE / "app" / source / version
     if not binary.exists():
         _compile(version, binary)
+    return binary
+
+
+def write_switches(release, switches):
+    if switches:
+        (release / "switches").write_text("".join(f"{k}={v}\n" for k, v in switches.items()))
+
+
+def build(folder, version, appspec=None, **switches):
+    """Makes the app folder of a version below `folder` and returns it. Switches are those of main.go (FAIL_HEALTH="1");
+    appspec, if given, is a function from the text of appspec.yml to another."""
     release = Path(folder) / f"api-{version}"
     shutil.copytree(SOURCE, release, ignore=shutil.ignore_patterns("*.go", "go.mod"))
     (release / "bin").mkdir()
-    shutil.copy(binary, release / "bin/api")
-    if switches:
-        (release / "switches").write_text("".join(f"{k}={v}\n" for k, v in switches.items()))
+    shutil.copy(program(version), release / "bin/api")
+    write_switches(release, switches)
     if appspec:
         path = release / "appspec.yml"
         path.write_text(appspec(path.read_text()))

@@ -1,6 +1,7 @@
 """A site without a cloud: one instance that is operator, depot (file:///srv/depot) and fleet at once. For tests of what
 happens on an instance."""
 
+import copy
 import json
 
 from . import goapp
@@ -20,7 +21,10 @@ settle_time = 500ms
 
 
 class Site:
-    """instance: booted or not, with muster's package. folder: where app folders are built, on the host."""
+    """instance: booted or not, with muster's package. folder: where app folders are built, on the host. name: which app the
+    methods are about."""
+
+    name = "api"
 
     def __init__(self, instance, folder):
         self.instance = instance
@@ -30,6 +34,12 @@ class Site:
             self.muster("key", "generate", "--out", f"/srv/{role}.key", "--public-out", f"/srv/{role}.pub")
         self.muster("root", "init", "--root-key", "/srv/root.key", "--release-key", "/srv/release.pub", "--target-key",
                     "/srv/target.pub", "--out", "/etc/muster/root.json")
+
+    def of(self, app):
+        """The same site, as far as another app is concerned."""
+        other = copy.copy(self)
+        other.name = app
+        return other
 
     def muster(self, *arguments, **options):
         return self.instance.run("muster", *arguments, env={"MUSTER_DEPOT": DEPOT}, **options)
@@ -47,8 +57,9 @@ class Site:
         self.publish_folder(goapp.build(self.folder, version, appspec, **switches), version)
 
     def publish_folder(self, folder, version):
-        self.copy(folder, f"/srv/api-{version}")
-        self.muster("publish", f"/srv/api-{version}", "--app", "api", "--version", version, "--key", "/srv/release.key")
+        self.copy(folder, f"/srv/{self.name}-{version}")
+        self.muster("publish", f"/srv/{self.name}-{version}", "--app", self.name, "--version", version, "--key",
+                    "/srv/release.key")
 
     def copy(self, folder, to):
         for path in sorted(folder.rglob("*")):
@@ -56,7 +67,7 @@ class Site:
                 self.instance.put(f"{to}/{path.relative_to(folder)}", path, mode=path.stat().st_mode & 0o777)
 
     def set_target(self, version, *options):
-        self.muster("target", "set", "--app", "api", "--group", GROUP, "--version", version, "--key", "/srv/target.key",
+        self.muster("target", "set", "--app", self.name, "--group", GROUP, "--version", version, "--key", "/srv/target.key",
                     *options)
 
     def status(self):
@@ -66,21 +77,21 @@ class Site:
         """The status of the app; None while musterd does not look after it, or does not run."""
         answer = self.muster("status", "--json", check=False)
         apps = json.loads(answer.out)["apps"] if answer.code == 0 else []
-        return apps[0] if apps else None
+        return next((app for app in apps if app["app"] == self.name), None)
 
     def history(self):
-        return json.loads(self.muster("history", "--json").out)["deployments"]
+        return json.loads(self.muster("history", self.name, "--json").out)["deployments"]
 
     def wait_app(self, timeout=60, **wanted):
         """Waits until the app's status has these values."""
         def reached():
             app = self.app()
             return app and all(app[key] == value for key, value in wanted.items()) and app
-        return wait_for(reached, timeout, f"api to be {wanted}", interval=0.2)
+        return wait_for(reached, timeout, f"{self.name} to be {wanted}", interval=0.2)
 
     def serves(self):
         """The version that answers on the instance, "" if none does."""
         return self.instance.run("curl", "-s", "-m", "2", "http://127.0.0.1:8080/", check=False).out
 
     def current(self):
-        return self.instance.run("readlink", "/var/lib/muster/apps/api/current", check=False).text
+        return self.instance.run("readlink", f"/var/lib/muster/apps/{self.name}/current", check=False).text

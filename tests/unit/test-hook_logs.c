@@ -13,11 +13,12 @@
 
 #define FILE_NAME "logs/d-1/AfterInstall-0-1.log"
 
-static off_t size_of(int fd) {
+/* On tmpfs, where nothing can be collapsed, a file that was cut keeps its length and gets a hole. */
+static off_t room_taken(int fd) {
         struct stat st;
 
         assert_int_equal(fstatat(fd, FILE_NAME, &st, 0), 0);
-        return st.st_size;
+        return MIN(st.st_size, (off_t) st.st_blocks * 512);
 }
 
 /* A file that a daemon writes on is cut down, however often it grows; a folder that is not there yet is no trouble. */
@@ -41,9 +42,9 @@ static void test_trims_again_and_again(_unused_ void **state) {
         for (int i = 0; i < 3; i++) {
                 for (int j = 0; j < 3; j++)
                         assert_int_equal(file_write_fd(output, megabyte, sizeof(megabyte)), 0);
-                for (int j = 0; j < 100 && size_of(fd) > (off_t) OUTPUT_MAX; j++)
+                for (int j = 0; j < 100 && room_taken(fd) > (off_t) OUTPUT_MAX; j++)
                         assert_true(sd_event_run(event, USEC_PER_SEC) > 0);
-                assert_true(size_of(fd) <= (off_t) OUTPUT_MAX);
+                assert_true(room_taken(fd) <= (off_t) OUTPUT_MAX);
         }
         assert_int_equal(file_remove_tree_at(AT_FDCWD, folder), 0);
 }

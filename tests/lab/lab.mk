@@ -21,6 +21,8 @@ explore: must-be-root
 # Said before anything is built.
 must-be-root:
 	@[ "$$(id -u)" -eq 0 ] || { echo 'this boots instances and makes network namespaces: run it as root' >&2; exit 69; }
+	@unshare --mount --net true 2>/dev/null || { \
+		echo 'this root may make no namespaces: a container that this runs in must be a privileged one' >&2; exit 69; }
 
 TEST_PROGRAMS += units-driver
 units-driver_MAIN := tests/lab/units-driver.c tests/lab/driver-hooks.c tests/lab/driver-units.c

@@ -100,9 +100,12 @@ def base(deb=None, say=print):
         temporary = CACHE / f"rootfs-{digest}.new"
         shutil.rmtree(temporary, ignore_errors=True)
         sources = [DEBIAN_SOURCES] if DEBIAN_SOURCES.exists() else []
-        host.run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}",
-                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-                 "bookworm", temporary, *sources, timeout=600)
+        made = host.run("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}",
+                        "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+                        "bookworm", temporary, *sources, timeout=600, check=False)
+        if made.returncode != 0:
+            trouble = [line for line in made.stderr.splitlines() if line.startswith(("E:", "W:", "Err:"))]
+            raise LabError("\n".join(["mmdebstrap could not make it from Debian's packages:", *trouble[-10:]]))
         _finish(temporary)
         temporary.rename(folder)
         _prune("rootfs-*", KEEP_BASES)

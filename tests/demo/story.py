@@ -3,6 +3,7 @@
 import json
 import time
 
+from canary import Canary
 from rig import goapp, host
 from rig.autoscaling import LAUNCHING, Hook
 from rig.balancer import URL, Balancer
@@ -14,17 +15,20 @@ from witness import Witness
 
 EVENTS = ["launched", "pending_wait", "deployed", "healthy", "in_service", "first_request", "updated", "rolled_back",
           "abandoned"]
-GOOD, BETTER, BAD = "1.0.0", "2.0.0", "3.0.0"
+ROLLOUT_EVENTS = ["canary", "spared"]
+GOOD, BETTER, BAD, WORSE = "1.0.0", "2.0.0", "3.0.0", "4.0.0"
 HOOK = Hook("muster", LAUNCHING, heartbeat=120)
 PATIENCE = 90  # seconds for any one thing to happen
 RATE = 200  # requests a second
 
 
 class Story:
-    """agent: how releases get to instances; see muster.py. teller: where the story goes; see teller.py."""
+    """agent: how releases get to instances; see rig/operator.py. teller: where the story goes; see teller.py. With rollouts,
+    a canary goes ahead, and one is the only one that a bad release reaches."""
 
-    def __init__(self, lab, agent, teller):
+    def __init__(self, lab, agent, teller, rollouts=True):
         self.lab, self.agent, self.teller = lab, agent, teller
+        self.canary = Canary(self) if rollouts else None
         self.timeline = []
         self.began = time.monotonic()
         self.cloud = Cloud(lab)
@@ -53,6 +57,8 @@ class Story:
         prod = self._two_instances_enter_service()
         self._update_under_load(prod)
         self._bad_release_is_undone(prod)
+        if self.canary:
+            self._bad_release_stops_at_the_canary(prod)
         self._broken_first_release_is_abandoned(prod)
 
     def _prepare(self):
@@ -61,7 +67,8 @@ class Story:
         folder = self.cloud.folder / "apps"
         self.agent.publish(goapp.build(folder, GOOD), GOOD)
         self.agent.publish(goapp.build(folder, BETTER), BETTER)
-        self.agent.publish(goapp.build(folder, BAD, appspec=goapp.impatient, FAIL_HEALTH="1"), BAD)
+        for version in (BAD, WORSE):
+            self.agent.publish(goapp.build(folder, version, appspec=goapp.impatient, FAIL_HEALTH="1"), version)
         self.agent.set_target("prod", GOOD)
 
     def _two_instances_enter_service(self):
@@ -102,20 +109,26 @@ class Story:
                 raise LabError(f"{instance} was {later} before it was {earlier}")
 
     def _update_under_load(self, prod):
-        self.teller.chapter(f"Version 2 arrives under load, {RATE} requests a second")
-        asked = time.monotonic()
-        self.agent.set_target("prod", BETTER)
-        moments = []
-        for instance in prod:
-            self.wait(lambda: self.witness.healthy(instance, BETTER, asked) and
-                      self.witness.deployed(instance, BETTER, asked), f"{instance} to run {BETTER}")
-            self.wait(lambda: self.load.first(instance, BETTER), f"{instance} to serve {BETTER}")
-            moments.append((self.load.first(instance, BETTER), instance))
-        for at, instance in sorted(moments):
-            self.saw("updated", instance, BETTER, at)
+        self.teller.chapter(f"Version 2 arrives under load, {RATE} requests a second{', a canary first' if self.canary else ''}")
+        if self.canary:
+            self.canary.goes_ahead(prod, BETTER)
+        else:
+            self._all_at_once(prod, BETTER)
         self._wait_good(prod, BETTER)
         self.load.wait_requests(RATE)
         self._no_lost_request()
+
+    def _all_at_once(self, prod, version):
+        asked = time.monotonic()
+        self.agent.set_target("prod", version)
+        for at, instance in sorted((self.serves(instance, version, asked), instance) for instance in prod):
+            self.saw("updated", instance, version, at)
+
+    def serves(self, instance, version, asked):
+        """When the first request was served by a version that was asked for."""
+        self.wait(lambda: self.witness.healthy(instance, version, asked) and
+                  self.witness.deployed(instance, version, asked), f"{instance} to run {version}")
+        return self.wait(lambda: self.load.first(instance, version), f"{instance} to serve {version}")
 
     def _wait_good(self, prod, version):
         """Until it is committed everywhere: only what is good is there to go back to."""
@@ -124,23 +137,29 @@ class Story:
                       f"{version} to be good on {instance}")
 
     def _bad_release_is_undone(self, prod):
-        self.teller.chapter("Version 3 does not pass its health check")
+        self.teller.chapter("Version 3, on all at once, does not pass its health check")
         asked = time.monotonic()
         self.agent.set_target("prod", BAD)
-        moments = []
-        for instance in prod:
-            self.wait(lambda: self.witness.deployed(instance, BAD, asked), f"{instance} to try {BAD}")
-            tried = self.witness.deployed(instance, BAD, asked)
-            self.wait(lambda: self.witness.deployed(instance, BETTER, tried) and
-                      self.witness.healthy(instance, BETTER, tried), f"{instance} to go back to {BETTER}")
-            back = max(self.witness.deployed(instance, BETTER, tried), self.witness.healthy(instance, BETTER, tried))
-            reason = self.wait(lambda: self.agent.reason(self.director.instances[instance], BAD), "the reason")
-            moments.append((back, instance, reason))
-        for at, instance, reason in sorted(moments):
+        moments = [(*self.goes_back(instance, BETTER, BAD, asked), instance) for instance in prod]
+        for at, reason, instance in sorted(moments):
             self.saw("rolled_back", instance, BETTER, at, reason)
         self.load.wait_requests(RATE)
         self._no_lost_request()
         self.agent.set_target("prod", BETTER)
+
+    def goes_back(self, instance, stable, bad, asked):
+        """(when it served the stable version again, why the bad one was undone)."""
+        tried = self.wait(lambda: self.witness.deployed(instance, bad, asked), f"{instance} to try {bad}")
+        self.wait(lambda: self.witness.deployed(instance, stable, tried) and
+                  self.witness.healthy(instance, stable, tried), f"{instance} to go back to {stable}")
+        back = max(self.witness.deployed(instance, stable, tried), self.witness.healthy(instance, stable, tried))
+        return back, self.wait(lambda: self.agent.reason(self.director.instances[instance], bad), "the reason")
+
+    def _bad_release_stops_at_the_canary(self, prod):
+        self.teller.chapter("Version 4 is no better, and is rolled out: only the canary ever has it")
+        self.canary.is_the_only_one(prod, BETTER, WORSE)
+        self.load.wait_requests(RATE)
+        self._no_lost_request()
 
     def _broken_first_release_is_abandoned(self, prod):
         self.teller.chapter("An instance whose first release is broken never enters service")
@@ -176,9 +195,10 @@ class Story:
 
     def missing(self, result):
         """The events that were not seen; of some there must be one for each instance."""
-        counts = {event: sum(1 for e in result["timeline"] if e["event"] == event) for event in EVENTS}
-        wanted = {"launched": 3, "pending_wait": 3, "abandoned": 1}
-        return [event for event in EVENTS if counts[event] < wanted.get(event, 2)]
+        events = EVENTS + (ROLLOUT_EVENTS if self.canary else [])
+        counts = {event: sum(1 for e in result["timeline"] if e["event"] == event) for event in events}
+        wanted = {"launched": 3, "pending_wait": 3, "abandoned": 1, "spared": 1}
+        return [event for event in events if counts[event] < wanted.get(event, 2)]
 
     def close(self):
         if self.load:

@@ -10,11 +10,13 @@ _SAID = {
     "healthy": "{version} answers its health check",
     "in_service": "InService",
     "first_request": "serves its first request",
+    "canary": "is the canary of {version}",
+    "spared": "never had {version}",
     "updated": "serves {version}",
     "rolled_back": "is back on {version}",
     "abandoned": "ABANDON: the group terminates it",
 }
-_COLOURS = {"in_service": 32, "updated": 32, "first_request": 32, "rolled_back": 33, "abandoned": 31}
+_COLOURS = {"in_service": 32, "updated": 32, "spared": 32, "first_request": 32, "rolled_back": 33, "abandoned": 31}
 
 
 class Teller:

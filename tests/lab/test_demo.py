@@ -121,7 +121,7 @@ def play(agent):
     """Returns the story's result, what is missing in it and what it was told as."""
     told = io.StringIO()
     with Lab() as lab:
-        story = Story(lab, agent, Teller(told))
+        story = Story(lab, agent, Teller(told), rollouts=False)
         try:
             story.tell()
             result = story.result()

@@ -64,6 +64,15 @@ class Muster:
         key = ["--key", "target.key"] if verb in ("start", "finish") else []
         return self._run("rollout", verb, "api", group, *key, *options, check=check)
 
+    def start_rollout(self, group, version, stages):
+        self.rollout("start", group, "--version", version, "--stages", stages)
+
+    def rollout_state(self, group):
+        return json.loads(self.rollout("status", group, "--json").stdout)["state"]
+
+    def finish_rollout(self, group):
+        self.rollout("finish", group)
+
     def freeze(self, group, begin, end, reason):
         return self._run("freeze", "add", "api", group, "--from", begin, "--until", end, "--reason", reason, "--key",
                          "target.key")

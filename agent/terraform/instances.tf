@@ -24,7 +24,7 @@ resource "aws_iam_role_policy" "key" {
 # Holds each new instance until its apps are healthy; musterd knows its hooks by the name.
 resource "aws_autoscaling_lifecycle_hook" "launch" {
   name                   = "muster"
-  autoscaling_group_name = var.auto_scaling_group
+  autoscaling_group_name = var.auto_scaling_group_id
   lifecycle_transition   = "autoscaling:EC2_INSTANCE_LAUNCHING"
   heartbeat_timeout      = var.heartbeat_timeout
   default_result         = "ABANDON"
@@ -33,7 +33,7 @@ resource "aws_autoscaling_lifecycle_hook" "launch" {
 # Holds each instance that goes until it has drained.
 resource "aws_autoscaling_lifecycle_hook" "terminate" {
   name                   = "muster-terminate"
-  autoscaling_group_name = var.auto_scaling_group
+  autoscaling_group_name = var.auto_scaling_group_id
   lifecycle_transition   = "autoscaling:EC2_INSTANCE_TERMINATING"
   heartbeat_timeout      = var.drain_timeout
   default_result         = "CONTINUE"

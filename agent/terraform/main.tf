@@ -2,13 +2,15 @@
 # the launch and the termination hook of their Auto Scaling group, and policies for those who publish.
 #
 #   module "muster" {
-#     source             = "/usr/share/doc/muster/examples/terraform"
-#     bucket             = "example-deploys"
-#     app                = "api"
-#     auto_scaling_group = aws_autoscaling_group.api.name
+#     source                = "/usr/share/doc/muster/examples/terraform"
+#     bucket                = "example-deploys"
+#     app                   = "api"
+#     auto_scaling_group    = "api-prod"
+#     auto_scaling_group_id = aws_autoscaling_group.api.id
 #   }
 #
-# The launch template takes module.muster.instance_profile, and muster.conf module.muster.configuration.
+# The launch template takes module.muster.instance_profile, and muster.conf module.muster.configuration. The name of the group is given
+# in words: the group needs the launch template, which needs the role, which has the group's name.
 
 terraform {
   required_version = ">= 1.3"

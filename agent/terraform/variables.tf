@@ -15,7 +15,12 @@ variable "app" {
 }
 
 variable "auto_scaling_group" {
-  description = "The name of the Auto Scaling group, which is the deployment group as well."
+  description = "The name of the Auto Scaling group, which is the deployment group as well; in words, since the role is made before the group."
+  type        = string
+}
+
+variable "auto_scaling_group_id" {
+  description = "The id of that aws_autoscaling_group, so that its hooks are made after it."
   type        = string
 }
 

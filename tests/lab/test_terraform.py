@@ -44,6 +44,17 @@ def test_it_parses():
         subprocess.run(["terraform", "fmt", "-check", "-diff", MODULE], check=True, env={"PATH": "/usr/local/bin:/usr/bin:/bin"})
 
 
+def test_readme_uses_it_without_a_cycle():
+    """What a group needs (its launch template, so the role) cannot need the group: its name is given in words."""
+    text = (MODULE.parents[1] / "README.md").read_text()
+    whole = hcl2.loads(re.search(r"^```hcl\n(.*?)^```", text, re.S | re.M)[1])
+    given = {key.strip('"'): value for name in whole["module"] for key, value in next(iter(name.values())).items()}
+    variables = (MODULE / "variables.tf").read_text()
+    wanted = {name for name, body in re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', variables, re.S | re.M) if "default" not in body}
+    assert wanted <= set(given)
+    assert given["auto_scaling_group"].strip('"') == GROUP and "aws_autoscaling_group" in str(given["auto_scaling_group_id"])
+
+
 def test_policies_are_those_of_readme():
     """But for a queue that is given, which the module has no use for; and for its one group."""
     def plain(statements):

@@ -112,11 +112,13 @@ static int on_cut(_unused_ sd_event_source *source, _unused_ uint64_t usec, void
 }
 
 static void arm_cut(Agent *agent, const LifeView *view) {
-        uint64_t now = clock_realtime(&clock_system), left = view->deadline > now ? view->deadline - now : 0;
+        uint64_t now, left;
 
         (void) sd_event_source_set_enabled(agent->cut, SD_EVENT_OFF);
         if (view->life != LIFE_LEAVING || view->deadline == USEC_INFINITY)
                 return;
+        now = aws_context_time(agent->setup.aws); /* the deadline is by EC2's clock */
+        left = view->deadline > now ? view->deadline - now : 0;
         (void) sd_event_source_set_time_relative(agent->cut, left / CUT_PART);
         (void) sd_event_source_set_enabled(agent->cut, SD_EVENT_ONESHOT);
 }

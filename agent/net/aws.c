@@ -26,6 +26,7 @@ struct AwsContext {
         BucketRegion buckets[AWS_BUCKETS_MAX];
         size_t next_bucket; /* the oldest one is the next to be forgotten */
         int64_t skew;
+        int64_t offset; /* the same as the last answer had it */
 };
 
 /* What a profile has to say where nobody else does; NULL: nothing. */
@@ -216,6 +217,7 @@ int aws_context_set_bucket_region(AwsContext *aws, const char *bucket, const cha
 void aws_context_woke(AwsContext *aws) {
         imds_forget(aws->imds);
         aws_context_set_skew(aws, 0);
+        aws->offset = 0;
         credentials_get_anew(aws->credentials);
 }
 
@@ -226,4 +228,12 @@ int64_t aws_context_skew(const AwsContext *aws) {
 void aws_context_set_skew(AwsContext *aws, int64_t skew) {
         aws->skew = skew;
         credentials_set_skew(aws->credentials, skew);
+}
+
+uint64_t aws_context_time(const AwsContext *aws) {
+        return clock_realtime(aws->clock) + (uint64_t) aws->offset;
+}
+
+void aws_context_note_offset(AwsContext *aws, int64_t offset) {
+        aws->offset = offset;
 }

@@ -58,6 +58,11 @@ int aws_context_set_bucket_region(AwsContext *aws, const char *bucket, const cha
 /* The machine was suspended, perhaps for days: session tokens, credentials and what is known of the clock are got anew. */
 void aws_context_woke(AwsContext *aws);
 
-/* The services' time minus the wall clock, microseconds. */
+/* The services' time minus the wall clock, microseconds; 0 as long as they do not mind the difference. */
 int64_t aws_context_skew(const AwsContext *aws);
 void aws_context_set_skew(AwsContext *aws, int64_t skew);
+
+/* Microseconds since 1970 by the Date of the last answer, to the second, which is what times that AWS names are to be
+ * compared with: the clock may well be minutes off before a service minds. */
+uint64_t aws_context_time(const AwsContext *aws);
+void aws_context_note_offset(AwsContext *aws, int64_t offset);

@@ -206,6 +206,8 @@ static RetryVerdict judge(AwsCall *call, int result) {
                                          !string_equal(call->refusal.region, region_of(call));
         }
         call->observed_skew = observe_skew(call);
+        if (call->observed_skew != 0)
+                aws_context_note_offset(call->aws, call->observed_skew);
         facts.skew = call->observed_skew == 0 ? 0 : call->observed_skew - aws_context_skew(call->aws);
         return retry_judge(&facts);
 }

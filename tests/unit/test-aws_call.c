@@ -295,6 +295,22 @@ static void test_no_skew(void **state) {
         assert_true(aws_context_skew(setup->aws) == 0);
 }
 
+/* Nobody minds three minutes, but they are known. */
+static void test_time(void **state) {
+        Setup *setup = *state;
+        _cleanup_(aws_call_freep) AwsCall *call = NULL;
+        TestOutcome outcome = {};
+        int64_t difference;
+
+        setup->clock_offset = (int64_t) (180 * USEC_PER_SEC);
+        assert_true(aws_context_time(setup->aws) > clock_realtime(&clock_system) + 170 * USEC_PER_SEC);
+        call = perform(setup, &get_object, NULL, 0, &outcome);
+        assert_int_equal(outcome.result, 0);
+        assert_true(aws_context_skew(setup->aws) == 0);
+        difference = (int64_t) (aws_context_time(setup->aws) - clock_realtime(&clock_system));
+        assert_true(difference < (int64_t) (5 * USEC_PER_SEC) && difference > -(int64_t) (5 * USEC_PER_SEC));
+}
+
 /* A server whose clock jumps about is not followed for ever. */
 static void test_skew_is_corrected_once(void **state) {
         static const Answer answers[] = {
@@ -592,6 +608,7 @@ int main(void) {
                 TEST(test_attempts),
                 TEST(test_skew),
                 TEST(test_no_skew),
+                TEST(test_time),
                 TEST(test_skew_is_corrected_once),
                 TEST(test_other_region),
                 TEST(test_redirected_twice),

@@ -1,5 +1,6 @@
 #include "agent/base/log.h"
 #include "agent/base/strv.h"
+#include "agent/base/utf8.h"
 #include "agent/engine_step.h"
 #include "agent/messages.h"
 #include "agent/record_copy.h"
@@ -150,6 +151,13 @@ static int on_turn(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
         return 0;
 }
 
+static void tell_turn(const Engine *engine, const char *other) {
+        char text[160];
+
+        utf8_format(text, sizeof(text), "waits until app %s is done with the load balancer", other);
+        log_traffic(engine, LOG_INFO, NULL, text);
+}
+
 /* Two apps that leave at once would each take the other one's way back in the middle of its change. */
 static int take_turn(Engine *engine, Error *error) {
         const char **turn = engine->context.traffic.turn;
@@ -158,6 +166,8 @@ static int take_turn(Engine *engine, Error *error) {
                 *turn = engine->context.app;
                 return find(engine, error);
         }
+        if (!engine->work.turn)
+                tell_turn(engine, *turn);
         return wait_for(engine, TURN_INTERVAL, on_turn, error);
 }
 

@@ -34,11 +34,15 @@ int aws_json_start(AwsContext *aws, const AwsJson *json, const json_t *input, Aw
 int aws_json_answer(const AwsCall *call, json_t **ret, Error *error) {
         const Buffer *body = aws_call_body(call);
         json_auto_t *answer = NULL;
+        const char *code;
 
         answer = body->size == 0 ? json_object()
                                  : json_loadb(buffer_string(body), body->size, JSON_REJECT_DUPLICATES, NULL);
         if (!json_is_object(answer))
                 return error_set_fault(error, -EBADMSG, FAULT_HOST, "an answer that is no JSON object");
+        code = json_string_value(json_object_get(answer, "__type"));
+        if (code)
+                return error_set_fault(error, -EBADMSG, FAULT_HOST, "%.128s in an answer of success", code);
         *ret = json_incref(answer);
         return 0;
 }

@@ -75,7 +75,8 @@ static void test_receive(void **state) {
 }
 
 static void test_bad_answers(void **state) {
-        static const char *const answers[] = { "[]", "{", "<a/>", "{\"Messages\":[{}]}" };
+        static const char *const answers[] = { "[]", "{", "<a/>", "{\"Messages\":[{}]}",
+                                               "{\"__type\":\"com.amazonaws.sqs#InternalError\"}" };
 
         for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
                 _cleanup_(sqs_request_freep) SqsRequest *request = NULL;

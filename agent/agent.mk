@@ -28,6 +28,7 @@ LIB_SRC += \
         agent/codedeploy_state.c \
         agent/config.c \
         agent/config_aws.c \
+        agent/config_check.c \
         agent/config_watch.c \
         agent/config_keys.c \
         agent/current_keep.c \

@@ -118,10 +118,6 @@ DEFINE_CLEANUP(Config *, config_free)
 /* Reads the text of one file into CONFIG. FILE is for messages. -EINVAL with the fault FAULT_INPUT. */
 int config_parse(Config *config, const char *file, const char *text, Error *error);
 
-/* What only the whole can tell: groups, names, missing values. Of [aws] alone: config_check_aws(). */
-int config_check(const Config *config, Error *error);
-int config_check_aws(const Config *config, Error *error);
-
 /* Belong to the configuration. */
 S3BucketTerms config_bucket_terms(const Config *config);
 

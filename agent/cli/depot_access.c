@@ -4,6 +4,7 @@
 #include "agent/base/strv.h"
 #include "agent/cli/depot_access.h"
 #include "agent/config_aws.h"
+#include "agent/config_check.h"
 #include "agent/config_keys.h"
 
 void depot_access_deinit(DepotAccess *access) {

@@ -5,7 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
-#include "agent/config.h"
+#include "agent/config_check.h"
 #include "tests/unit/test.h"
 
 static int parse(Config *config, const char *text, Error *error) {
@@ -54,13 +54,13 @@ static void test_bad_input(_unused_ void **state) {
         } cases[] = {
                 { "[agent]\ndepott = x\n", "muster.conf:2: unknown key 'depott'" },
                 { "[agnet]\ndepot = x\n",
-                  "muster.conf:1: unknown section 'agnet', expected agent, traffic, aws, launch, leave or app NAME" },
+                  "muster.conf:1: unknown section 'agnet', expected agent, traffic, aws, launch, leave, notify or app NAME" },
                 { "[App api]\n",
-                  "muster.conf:1: unknown section 'App api', expected agent, traffic, aws, launch, leave or app NAME" },
+                  "muster.conf:1: unknown section 'App api', expected agent, traffic, aws, launch, leave, notify or app NAME" },
                 { "[apps api]\n",
-                  "muster.conf:1: unknown section 'apps api', expected agent, traffic, aws, launch, leave or app NAME" },
+                  "muster.conf:1: unknown section 'apps api', expected agent, traffic, aws, launch, leave, notify or app NAME" },
                 { "\n\n[app]\n",
-                  "muster.conf:3: unknown section 'app', expected agent, traffic, aws, launch, leave or app NAME" },
+                  "muster.conf:3: unknown section 'app', expected agent, traffic, aws, launch, leave, notify or app NAME" },
                 { "[agent] depot = x\n",
                   "muster.conf:1: behind a section there is 'depot = x', expected nothing" },
                 { "depot = x\n", "muster.conf:1: a key before any section: 'depot'" },
@@ -213,6 +213,17 @@ static void test_check(_unused_ void **state) {
                 { "[agent]\ndepot = s3://bucket\nqueue = q\nqueue_topic = arn:aws:sns:r:1:t\n[app a]\n",
                   "queue_topic is for queue = own only" },
                 { "[agent]\ndepot = s3://bucket\npoll_interval = 0\n[app a]\n", "must be more than 0" },
+                { "[agent]\ndepot = s3://bucket\nqueue = https://sqs.eu-central-1.amazonaws.com/\n[app a]\n",
+                  "expected own, or the name or the URL of an SQS queue" },
+                { "[leave]\nmetadata_interval = 0\n",
+                  "[leave] metadata_interval is 0s, expected at least 1s" },
+                { "[launch]\nheartbeat_interval = 1ms\n",
+                  "[launch] heartbeat_interval is 1ms, expected at least 1s" },
+                { "[traffic]\nhealthy_timeout = 0\n", "[traffic] healthy_timeout is 0s" },
+                { "[traffic]\ndrain_timeout = 999ms\n", "[traffic] drain_timeout is 999ms" },
+                { "[traffic]\ntarget_groups = api web,www\n", "[traffic] target_groups has 'web,www'" },
+                { "[launch]\nhook = a b\n", "[launch] hook is 'a b', expected auto, none or the name" },
+                { "[leave]\nhook = drainÃ¤\n", "[leave] hook is" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {

@@ -323,6 +323,32 @@ def test_unhealthy_later(fleet):
     fleet.wait_doctor(DescribeAutoScalingGroups=("ok", f"of {PROD}"), SetInstanceHealth=(
         "not tried", "it would have the instance replaced; on_unhealthy = replace needs it"))
     fleet.director.wait_event("state", state="Terminating", group=CANARY)
+    fleet.instance().sh("rm -f /var/lib/muster/apps/api/current/switches; systemctl reload api")
+
+
+def test_terminated_in_the_middle_of_a_change(fleet):
+    """Out of the load balancer for a change when its group ends it: it never comes back in, although the metadata were last looked at
+    long before."""
+    fleet.wait_app(CANARY, state="good", health_watch=None)  # the test before had the instance replaced
+    instance, name = fleet.instance(CANARY), fleet.id(CANARY)
+    instance.sh("printf '\n[leave]\nmetadata_interval = 1h\n' >>/etc/muster/muster.conf; systemctl reload musterd")
+    reloaded = time.monotonic()
+    fleet.publish("9.0.0")
+    wait_for(lambda: sum(at > reloaded and client == instance.address and "target-lifecycle-state" in path
+                         for at, client, _, path, _ in fleet.cloud.metadata.log) > 1, 30, "it to know that it has come into service")
+    fleet.wait_app(CANARY, state="good", deployment=None, out_of_traffic=None)
+    fleet.elb.wait_state(name, "healthy")
+    fleet.director.change_group(CANARY, lambda group: group.hooks.update(leave=Hook("muster-leave", TERMINATING, heartbeat=60)))
+    since = time.monotonic()
+    answers = fleet.slow_requests(6)
+    fleet.muster.set_target(CANARY, "9.0.0")
+    wait_for(lambda: fleet.elb.history(name, since)[-1:] == ["draining"], 30, "it to leave the load balancer")
+    fleet.director.terminate(name, decrement=False)
+    assert answers() == [200] * 4
+    fleet.director.wait_event("result", name, hook="muster-leave", result="CONTINUE")
+    assert fleet.elb.history(name, since) == ["draining", None]
+    assert instance.run("systemctl", "is-active", "api", check=False).text == "inactive"
+    fleet.director.wait_event("terminated", name)
 
 
 def test_termination(fleet):
@@ -331,7 +357,6 @@ def test_termination(fleet):
     instance, name = fleet.instance(), fleet.id(PROD)
     instance.put("/etc/systemd/system/api.service.d/abrupt.conf", "[Service]\nExecStop=\nKillSignal=SIGKILL\n")
     instance.sh("systemctl daemon-reload")
-    instance.sh("rm -f /var/lib/muster/apps/api/current/switches; systemctl reload api")  # of the test before
     fleet.wait_app(CANARY, state="good")
     for group in (PROD, CANARY):
         fleet.elb.wait_state(fleet.id(group), "healthy")

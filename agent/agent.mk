@@ -114,6 +114,7 @@ LIB_SRC += \
         agent/replay.c \
         agent/report.c \
         agent/root_update.c \
+        agent/spare.c \
         agent/state_lock.c \
         agent/step_admit.c \
         agent/step_adopt.c \
@@ -210,6 +211,7 @@ UNIT_TESTS += \
         test-redact \
         test-rejoin \
         test-replay \
+        test-spare \
         test-step_admit \
         test-target_group \
         test-target_registration \

@@ -10,6 +10,7 @@
 #include "agent/engine_step.h"
 #include "agent/messages.h"
 #include "agent/record_history.h"
+#include "agent/spare.h"
 
 #define SAVE_RETRY_FIRST (1 * USEC_PER_SEC)
 #define SAVE_RETRY_MAX (60 * USEC_PER_SEC)
@@ -87,6 +88,25 @@ static void clear_work(StepWork *work) {
         *work = (StepWork){ .unit_dir_fd = -1, .output_fd = -1, .release_fd = -1 };
 }
 
+/* What leads to the end is not to fail for want of room, whichever end it is. */
+static bool leads_to_an_end(const Deployment *deployment) {
+        return !deployment_is_running(deployment) || step_is_rollback(deployment->step) ||
+               deployment->step == STEP_COMMIT;
+}
+
+static int save(const Engine *engine, Error *error) {
+        const EngineContext *context = &engine->context;
+        int app_fd = context->store->app_fd;
+        int r = record_save(app_fd, context->record, error);
+
+        if (r < 0 && leads_to_an_end(engine_deployment(engine)) && spare_helps(app_fd, r)) {
+                engine_log(context, LOG_WARNING, NULL,
+                           "the disk is full: the room that was kept for this case is used");
+                r = record_save(app_fd, context->record, error);
+        }
+        return r;
+}
+
 /* A record that cannot be written is a fault of the host: the deployment goes on in memory and is written with the next
  * change, but nothing new is begun that the record does not know of (run_step), and nothing is committed. */
 static int apply(Engine *engine, DeploymentEvent *event, Error *error) {
@@ -100,7 +120,7 @@ static int apply(Engine *engine, DeploymentEvent *event, Error *error) {
                 r = record_end(context->record, context->boot_id);
         if (r < 0)
                 return error_set_errno(error, r, "cannot change the deploy record");
-        r = record_save(context->store->app_fd, context->record, error);
+        r = save(engine, error);
         engine->saved = r >= 0;
         return r;
 }
@@ -139,7 +159,7 @@ static void save_later(Engine *engine, const Error *error) {
 static void save_end(Engine *engine) {
         Error error = {};
 
-        if (record_save(engine->context.store->app_fd, engine->context.record, &error) < 0)
+        if (save(engine, &error) < 0)
                 save_later(engine, &error);
         else
                 finish(engine);
@@ -191,6 +211,8 @@ void engine_step_done(Engine *engine, int result, const Error *error) {
                         error && error->message[0] ? error->message : strerror(result < 0 ? -result : EIO);
                 event.fault = error ? error->fault : error_fault_of(result);
                 engine_log(&engine->context, LOG_WARNING, MESSAGE_STEP_FAILED, event.reason);
+                if (step_is_rollback(step)) /* for the next try */
+                        (void) spare_helps(engine->context.store->app_fd, result);
         }
         if (tail.size > 0)
                 event.tail = buffer_string(&tail);
@@ -306,6 +328,9 @@ static void run_step(Engine *engine) {
         int r;
 
         engine->looked = false;
+        if (engine_deployment(engine)->step ==
+            STEP_APPLICATION_STOP) /* from here on there is something to go back from */
+                spare_keep(engine->context.store->app_fd);
         r = apply(engine, &event, &error);
         if (r < 0 && !step_is_rollback(engine_deployment(engine)->step)) {
                 fail_before(engine, &error);

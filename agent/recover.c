@@ -14,6 +14,7 @@
 #include "agent/placement.h"
 #include "agent/record_open.h"
 #include "agent/recover.h"
+#include "agent/spare.h"
 #include "agent/state_lock.h"
 #include "units/unit_links.h"
 
@@ -77,6 +78,11 @@ static int take_back(Placement *placement, const Record *record, Error *error) {
         return r < 0 ? r : remove_surplus(placement, release, error);
 }
 
+/* Of an image of another instance nothing starts before musterd has decided. */
+static int put_right(Placement *placement, const Record *record, bool foreign, Error *error) {
+        return foreign ? take_down(placement, error) : take_back(placement, record, error);
+}
+
 /* musterd removes what had arrived: not every file system need be there yet. */
 static int take_files_back(RecoverContext *context, const ReleaseStore *store, const Record *record,
                            Error *error) {
@@ -121,12 +127,13 @@ static int recover_app(RecoverContext *context, const char *app, Error *error) {
                 return r;
         if (note[0])
                 log_warning("%s: %s", app, note);
-        /* Of an image of another instance nothing starts before musterd has decided. */
         foreign = record_is_foreign(&record, &owner);
         if (!foreign && !is_unfinished(&record, context->boot_id))
                 return 0;
         placement.store = store;
-        r = foreign ? take_down(&placement, error) : take_back(&placement, &record, error);
+        r = put_right(&placement, &record, foreign, error);
+        if (r < 0 && spare_helps(store->app_fd, r))
+                r = put_right(&placement, &record, foreign, error);
         context->reload |= placement.units_changed;
         if (r >= 0)
                 r = take_files_back(context, store, &record, error);

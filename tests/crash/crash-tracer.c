@@ -15,7 +15,7 @@
  *     nth=N          the first such call is 1
  *     action=kill    the program with all its processes, before the call is made
  *            kill-process   only the process that makes it
- *            EIO, ENOSPC    the call is not made and fails with this error
+ *            EIO, ENOSPC, EDQUOT    the call is not made and fails with this error
  */
 
 #include <errno.h>
@@ -288,6 +288,12 @@ static void kill_process(pid_t pid) {
         (void) ptrace(PTRACE_DETACH, pid, NULL, NULL);
 }
 
+static int error_of(const char *action) {
+        if (strcmp(action, "EIO") == 0)
+                return -EIO;
+        return strcmp(action, "EDQUOT") == 0 ? -EDQUOT : -ENOSPC;
+}
+
 static void act(const Tracer *tracer, pid_t pid) {
         const char *action = tracer->plan.action;
 
@@ -298,7 +304,7 @@ static void act(const Tracer *tracer, pid_t pid) {
         } else if (strcmp(action, "kill-process") == 0) {
                 kill_process(pid);
         } else {
-                change_call(pid, -1, 0, 0, strcmp(action, "EIO") == 0 ? -EIO : -ENOSPC);
+                change_call(pid, -1, 0, 0, error_of(action));
         }
 }
 

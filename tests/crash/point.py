@@ -3,10 +3,11 @@
 import re
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # kill: the program with all its processes, and musterd is started again; kill-twice: and killed again while it recovers;
-# kill-process: only the child that makes the call, while musterd goes on; EIO, ENOSPC: the call fails.
+# kill-process: only the child that makes the call, while musterd goes on; EIO, ENOSPC: the call fails. Of the calls that run out
+# of space half run into a quota instead: EDQUOT.
 ACTIONS = ("kill", "kill-twice", "EIO", "ENOSPC")
 CHILD_ACTIONS = ("kill", "kill-process", "EIO", "ENOSPC")
 # muster-unpack is a child of systemd: when it is killed, musterd goes on.
@@ -82,5 +83,6 @@ def points_of(scenario, program, log):
     for who, call, path in calls_in(log):
         key = call, pattern_of(path)
         met[key] += 1
-        found += [Point(scenario, program, *key, met[key], action) for action in _actions(program, who, call)]
+        points = [Point(scenario, program, *key, met[key], action) for action in _actions(program, who, call)]
+        found += [replace(point, action="EDQUOT") if point.action == "ENOSPC" and point.number % 2 else point for point in points]
     return found

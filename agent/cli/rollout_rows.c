@@ -5,6 +5,7 @@
 #include "agent/base/strv.h"
 #include "agent/cli/rollout_rows.h"
 #include "agent/cli/view.h"
+#include "agent/register_view.h"
 
 const char *rollout_row_state_to_string(RowState state) {
         static const char *const names[ROW_STATES] = {
@@ -136,7 +137,27 @@ static const json_t *last_failure(const Row *row, const RolloutPlan *plan) {
         return string_equal(text_of(failure, "version"), plan->to->version) ? failure : NULL;
 }
 
-static json_t *why(const Row *row, const RolloutPlan *plan) {
+/* Who changes and has not been heard of for so many of its intervals may be gone. That it is nobody knows before it has been silent
+ * for FLEET_INTERVALS, nor is its place given to another before its time is over. */
+#define WORDLESS_INTERVALS 2U
+
+static bool is_wordless(const Row *row, uint64_t now) {
+        return row->place && !row->place->late && row->reported &&
+               now > usec_add(row->reported->contact, WORDLESS_INTERVALS * row->reported->interval);
+}
+
+static json_t *describe_silence(const Row *row) {
+        const FleetInstance *reported = row->reported;
+        char since[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
+
+        format_time(reported->contact, since);
+        format_time(MAX(usec_add(row->place->until, REGISTER_MARGIN),
+                        usec_add(reported->contact, FLEET_INTERVALS * reported->interval)),
+                    until);
+        return json_sprintf("no word from it since %s; if it is gone, its place is free at %s", since, until);
+}
+
+static json_t *why(const Row *row, const RolloutPlan *plan, uint64_t now) {
         const FleetInstance *reported = row->reported;
         const json_t *failure = last_failure(row, plan);
 
@@ -145,6 +166,8 @@ static json_t *why(const Row *row, const RolloutPlan *plan) {
                                     text_of(failure, "reason") ?: "-");
         if (row->place && row->place->late)
                 return json_string("late: its time for this change is over");
+        if (is_wordless(row, now))
+                return describe_silence(row);
         if (!reported || row->state == ROW_GONE)
                 return json_null();
         if (reported->condition == FLEET_UNHEALTHY || row->state <= ROW_TO_GO_BACK)
@@ -168,12 +191,12 @@ static json_t *since(const Row *row, const RolloutPlan *plan) {
         return time_to_json(row->reported ? row->reported->since : 0);
 }
 
-static json_t *row_to_json(const Row *row, const RolloutPlan *plan) {
+static json_t *row_to_json(const Row *row, const RolloutPlan *plan, uint64_t now) {
         return json_pack("{s:s, s:s, s:s?, s:s, s:o, s:o, s:b, s:o}", "instance", name_of(row), "name",
                          row->marks->instance, "version", row->reported ? row->reported->version : NULL,
                          "state", rollout_row_state_to_string(row->state), "since", since(row, plan), "until",
                          time_to_json(row->place ? row->place->until : 0), "late",
-                         row->place && row->place->late, "why", why(row, plan));
+                         row->place && row->place->late, "why", why(row, plan, now));
 }
 
 json_t *rollout_rows_make(const RolloutFacts *facts) {
@@ -183,7 +206,7 @@ json_t *rollout_rows_make(const RolloutFacts *facts) {
         if (!rows)
                 return NULL;
         for (size_t i = 0; i < facts->marks->n; i++)
-                if (json_array_append_new(list, row_to_json(&rows[i], facts->plan)) < 0)
+                if (json_array_append_new(list, row_to_json(&rows[i], facts->plan, facts->now)) < 0)
                         return NULL;
         return TAKE_PTR(list);
 }

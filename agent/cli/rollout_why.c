@@ -68,7 +68,7 @@ static const Reason reasons[] = {
         { "member", "runs %s and is done", true, false },
         { "waiting", "waits for its stage to change to %s", true, true },
         { "out", "takes no part in the rollout of %s: it is pinned, or leaves", false, false },
-        { "gone", "does not report any more, and nobody waits for it to change to %s", false, false },
+        { "gone", "does not report any more, and no stage waits for it to change to %s", false, false },
 };
 
 static int add_reason(Buffer *text, const Reason *reason, const char *version) {

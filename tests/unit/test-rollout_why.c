@@ -32,10 +32,39 @@ static void test_there(_unused_ void **state) {
         check(picture, "i-4",
               "i-4 failed with 1.5 and does not try it again in this rollout (HEALTH: answers 500)" ROLLOUT);
         check(picture, "i-5", "i-5 waits for its stage to change to 1.5" ROLLOUT HOLDERS);
-        check(picture, "i-6", "i-6 does not report any more, and nobody waits for it to change to 1.5");
+        check(picture, "i-6", "i-6 does not report any more, and no stage waits for it to change to 1.5");
         assert_int_equal(rollout_why(picture, "i-7", &none, &error), -ENOENT);
         assert_string_equal(error.message, "api in prod: no instance i-7 has reported or taken part");
         rollout_scene_close(&scene);
+}
+
+/* Gone, or only slow: since when there is no word from the one that holds the place, and how long that can go on. */
+static void test_silent_holder(_unused_ void **state) {
+        static const struct {
+                uint64_t age; /* seconds */
+                const char *why;
+        } cases[] = {
+                { 590, "i-2 changes to 1.5 (deployment d-1 of release 1.5 is in step FETCH), " },
+                { 660,
+                  "i-2 changes to 1.5 (no word from it since 2025-12-31T23:49:00Z; if it is gone, its place is free at "
+                  "2026-01-01T00:11:00Z), " },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *expected = NULL;
+                json_t *picture;
+                RolloutScene scene;
+
+                rollout_scene_open(&scene, "active", "");
+                for (size_t k = 0; k < scene.fleet.n; k++)
+                        if (strcmp(scene.fleet.items[k].name, "role:i-2") == 0)
+                                scene.fleet.items[k].contact = SCENE_NOW - cases[i].age * USEC_PER_SEC;
+                picture = rollout_scene_picture(&scene);
+                assert_true(asprintf(&expected, "%suntil 2026-01-01T00:10:00Z at most", cases[i].why) > 0);
+                check(picture, "i-2", expected);
+                json_decref(picture);
+                rollout_scene_close(&scene);
+        }
 }
 
 /* The first few by name. */
@@ -79,6 +108,7 @@ static void test_here(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_there),
+                cmocka_unit_test(test_silent_holder),
                 cmocka_unit_test(test_many_holders),
                 cmocka_unit_test(test_here),
         };

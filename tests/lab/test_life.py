@@ -425,6 +425,7 @@ def test_every_state(fleet, director, cloud):
         wait_for(lambda: asks() > asked, 60, f"the group to be asked in {state}")
         member.wait_life(life)
         wait_for(lambda: member.active() == runs, 60, f"the app to {'run' if runs else 'be stopped'} in {state}")
+        member.wait(f"what was begun in {state} to be ended", deployment=None)
     wait_for(lambda: member.status()["life"]["leave"]["state"] == "let-go", 90, "the leave to be settled")
     assert member.results("muster") == ["CONTINUE"] and member.results("muster-leave") == []
     assert not member.status()["launch"]["alarm"]

@@ -51,10 +51,9 @@ struct UnitJob {
         UnitState base, state;
         uint64_t acted_at; /* CLOCK_MONOTONIC, which systemd's and the journal's times are on */
         uint64_t settle_began;
-        uint64_t
-                reload_until; /* what the service may take for reloads that it tells of itself; 0: it has told of none */
-        bool late;            /* the code was still the old one */
-        uint64_t code_until; /* how long the old code is looked at again; 0: it was not seen */
+        uint64_t reload_until; /* the end of the reload that the service tells of; 0: of none */
+        bool late;             /* the code was still the old one */
+        uint64_t code_until;   /* how long the old code is looked at again; 0: it was not seen */
         UnitVerdict verdict;
         Error error;
         UnitJournal journal;

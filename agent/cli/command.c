@@ -94,6 +94,16 @@ int command_refuse_group(const CommandPath *path, Error *error) {
                                buffer_string(&names));
 }
 
+int command_refuse_version(const CommandPath *path, Error *error) {
+        const char *arguments = command_last(path)->arguments;
+        _cleanup_free_ char *text = command_path_text(path);
+
+        if (!text)
+                return error_oom(error);
+        return error_set_fault(error, -EINVAL, FAULT_INPUT, "there is no --version of an app here: %s%s%s",
+                               text, arguments ? " " : "", arguments ?: "");
+}
+
 int command_check_arguments(const CommandPath *path, char *const *arguments, Error *error) {
         const Command *command = command_last(path);
         size_t n = strv_length(arguments);

@@ -64,6 +64,9 @@ int command_refuse_word(const CommandPath *path, const char *word, Error *error)
 /* "after "muster show" comes one of: release, target"; -EINVAL. */
 int command_refuse_group(const CommandPath *path, Error *error);
 
+/* "there is no --version of an app here: muster rollback APP GROUP"; -EINVAL. */
+int command_refuse_version(const CommandPath *path, Error *error);
+
 /* Checks the count of ARGUMENTS. -EINVAL. */
 int command_check_arguments(const CommandPath *path, char *const *arguments, Error *error);
 

@@ -87,6 +87,9 @@ static ExitCode parse_and_run(const CommandPath *path, char *const *words, Globa
         if (!values)
                 return usage_error(cli, error_oom(&error), &error);
         r = option_parse(sets, ELEMENTSOF(sets), words, false, environment, &arguments, &error);
+        /* Who means a version of an app must not believe that anything was done. */
+        if (r >= 0 && globals->version && !globals->help && arguments && arguments[0])
+                r = command_refuse_version(path, &error);
         if (r >= 0 && !answer_globals(globals, path, cli)) {
                 r = command_check_arguments(path, arguments, &error);
                 if (r >= 0)

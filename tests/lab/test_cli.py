@@ -74,6 +74,8 @@ def test_examples_use_what_there_is(desk):
     (["publish", "--app", "api", "--version", "1", "--dry-run"], "Give a folder, an archive"),
     (["publish", "app", "two", "--app", "api", "--version", "1"], '"two" is one argument too many'),
     (["target", "set", "--app", "api", "--group", "g", "--version", "1", "--expect-serial", "x"], "expected a whole number"),
+    (["rollback", "api", "prod", "--version", "1"], "there is no --version of an app here: muster rollback"),
+    (["rollout", "finish", "--app", "api", "--version", "1"], "there is no --version of an app here: muster rollout finish"),
     (["deploy", "app", "--app", "api"], "--local"),
     (["verify"], "Give a FILE"),
     (["key", "show"], "an argument is missing: muster key show FILE"),

@@ -1,4 +1,4 @@
-"""The README's tour, as a person follows it."""
+"""README's shell blocks, as a person follows them."""
 
 import re
 
@@ -6,11 +6,26 @@ from .host import wait_for
 from .rootfs import TOP
 
 
-def tour():
-    """The shell blocks of the section, in order: keys, app, publish, configure, look, break."""
-    text = (TOP / "README.md").read_text()
-    section = text.split("\n## A tour of five minutes\n")[1].split("\n## ")[0]
+def _blocks(title):
+    """The shell blocks of a section, in order."""
+    section = (TOP / "README.md").read_text().split(f"\n{title}\n")[1].split(f"\n{title.split()[0]} ")[0]
     return re.findall(r"^```sh\n(.*?)^```", section, re.S | re.M)
+
+
+def tour():
+    """Keys, app, publish, configure, look, break."""
+    return _blocks("## A tour of five minutes")
+
+
+def on_aws():
+    """Keys, publish, look."""
+    return _blocks("## From nothing to an instance on AWS")
+
+
+def user_data():
+    """Of the launch template, for an image that has the package."""
+    return "".join(line for line in _blocks("### The launch template")[0].splitlines(keepends=True)
+                   if not line.startswith(("curl ", "apt-get ")))
 
 
 def follow(instance, blocks):

@@ -208,6 +208,8 @@ install: $(INSTALL_PROGRAMS) $(INSTALL_PAGES)
 	@$(INSTALL) -D -m 0644 units/muster.tmpfiles $(DESTDIR)$(tmpfilesdir)/muster.conf
 	@$(INSTALL) -D -m 0644 units/org.muster.Agent1.conf $(DESTDIR)$(datadir)/dbus-1/system.d/org.muster.Agent1.conf
 	@$(INSTALL) -D -m 0644 agent/cli/muster.bash-completion $(DESTDIR)$(datadir)/bash-completion/completions/muster
+	@$(INSTALL) -D -m 0644 agent/cli/muster.zsh-completion $(DESTDIR)$(datadir)/zsh/vendor-completions/_muster
+	@$(INSTALL) -D -m 0644 agent/cli/muster.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/muster.fish
 
 $(INSTALL_PROGRAMS): install-program/%: $(OUT)/%
 	@$(INSTALL) -D $< $(DESTDIR)$(or $($*_DIR),$(bindir))/$*

@@ -6,6 +6,7 @@ import hashlib
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import termios
@@ -221,6 +222,35 @@ def test_bash_completion(shop):
     assert set(complete("muster publish app --key rel")) == {"release.key", "release.pub"}
     assert complete("muster publish --app ") == []
     assert set(complete("muster publish app --key=rel")) == {"release.key", "release.pub"}
+
+
+def complete_in_zsh(line):
+    """Its completion system needs a terminal: what the function hands to it is what counts."""
+    code = ("compadd() { shift; print -rl -- $@ }; compset() { prefix=${words[CURRENT]#*=} }; "
+            "_files() { print -rl -- ${prefix:-$words[CURRENT]}*(N) }; words=(\"$@\"); CURRENT=$#; "
+            f". {TOP / 'agent/cli/muster.zsh-completion'}")
+    return ["zsh", "-fc", code, "zsh", *line.split(" ")]
+
+
+def complete_in_fish(line):
+    return ["fish", "--no-config", "-c", f"source {TOP / 'agent/cli/muster.fish'}; complete -C {shlex.quote(line)}"]
+
+
+@pytest.mark.parametrize("shell", [complete_in_zsh, complete_in_fish])
+def test_other_completions(shop, shell):
+    def complete(line):
+        done = subprocess.run(shell(line), cwd=shop.folder, text=True, capture_output=True, check=True,
+                              env={**shop.environment, "PATH": f"{BUILD}:{os.environ['PATH']}", "HOME": str(shop.folder)})
+        assert done.stderr == ""
+        return {line.split("\t")[0] for line in done.stdout.splitlines() if line}
+
+    assert "publish" in complete("muster ")
+    assert complete("muster pub") == {"publish"}
+    assert complete("muster key ") == {"generate", "show"}
+    assert complete("muster publish --app api --dep") == {"--depot"}
+    assert {"release.key", "release.pub"} <= complete("muster publish app --key rel")
+    assert complete("muster publish --app ") == set()
+    assert {word.split("=")[-1] for word in complete("muster publish app --key=rel")} >= {"release.key", "release.pub"}
 
 
 def test_manual_has_everything(desk):

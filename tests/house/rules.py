@@ -331,5 +331,17 @@ def examples(tree):
     return problems
 
 
+def build_depends(tree):
+    """What the package is built with, tests/setup installs on a machine that has nothing; build-essential is never said there."""
+    control = tree.text("debian/control") if "debian/control" in tree.files else ""
+    listed = re.search(r"^Build-Depends:\n((?: .*\n)*)", control, re.M)
+    wanted = re.findall(r"^ ([a-z0-9][a-z0-9.+-]+)", listed[1], re.M) if listed else []
+    setup = set(re.findall(r"[a-z0-9][a-z0-9.+-]+", tree.text("tests/setup"))) if wanted else set()
+    return [f"tests/setup: does not install {name}, which debian/control builds with"
+            for name in ["build-essential" if wanted else "", *wanted]
+            if name and name not in setup and not name.startswith(("debhelper-compat", "dh-sequence-"))]
+
+
 RULES = [top_level, includes, function_sizes, file_sizes, banners, left_to_do, foreign_words, timers, listed, corpora, modules,
-         contracts, formatting, manuals, linked, answers, versions, links, examples]
+         contracts, formatting, manuals, linked, answers, versions, links, examples,
+         build_depends]

@@ -71,6 +71,8 @@ GOOD = {
     "README.md": "See [the manual](agent/musterd.8) and [the site](https://example.com/).\n\n" + EXAMPLES,
     "CHANGELOG.md": "# Changes\n\n## [1.2] - 2026-11-21\n",
     "debian/changelog": "muster (1.2-1) unstable; urgency=medium\n",
+    "debian/control": "Source: muster\nBuild-Depends:\n debhelper-compat (= 13),\n libssl-dev,\n",
+    "tests/setup": "echo build-essential libssl-dev\n",
     "agent/base/thing.h": HEADER,
     "agent/base/thing.c": SOURCE,
     "agent/musterd.8": PAGE,
@@ -160,6 +162,8 @@ FAULTS = [
     (rules.examples, {"README.md": "    muster launch --app api\n"}, {}, "muster launch: there is no such command"),
     (rules.examples, {"README.md": "```ini\n[agent]\n```\n"}, {}, "a configuration that musterd refuses"),
     (rules.examples, {"README.md": "```json\n{ 'a': 1 }\n```\n"}, {}, "JSON that cannot be parsed"),
+    (rules.build_depends, {"tests/setup": "echo gcc libssl-dev\n"}, {}, "does not install build-essential"),
+    (rules.build_depends, {"tests/setup": "echo build-essential\n"}, {}, "does not install libssl-dev"),
     (rules.links, {"README.md": "[x](agent/none.md)\n"}, {}, "agent/none.md, which is not there"),
 ]
 

@@ -373,3 +373,24 @@ def test_termination(fleet):
     load.wait_requests(50)
     assert load.stop()["failed"] == 0, load.failures()
     assert fleet.elb.history(name, since) == ["draining", None]
+
+
+@pytest.mark.long
+def test_standby_while_the_load_balancer_is_waited_for(fleet):
+    """Nobody sends requests to who is in standby: the release is good all the same, and stays out until the instance is back."""
+    instance, name = fleet.instance(CANARY), fleet.id(CANARY)
+    instance.sh("sed -i 's/^healthy_timeout = .*/healthy_timeout = 5m/' /etc/muster/muster.conf; "
+                "printf '\n[leave]\nmetadata_interval = 1s\n' >>/etc/muster/muster.conf; systemctl reload musterd")
+    fleet.publish("9.1.0")
+    fleet.wait_app(CANARY, state="good", deployment=None, out_of_traffic=None)
+    fleet.elb.wait_state(name, "healthy")
+    since = time.monotonic()
+    fleet.muster.set_target(CANARY, "9.1.0")
+    wait_for(lambda: "initial" in fleet.elb.history(name, since), 30, "it to be registered again", 0.02)
+    fleet.elb.sick = True
+    fleet.director.enter_standby(name, decrement=False)
+    fleet.elb.drain(instance)
+    app = fleet.wait_app(CANARY, state="good", version="9.1.0", deployment=None)
+    assert app["out_of_traffic"]["target_groups"] == "api:8080"
+    assert fleet.elb.history(name, since)[-1] != "initial"
+    fleet.elb.sick = False

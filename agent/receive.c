@@ -15,8 +15,6 @@
 #include "artifacts/unpack_protocol.h"
 #include "units/transient_stop.h"
 
-#define PIPE_SIZE (1024 * 1024)
-
 struct Receive {
         ReceiveSpec spec;
         ReceiveDone done;
@@ -95,26 +93,36 @@ static void stop_unit(Receive *receive) {
                 end(receive, r, &error);
 }
 
-static int drain_replies(Receive *receive, Error *error) {
-        for (;;) {
-                char data[4096];
-                const void *p = data;
-                ssize_t n = read(receive->reply_fd, data, sizeof(data));
-                size_t left = n > 0 ? (size_t) n : 0;
-                int r = 0;
+/* One read of them; 0 where there are none for now, or no more. */
+static int read_replies(Receive *receive, Error *error) {
+        char data[4096];
+        const void *p = data;
+        size_t left;
+        ssize_t n;
+        int r;
 
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return n < 0 && errno != EAGAIN
-                                       ? error_set_errno(error, -errno, "muster-unpack's answers")
-                                       : 0;
-                do {
-                        r = unpack_replies_feed(&receive->replies, &p, &left, &receive->reply);
-                } while (r > 0);
-                if (r < 0)
-                        return error_set(error, r, "muster-unpack gave an answer that is none");
-        }
+        do
+                n = read(receive->reply_fd, data, sizeof(data));
+        while (n < 0 && errno == EINTR);
+        if (n == 0 || (n < 0 && errno == EAGAIN))
+                return 0;
+        if (n < 0)
+                return error_set_errno(error, -errno, "muster-unpack's answers");
+        left = (size_t) n;
+        do
+                r = unpack_replies_feed(&receive->replies, &p, &left, &receive->reply);
+        while (r > 0);
+        return r < 0 ? error_set(error, r, "muster-unpack gave an answer that is none") : 1;
+}
+
+/* Once nobody is left who could write more. */
+static int drain_replies(Receive *receive, Error *error) {
+        int r;
+
+        do
+                r = read_replies(receive, error);
+        while (r > 0);
+        return r;
 }
 
 /* What broke first is told: a feed that broke off makes the unpacker fail, and an unpacker that failed breaks the
@@ -190,14 +198,16 @@ static int start_unit(Receive *receive, int stdin_fd, int stdout_fd, Error *erro
                                  &receive->transient, error);
 }
 
-/* What is wrong here shows again when the unit has ended (judge). */
-static int on_reply(sd_event_source *source, _unused_ int fd, _unused_ uint32_t events, void *userdata) {
+/* One read in a turn of the event loop, since one who was taken over may never cease to talk. What is wrong here shows
+ * again when the unit has ended (judge); and from its last word to then its closed pipe would wake us without end. */
+static int on_reply(sd_event_source *source, _unused_ int fd, uint32_t events, void *userdata) {
         Receive *receive = userdata;
+        int r = read_replies(receive, NULL);
 
-        if (drain_replies(receive, NULL) < 0) {
+        if (r < 0 || (r == 0 && events & EPOLLHUP))
                 (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        if (r < 0)
                 (void) transient_kill(receive->transient, SIGKILL, NULL);
-        }
         return 0;
 }
 
@@ -288,7 +298,6 @@ static int start_pipe(Receive *receive, Error *error) {
                 return error_set_errno(error, -errno, "cannot make a pipe");
         in = fds[0];
         out = fds[1];
-        (void) fcntl(out, F_SETPIPE_SZ, PIPE_SIZE); /* fewer turns of the event loop */
         r = make_reply_pipe(receive, &reply, error);
         if (r >= 0)
                 r = write_header(receive, out, error);

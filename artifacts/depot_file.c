@@ -548,7 +548,8 @@ static int file_start(DepotOp *op, Error *error) {
         };
         if (digest_new(&work->digest) < 0)
                 return error_oom(error);
-        r = sd_event_add_time_relative(op->depot->event, &work->timer, CLOCK_MONOTONIC, 0, 1, on_timer, work);
+        r = sd_event_add_time_relative(op->depot->event, &work->timer, CLOCK_BOOTTIME, 0,
+                                       TIMER_ACCURACY_EXACT, on_timer, work);
         if (r < 0)
                 return error_set_errno(error, r, "cannot set a timer");
         op->work = TAKE_PTR(work);

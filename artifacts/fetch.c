@@ -120,8 +120,8 @@ static void note_failure(Fetch *fetch, int r, const Error *error) {
                 return;
         }
         fetch->backoff = sd_event_source_disable_unref(fetch->backoff);
-        r = sd_event_add_time(fetch->event, &fetch->backoff, CLOCK_BOOTTIME, fetch->retry.not_before, 1,
-                              on_backoff, fetch);
+        r = sd_event_add_time(fetch->event, &fetch->backoff, CLOCK_BOOTTIME, fetch->retry.not_before,
+                              TIMER_ACCURACY_EXACT, on_backoff, fetch);
         if (r < 0)
                 fail_with(fetch, r, error);
 }

@@ -14,7 +14,10 @@
 #include "agent/target_registration.h"
 
 #define RECORD_SCHEMA 4U /* 1 to 3 are read, too */
-#define RECORD_SIZE_MAX (1024U * 1024U)
+/* Twice what a record can come to: three times the largest target's environment (with which the good release runs, with
+ * which the deployment was begun, and on which that was decided), and the steps and events of a deployment, each with all
+ * its text, and all of that in need of escapes. */
+#define RECORD_SIZE_MAX (4U * 1024U * 1024U)
 #define RECORD_FAILURES_MAX 16U
 
 /* A release that failed here, by its digest and what asked for it: the rollout, or for a target that has none its serial.

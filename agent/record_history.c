@@ -5,12 +5,12 @@
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/deployment_json.h"
+#include "agent/record.h"
 #include "agent/record_history.h"
 
 #define HISTORY_FOLDER "history"
 #define HISTORY_MODE 0600
 #define HISTORY_FOLDER_MODE 0700
-#define HISTORY_SIZE_MAX (1024U * 1024U) /* of one deployment */
 
 static int is_history(const struct dirent *entry) {
         return entry->d_name[0] != '.' && string_ends_with(entry->d_name, ".json");
@@ -95,7 +95,7 @@ static json_t *read_history_file(int app_fd, const char *name) {
                 path = NULL;
                 return NULL;
         }
-        if (file_read_at(app_fd, path, HISTORY_SIZE_MAX, &text) < 0)
+        if (file_read_at(app_fd, path, RECORD_SIZE_MAX, &text) < 0)
                 return NULL;
         return json_loadb(buffer_string(&text), text.size, JSON_REJECT_DUPLICATES, NULL);
 }

@@ -1,16 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/record.h"
 #include "agent/record_history.h"
+#include "artifacts/target.h"
+#include "tests/unit/test.h"
 
 #define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -369,6 +365,40 @@ static void test_texts_that_are_not_utf8(_unused_ void **state) {
         assert_int_equal(record_to_text(&record, &text), 0);
 }
 
+static char *repeat(char c, size_t n) {
+        char *text = malloc(n + 1);
+
+        assert_non_null(text);
+        memset(text, c, n);
+        text[n] = '\0';
+        return text;
+}
+
+/* What has been written can be read again, whatever its parts may have grown to. */
+static void test_largest(void **state) {
+        const TestFolder *folder = *state;
+        _cleanup_(record_deinit) Record record = {}, back = {};
+        _cleanup_free_ char *value = repeat('"', TARGET_PAYLOAD_SIZE_MAX / 2 - 3), *facts = NULL;
+        Deployment *d = &record.deployment;
+        Error error = {};
+
+        fill(&record);
+        assert_int_equal(strv_appendf(&record.good_environment, "A=%s", value), 0);
+        assert_int_equal(strv_appendf(&d->environment, "A=%s", value), 0);
+        memset(value, 'x', strlen(value));
+        assert_true(asprintf(&facts, "{\"environment\": [\"%s%s\"]}", value, value) > 0);
+        assert_int_equal(string_set(&d->facts, facts), 0);
+        for (d->n_steps = 1; d->n_steps < DEPLOYMENT_STEPS_MAX; d->n_steps++)
+                d->steps[d->n_steps] = (StepLog){ .step = STEP_HEALTH,
+                                                  .reason = repeat('"', ERROR_MESSAGE_MAX - 1),
+                                                  .tail = repeat('"', STEP_TAIL_MAX) };
+        for (; d->n_events < DEPLOYMENT_EVENTS_MAX; d->n_events++)
+                d->events[d->n_events].reason = repeat('"', ERROR_MESSAGE_MAX - 1);
+        assert_int_equal(record_save(folder->fd, &record, &error), 0);
+        assert_int_equal(record_load(folder->fd, &back, &error), 1);
+        assert_int_equal(back.deployment.n_events, DEPLOYMENT_EVENTS_MAX);
+}
+
 static void test_files(_unused_ void **state) {
         _cleanup_(record_deinit) Record record = {}, back = {};
         char folder[] = "/tmp/test-record-XXXXXX";
@@ -427,6 +457,7 @@ int main(void) {
                 cmocka_unit_test(test_commit),
                 cmocka_unit_test(test_rolled_back),
                 cmocka_unit_test(test_texts_that_are_not_utf8),
+                cmocka_unit_test_setup_teardown(test_largest, test_folder_setup, test_folder_teardown),
                 cmocka_unit_test(test_files),
         };
 

@@ -127,10 +127,11 @@ $(OUT)/%.o: %.c $(OUT)/flags
 	$(SAY) CC $@
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(LIB): $(LIB_OBJ)
+# Also made anew when a list changes: what was taken out of it is no member any more, and a test's --wrap counts.
+$(LIB): $(LIB_OBJ) $(MAKEFILE_LIST)
 	@rm -f $@
 	$(SAY) AR $@
-	$(Q)$(AR) rcsD $@ $^
+	$(Q)$(AR) rcsD $@ $(LIB_OBJ)
 
 define PROGRAM_RULE
 $(OUT)/$(1): $$($(1)_MAIN:%.c=$(OUT)/%.o) $(LIB)

@@ -39,11 +39,11 @@ static void try_again(Report *report, const Error *error) {
 static void on_written(_unused_ DepotOp *op, int result, const Error *error, void *userdata) {
         Report *report = userdata;
 
-        report->op = depot_op_free(report->op);
-        if (result < 0) {
+        if (result < 0)
                 try_again(report, error);
+        report->op = depot_op_free(report->op); /* and with it the error */
+        if (result < 0)
                 return;
-        }
         report->problem[0] = '\0';
         report->waiting_since = report->changed ? clock_realtime(&clock_system) : 0;
         report->retry_delay = REPORT_RETRY_FIRST;

@@ -174,9 +174,10 @@ static void on_mark(DepotOp *op, int result, const Error *error, void *userdata)
         RolloutRecord *part = part_of(watch);
         bool exists = result >= 0 && depot_op_reply(op)->outcome == DEPOT_PRECONDITION_FAILED;
 
-        watch->mark = depot_op_free(watch->mark);
-        if (result < 0) {
+        if (result < 0)
                 retry_mark(watch, error);
+        watch->mark = depot_op_free(watch->mark); /* and with it the error */
+        if (result < 0) {
                 watch->changed(watch, watch->userdata);
                 return;
         }

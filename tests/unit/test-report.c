@@ -100,12 +100,34 @@ static void test_says_when(void **state) {
         assert_non_null(strstr(buffer_string(&text), "\"report_interval\":\"1h\""));
 }
 
+/* What the depot answered is told, and it is tried again. */
+static void test_depot_refuses(void **state) {
+        Fixture *f = *state;
+        const char *problem = NULL;
+        uint64_t since = 0;
+
+        assert_int_equal(file_replace_at(f->folder->fd, "apps", "x", 1, 0600), 0);
+        for (uint64_t until = clock_boottime(&clock_system) + TEST_WAIT_MAX;
+             !problem && clock_boottime(&clock_system) < until;) {
+                assert_true(sd_event_run(f->event, LOOK) >= 0);
+                problem = report_undelivered(f->report, &since);
+        }
+        assert_non_null(problem);
+        assert_non_null(strstr(problem, KEY ": cannot open or make its folder"));
+        assert_true(since > 0);
+        assert_int_equal(unlinkat(f->folder->fd, "apps", 0), 0);
+        f->changes = true; /* not only after a while */
+        assert_true(is_written_within(f, TEST_WAIT_MAX));
+        assert_null(report_undelivered(f->report, &since));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_changes_without_end, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_has_not_changed_is_not_written_again, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_says_when, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_depot_refuses, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

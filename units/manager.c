@@ -272,12 +272,13 @@ static int on_call_reply(sd_bus_message *reply, void *userdata, _unused_ sd_bus_
 
 static int on_call_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         ManagerCall *call = userdata;
+        Error error =
+                call->failure; /* not the call's own, which the callback may free before it looks at that */
         char seconds[32];
-        Error error = {};
 
         call->slot = sd_bus_slot_unref(call->slot);
         if (call->result < 0) {
-                call_finish(call, call->result, NULL, &call->failure);
+                call_finish(call, call->result, NULL, &error);
                 return 0;
         }
         snprintf(seconds, sizeof(seconds), "%.0f s", (double) call->method.timeout_usec / USEC_PER_SEC);

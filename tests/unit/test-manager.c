@@ -14,6 +14,7 @@ typedef struct Fixture {
         bool done;
         int result;
         Error error;
+        unsigned n_fills;
         /* what a watch told */
         UnitWatch *watch;
         UnitState state;
@@ -145,6 +146,35 @@ static void test_repeated_after_a_lost_connection(void **state) {
         assert_int_equal(fake_systemd_count(&f->fake, "Subscribe"), 2);
         assert_int_equal(fake_systemd_count(&f->fake, "Reload"), 2);
         manager_call_free(call);
+}
+
+static int fill_once(_unused_ sd_bus_message *m, void *userdata) {
+        Fixture *f = userdata;
+
+        return f->n_fills++ == 0 ? 0 : -EINVAL;
+}
+
+static void free_and_look(ManagerCall *call, int result, _unused_ sd_bus_message *reply, const Error *error,
+                          void *userdata) {
+        Fixture *f = userdata;
+
+        manager_call_free(call);
+        f->done = true;
+        f->result = result;
+        f->error = *error;
+}
+
+/* What it was told outlives the call. */
+static void test_not_sent_again(void **state) {
+        static const ManagerMethod method = { .member = "Reload", .fill = fill_once };
+        Fixture *f = *state;
+        ManagerCall *call;
+
+        f->fake.method = drop_first;
+        assert_int_equal(manager_call_start(f->manager, &method, free_and_look, f, &call, NULL), 0);
+        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(f->result, -EINVAL);
+        assert_string_equal(f->error.message, "cannot call systemd's Reload: Invalid argument");
 }
 
 static void test_not_repeated_if_once(void **state) {
@@ -382,6 +412,7 @@ int main(void) {
                 test(test_errors),
                 test(test_refusal_reaches_the_caller),
                 test(test_repeated_after_a_lost_connection),
+                test(test_not_sent_again),
                 test(test_not_repeated_if_once),
                 test(test_first_attempt_came_through),
                 test(test_time_out),

@@ -125,7 +125,8 @@ static void on_document(DepotOp *op, int result, const Error *error, void *userd
                 return;
         }
         if (reply->outcome == DEPOT_NOT_FOUND)
-                r = error_set_fault(&problem, -ENOENT, FAULT_INPUT, "release %s of %s is not in the depot %s",
+                /* Not yet, where a bucket is replicated, or not any more: another target may be there already. */
+                r = error_set_fault(&problem, -ENOENT, FAULT_HOST, "release %s of %s is not in the depot %s",
                                     ref->version, context->app, depot_uri(context->depot));
         if (r >= 0)
                 r = release_open(context->root, reply->body, reply->body_size, clock_realtime(context->clock),

@@ -31,6 +31,7 @@ LIB_SRC += \
         agent/cli/gc_command.c \
         agent/cli/gc_plan.c \
         agent/cli/gc_survey.c \
+        agent/cli/gc_undo.c \
         agent/cli/help.c \
         agent/cli/instance_command.c \
         agent/cli/key_command.c \

@@ -5,6 +5,7 @@
 #include "agent/cli/depot_batch.h"
 #include "agent/cli/gc_command.h"
 #include "agent/cli/gc_survey.h"
+#include "agent/cli/gc_undo.h"
 #include "agent/cli/output.h"
 #include "agent/cli/progress.h"
 #include "agent/cli/shared_options.h"
@@ -200,14 +201,59 @@ static size_t keep_unchanged(const DepotReply *now, const DepotEntry **victims, 
         return kept;
 }
 
-static size_t chunk_size(const Gc *gc, size_t from) {
+static bool is_release(const DepotEntry *entry) {
         LayoutKey key;
 
-        layout_parse(gc->plan.victims[from]->key, &key);
-        return MIN(gc->plan.n - from,
-                   (size_t) (key.kind == LAYOUT_KIND_RELEASE || key.kind == LAYOUT_KIND_ARTIFACT
-                                     ? CHUNK
-                                     : CHUNK_OF_OTHERS));
+        layout_parse(entry->key, &key);
+        return key.kind == LAYOUT_KIND_RELEASE;
+}
+
+/* Releases go without anything else: what is removed after them is what they cannot come back without. */
+static size_t chunk_size(const Gc *gc, size_t from) {
+        const DepotEntry *const *victims = gc->plan.victims;
+        LayoutKey key;
+        size_t n;
+
+        layout_parse(victims[from]->key, &key);
+        n = MIN(gc->plan.n - from,
+                (size_t) (key.kind == LAYOUT_KIND_RELEASE || key.kind == LAYOUT_KIND_ARTIFACT
+                                  ? CHUNK
+                                  : CHUNK_OF_OTHERS));
+        while (is_release(victims[from]) && !is_release(victims[from + n - 1]))
+                n--;
+        return n;
+}
+
+/* 1; 0: what is needed is not what it was. */
+static int look_again(const Gc *gc, DepotReply *now, Error *error) {
+        int r = gc_survey_list(&gc->access, gc->values->app, now, error);
+
+        return r < 0 ? r : gc_plan_holds(&gc->survey.needs, &gc->survey.list, now);
+}
+
+static int put_back(Gc *gc, GcUndo *undo, Error *error) {
+        int r = gc_undo_write(gc->access.depot, undo, error);
+
+        if (r < 0)
+                error_prefix(error,
+                             "releases that somebody may have chosen as they went are not there any more");
+        gc->removed -= undo->restored;
+        gc->removed_bytes -= undo->restored_bytes;
+        return r;
+}
+
+/* 1; 0: what is needed has changed meanwhile, and all of them are there again. */
+static int remove_releases(Gc *gc, const DepotBatch *batch, const DepotEntry *const *victims, Error *error) {
+        _cleanup_depot_reply_ DepotReply after = {};
+        _cleanup_gc_undo_ GcUndo undo = {};
+        int r;
+
+        r = gc_undo_read(gc->access.depot, victims, batch->n, &undo, error);
+        if (r >= 0)
+                r = depot_batch_run(gc->access.depot, batch, error);
+        if (r >= 0)
+                r = look_again(gc, &after, error);
+        return r == 0 ? put_back(gc, &undo, error) : r;
 }
 
 /* Removes the next ones, if what is needed is what it was. 1; 0: it is not. */
@@ -217,12 +263,12 @@ static int remove_chunk(Gc *gc, size_t from, size_t n, Error *error) {
         DepotBatch batch = { .start = start_delete, .take = take_deleted, .userdata = &chunk };
         int r;
 
-        r = gc_survey_list(&gc->access, gc->values->app, &now, error);
-        if (r < 0)
+        r = look_again(gc, &now, error);
+        if (r <= 0)
                 return r;
-        if (!gc_plan_holds(&gc->survey.needs, &gc->survey.list, &now))
-                return 0;
         batch.n = keep_unchanged(&now, chunk.victims, n);
+        if (batch.n > 0 && is_release(chunk.victims[0]))
+                return remove_releases(gc, &batch, chunk.victims, error);
         r = depot_batch_run(gc->access.depot, &batch, error);
         return r < 0 ? r : 1;
 }

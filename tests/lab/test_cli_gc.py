@@ -168,3 +168,30 @@ def test_bucket(built, cloud, bucket, tmp_path):
     assert desk.json("gc", "--older-than", "1d", "--yes")["removed"] == 1
     left = {o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     assert f"depot/{PROD}/target.json" in left and len(left) == 3
+
+
+def test_chosen_as_it_goes(built, cloud, bucket, tmp_path):
+    """A rollout to an old release begins in the moment in which that is removed: it is put back, byte for byte, and its artifact
+    never went."""
+    desk, s3 = Desk(tmp_path, cloud), cloud.client("s3")
+    desk.environment["MUSTER_DEPOT"] = f"s3://{bucket}/depot"
+    desk.trust().app()
+    for version in ("1.0", "1.1", "1.2"):
+        (desk.folder / "app/bin/api").write_text(f"{version}\n")
+        desk.publish(version)
+    desk.set("1.2")
+    cloud.proxy.clock_offset = 2 * DAY
+    key = "depot/apps/api/releases/1.0.json"
+    before = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    def choose(request, forward):
+        desk.ok("rollout", "start", "api", "prod", "--version", "1.0", "--key", "target.key")
+        return forward(request)
+    with cloud.fault(choose, times=1, service="s3", method="DELETE", path=r"/releases/1\.0\.json"):
+        told = desk.json("gc", "--older-than", "1d", "--yes")
+    assert cloud.proxy.requests(service="s3", method="DELETE", path=r"/releases/1\.0\.json")
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == before
+    assert (told["removed"], told["failed"]) == (2, 0)  # 1.1 and its artifact, in the second round
+    assert desk.json("gc", "--older-than", "1d", "--yes")["removed"] == 0
+    kinds = [o["Key"].split("/")[3] for o in s3.list_objects_v2(Bucket=bucket, Prefix="depot/apps/")["Contents"]]
+    assert (kinds.count("releases"), kinds.count("artifacts")) == (2, 2)

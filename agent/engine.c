@@ -88,10 +88,13 @@ static void clear_work(StepWork *work) {
         *work = (StepWork){ .unit_dir_fd = -1, .output_fd = -1, .release_fd = -1 };
 }
 
-/* What leads to the end is not to fail for want of room, whichever end it is. */
-static bool leads_to_an_end(const Deployment *deployment) {
+/* What leads to the end is not to fail for want of room, whichever end it is; nor what an operator goes back by, perhaps because
+ * the release that serves has filled the disk. */
+static bool may_use_spare(const Record *record) {
+        const Deployment *deployment = &record->deployment;
+
         return !deployment_is_running(deployment) || step_is_rollback(deployment->step) ||
-               deployment->step == STEP_COMMIT;
+               deployment->step == STEP_COMMIT || record_is_way_back(record, deployment->to.sha256);
 }
 
 static int save(const Engine *engine, Error *error) {
@@ -99,7 +102,7 @@ static int save(const Engine *engine, Error *error) {
         int app_fd = context->store->app_fd;
         int r = record_save(app_fd, context->record, error);
 
-        if (r < 0 && leads_to_an_end(engine_deployment(engine)) && spare_helps(app_fd, r)) {
+        if (r < 0 && may_use_spare(context->record) && spare_helps(app_fd, r)) {
                 engine_log(context, LOG_WARNING, NULL,
                            "the disk is full: the room that was kept for this case is used");
                 r = record_save(app_fd, context->record, error);

@@ -379,6 +379,10 @@ bool record_good_is_up(const Record *record) {
         return record->good.version && !record->good_is_down && !record->good_is_stopped;
 }
 
+bool record_is_way_back(const Record *record, const char *sha256) {
+        return record->previous.version && strcmp(record->previous.sha256, sha256) == 0;
+}
+
 static int end_prefetch(Record *record) {
         const Deployment *deployment = &record->deployment;
 

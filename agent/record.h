@@ -101,6 +101,9 @@ void record_forget_failure(Record *record, const char *sha256, uint64_t serial, 
 /* Whether the good release, if there is one, is up as far as the record knows. */
 bool record_good_is_up(const Record *record);
 
+/* Whether it is the release that was good before the good one: to deploy it is to go back. */
+bool record_is_way_back(const Record *record, const char *sha256);
+
 /* Takes in that the deployment has ended: what was deployed is the good release, what was rolled back serves again, what was
  * drained is stopped, and a failure is noted unless the deployment was cancelled. -ENOMEM, with some of it done. */
 int record_end(Record *record, const char *boot_id);

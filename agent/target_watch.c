@@ -5,6 +5,7 @@
 #include "agent/decision.h"
 #include "agent/messages.h"
 #include "agent/net/aws_error.h"
+#include "agent/spare.h"
 #include "agent/target_watch.h"
 #include "artifacts/freshness.h"
 #include "artifacts/layout.h"
@@ -148,6 +149,8 @@ static int note_target(TargetWatch *watch, const Target *target, Error *error) {
         record->serial = target->serial;
         memcpy(record->target_sha256, target->sha256, sizeof(record->target_sha256));
         r = record_save(context->app_fd, record, error);
+        if (r < 0 && record_is_way_back(record, target->stable.sha256) && spare_helps(context->app_fd, r))
+                r = record_save(context->app_fd, record, error);
         if (r < 0) {
                 /* not noted: the next look tries again */
                 record->serial = serial_before;

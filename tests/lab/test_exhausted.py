@@ -38,7 +38,6 @@ def fill(site, version, what, hook, then="exit 0"):
     once = f"/srv/filled-{version}"
     (folder / "hooks" / hook).write_text(f"#!/bin/sh\ntest ! -e {once} || exit 0\ntouch {once}\n{FILLS[what]} 2>/dev/null\n{then}\n")
     site.publish_folder(folder, version)
-    assert spare(site) > 0
     site.set_target(version)
 
 
@@ -61,6 +60,21 @@ def test_midst(site, what, hook):
     assert before in site.serves()
     assert spare(site) == 0
     relieve(site, version)
+
+
+def test_operator_goes_back(site):
+    """What the release that serves has filled: its target is taken, and the release before is deployed from the disk."""
+    before = site.app()["version"]
+    site.publish("2.9.0")
+    site.set_target("2.9.0")
+    site.wait_app(state="good", version="2.9.0")
+    wait_for(lambda: spare(site) > 0, 10, "the room that is kept")
+    site.instance.sh(f"{FILLS['inodes']} 2>/dev/null || true")
+    site.set_target(before)
+    site.wait_app(state="good", version=before)
+    assert spare(site) == 0
+    assert before in site.serves()
+    site.instance.run("rm", "-r", f"{STATE}/ballast")
 
 
 def test_power_fails_as_well(site):

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "units/unit_judge.h"
+#include "units/unit_name.h"
 
 static const char *const verb_names[] = {
         [UNIT_VERB_START] = "start",     [UNIT_VERB_STOP] = "stop",
@@ -141,6 +142,12 @@ UnitVerdict unit_judge_job(const char *unit, const UnitState *state, UnitVerb ve
                 return blame_release(error, VERDICT_JOB_FAILED,
                                      "%s: its %s failed (%s), the old process goes on", unit, name,
                                      state->reload_result);
+        if (strcmp(unit_name_type(unit), "socket") == 0 && strcmp(state->result, "success") == 0)
+                return blame_release(
+                        error, VERDICT_JOB_FAILED,
+                        "%s: its %s was refused: its service is not known, or runs on because it "
+                        "does not require the socket",
+                        unit, name);
         return blame_release(error, VERDICT_JOB_FAILED, "%s: its %s failed: %s", unit, name,
                              ending(state, text));
 }

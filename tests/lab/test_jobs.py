@@ -141,6 +141,21 @@ def test_start_that_hangs(driver, unit):
     driver.sh(f"systemctl stop {unit}")
 
 
+def test_reload_that_the_service_tells_of(driver, unit):
+    """ExecReload= ends at once, the service says RELOADING=1, and then READY=1, or never."""
+    install(driver, unit, "Type=notify\nNotifyAccess=all\nExecStart=/bin/sh -c 'trap \"systemd-notify RELOADING=1; test -e /run/never "
+                          "|| systemd-notify READY=1\" HUP; systemd-notify --ready; while :; do sleep 0.1; done'\n"
+                          "ExecReload=kill -HUP $MAINPID")
+    assert job(driver, "start", unit)["verdict"] == "good"
+    assert job(driver, "reload", unit)["verdict"] == "good"
+    driver.sh("touch /run/never")
+    result = job(driver, "reload", unit, settle="10s", deadline="1s")
+    assert (result["verdict"], result["fault"]) == ("job-timeout", "release")
+    assert result["error"].startswith(f"{unit}: its reload did not end within 1s: it has said RELOADING=1, and not READY=1 since")
+    assert job(driver, "restart", unit)["verdict"] == "good"
+    driver.sh(f"rm /run/never; systemctl stop {unit}")
+
+
 def test_reload_fails(driver, unit):
     install(driver, unit, "ExecStart=/bin/sleep 1000\nExecReload=/bin/false")
     driver.sh(f"systemctl start {unit}")
@@ -190,6 +205,10 @@ def test_socket_and_its_service(driver, unit):
     assert job(driver, "start", f"{name}.socket")["verdict"] == "good"
     assert job(driver, "restart", f"{name}.socket")["verdict"] == "good"
     assert job(driver, "start", unit)["verdict"] == "good"
+    assert job(driver, "start", f"{name}.socket")["verdict"] == "good"
+    result = job(driver, "restart", f"{name}.socket")
+    assert (result["verdict"], result["fault"]) == ("job-failed", "release")
+    assert "runs on because it does not require the socket" in result["error"]
 
 
 def test_main_process_is_succeeded_in_a_reload(driver, unit):

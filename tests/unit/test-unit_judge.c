@@ -99,6 +99,8 @@ static void check_job(UnitState state, UnitVerb verb, const char *result, UnitVe
 
 static void test_job(void **state) {
         UnitState failed = down(UNIT_FAILED, "failed", "exit-code", CLD_EXITED, 7), slow = running();
+        UnitState closed = down(UNIT_INACTIVE, "dead", "success", 0, 0);
+        Error error = {};
 
         (void) state;
         snprintf(slow.reload_result, sizeof(slow.reload_result), "timeout");
@@ -111,6 +113,9 @@ static void test_job(void **state) {
         check_job(failed, UNIT_VERB_START, "dependency", VERDICT_JOB_FAILED, "requires");
         check_job(failed, UNIT_VERB_START, "canceled", VERDICT_JOB_FAILED, "cancelled by somebody else");
         check_job(failed, UNIT_VERB_START, "assert", VERDICT_JOB_FAILED, "'assert'");
+        assert_int_equal(unit_judge_job("api.socket", &closed, UNIT_VERB_RESTART, "failed", &error),
+                         VERDICT_JOB_FAILED);
+        assert_non_null(strstr(error.message, "api.socket: its restart was refused: its service"));
 }
 
 static void check_settling(UnitState base, UnitState now, UnitVerb verb, bool final, UnitVerdict verdict,

@@ -35,8 +35,8 @@ typedef struct DecisionFacts {
         bool target_known; /* a target that was verified and may be acted on */
         uint64_t target_serial;
         const char *target_sha256;
-        ReleaseRef
-                wanted; /* what this instance is to run: the target's stable release, or its candidate; borrowed */
+        /* what this instance is to run: the target's stable release, or its candidate; borrowed */
+        ReleaseRef wanted;
         bool candidate;         /* it is the candidate */
         const char *held;       /* why it may not go there now: rollout_record.h; NULL: it may */
         ReleaseRef ahead;       /* what is to be in the store for later; borrowed; no version: nothing is */

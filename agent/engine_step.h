@@ -96,8 +96,8 @@ typedef struct StepWork {
         int release_fd;
         Buffer tail;    /* of the hooks' output */
         uint64_t bytes; /* of the artifact, that FETCH has written */
-        uint64_t
-                allowance; /* how long a part of the step may take by its own deadline, microseconds; 0: it has none */
+        /* how long a part of the step may take by its own deadline, microseconds; 0: it has none */
+        uint64_t allowance;
 } StepWork;
 
 struct Engine {

@@ -68,8 +68,8 @@ typedef struct LifeFacts {
 typedef struct LifeView {
         InstanceLife life;
         LeaveCause cause; /* of LIFE_LEAVING */
-        uint64_t
-                deadline; /* likewise: when it is taken away whatever it does; USEC_INFINITY: nobody has said */
+        /* likewise: when it is taken away whatever it does; USEC_INFINITY: nobody has said */
+        uint64_t deadline;
         bool may_return;  /* likewise: it may stay after all, or be started again */
         bool pending;     /* LIFE_LAUNCHING, and the group itself says so: launch hooks may wait */
         char reason[160]; /* one sentence */

@@ -14,8 +14,8 @@ typedef struct LaunchRecord {
         char *reason;   /* of ABANDON and HOLDING */
         char *boot_id;  /* of the boot in which it came to that, or was last found to hold */
         uint64_t since; /* microseconds since 1970 */
-        uint64_t
-                held_at; /* on the boot-time clock of that boot: it was found held; 0: it was not in that boot */
+        /* on the boot-time clock of that boot: it was found held; 0: it was not in that boot */
+        uint64_t held_at;
 } LaunchRecord;
 
 void launch_record_deinit(LaunchRecord *record);

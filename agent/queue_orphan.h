@@ -11,8 +11,8 @@
 typedef struct QueueFacts {
         bool in_group;          /* Auto Scaling knows the instance */
         InstanceState in_state; /* then: its state there */
-        uint64_t
-                reported; /* when it reported to the depot last; 0: never, or it is not known where. Microseconds */
+        /* when it reported to the depot last; 0: never, or it is not known where. Microseconds */
+        uint64_t reported;
         uint64_t created; /* since 1970, as all of these; the queue's */
         uint64_t now;
         uint64_t margin; /* how long a queue, or the last report, must be over before it counts */

@@ -22,8 +22,8 @@ typedef struct QueueOwnContext {
         AwsContext *aws;
         int state_fd;   /* of the folder that has the note of what exists (queue_note.h) */
         QueuePlan plan; /* without a topic none is wanted, and one of before goes */
-        uint64_t
-                interval; /* after which it is all gone through again, less a jitter; 0: QUEUE_OWN_INTERVAL */
+        /* after which it is all gone through again, less a jitter; 0: QUEUE_OWN_INTERVAL */
+        uint64_t interval;
 } QueueOwnContext;
 
 /* None of these may free it. */

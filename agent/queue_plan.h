@@ -26,8 +26,8 @@ typedef struct QueuePlan {
         const char *group;
         const char *instance;
         const char *owner; /* aws:userid, to which an IAM policy can confine the queue */
-        const char
-                *report; /* where in the depot this instance reports, by which others see that it is alive */
+        /* where in the depot this instance reports, by which others see that it is alive */
+        const char *report;
         const char *topic; /* ARN of the one topic that may send */
 } QueuePlan;
 

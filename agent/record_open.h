@@ -11,8 +11,8 @@
 
 typedef struct RecordOwner {
         const char *app;
-        const char
-                *instance; /* as musterd knows it; NULL: it does not, at boot and without a configuration */
+        /* as musterd knows it; NULL: it does not, at boot and without a configuration */
+        const char *instance;
         const char *configured; /* the configuration's instance_id, or NULL */
         const Machine *machine; /* NULL: not looked at */
 } RecordOwner;

@@ -28,9 +28,9 @@ struct RegisterWatch {
         RegisterFound found;
         uint64_t depot_time, seen; /* the depot's clock, and the boot-time clock at that */
         uint64_t began;            /* boot time: since when it looks at this register */
-        uint64_t
-                next_look; /* likewise; 0: yet to be planned; USEC_INFINITY: not until something is new here */
-        bool may_write;    /* there is news since the last write of ours */
+        /* likewise; 0: yet to be planned; USEC_INFINITY: not until something is new here */
+        uint64_t next_look;
+        bool may_write; /* there is news since the last write of ours */
         char problem[ERROR_MESSAGE_MAX];
 };
 

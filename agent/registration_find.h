@@ -24,8 +24,8 @@ typedef struct RegistrationFindContext {
 int registration_find_start(const RegistrationFindContext *context, RegistrationFindDone done, void *userdata,
                             RegistrationFind **ret, Error *error);
 
-/* From the callback on; both belong to FIND. What drains already was deregistered, by this instance or by somebody else (its Auto
- * Scaling group does that when it ends): no new requests come, but some may be under way. */
+/* From the callback on; both belong to FIND. What drains already was deregistered, by this instance or by somebody
+ * else (its Auto Scaling group does that when it ends): no new requests come, but some may be under way. */
 const TargetRegistrations *registration_find_found(const RegistrationFind *find);
 const TargetRegistrations *registration_find_draining(const RegistrationFind *find);
 

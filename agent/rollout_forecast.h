@@ -24,8 +24,8 @@ typedef struct RolloutForecast {
         uint64_t fleet;
         uint64_t begins, ends; /* ENDS is 0 if it would not complete: then PROBLEM says why */
         uint64_t parallel;     /* how many change at once at most */
-        uint64_t
-                serving; /* how many serve in the worst case: while so many change and all that may fail have failed */
+        /* how many serve in the worst case: while so many change and all that may fail have failed */
+        uint64_t serving;
         ForecastStage stages[TARGET_STAGES_MAX];
         size_t n_stages; /* that were opened */
         char problem[REGISTER_SENTENCE_MAX];

@@ -19,8 +19,8 @@ typedef struct RolloutPlan {
         size_t n_stages;
         bool alarmed;          /* it is staged, and the target names alarms */
         uint64_t max_failures; /* UINT64_MAX: a plain change is not aborted */
-        uint64_t
-                progress_deadline; /* of one change, what comes after it until the instance counts included */
+        /* of one change, what comes after it until the instance counts included */
+        uint64_t progress_deadline;
 } RolloutPlan;
 
 /* TARGET must stay. */

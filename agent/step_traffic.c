@@ -70,7 +70,8 @@ static void on_left(_unused_ TargetGroup *operation, int result, const Error *er
         engine_step_done(engine, result, &problem);
 }
 
-/* What is deregistered here is put back; what somebody else has deregistered is only waited for, as long as requests are under way. */
+/* What is deregistered here is put back; what somebody else has deregistered is only waited for, as long as requests
+ * are under way. */
 static int leave_all(Engine *engine, const TargetRegistrations *draining, Error *error) {
         const TargetGroupContext context = group_context(engine, engine->context.config->drain_timeout);
         _cleanup_(target_registrations_deinit) TargetRegistrations all = {};

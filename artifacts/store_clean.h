@@ -15,9 +15,9 @@
 
 typedef struct StoreRetention {
         uint64_t releases; /* how many to keep at most, */
-        uint64_t
-                bytes; /* and how much disk they may take together; STORE_KEEP_ALL: no limit, and no counting */
-        bool urgent;   /* somebody waits for the room */
+        /* and how much disk they may take together; STORE_KEEP_ALL: no limit, and no counting */
+        uint64_t bytes;
+        bool urgent; /* somebody waits for the room */
 } StoreRetention;
 
 /* Whether a release must stay: `current`, what a rollback needs, what is pinned. Those that must stay count, but are never

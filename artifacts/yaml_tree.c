@@ -9,8 +9,8 @@
 
 typedef struct NodeLine {
         const json_t *value;
-        const char
-                *null_key; /* VALUE is an object, and it is its member of that name that is null; else NULL */
+        /* VALUE is an object, and it is its member of that name that is null; else NULL */
+        const char *null_key;
         unsigned line;
 } NodeLine;
 

@@ -10,8 +10,8 @@ struct HookList {
         HookScript *scripts; /* texts owned */
         unsigned n_scripts;
         unsigned index; /* of the one that runs */
-        unsigned
-                adopting; /* the attempt as which it may have been started before, 0: none that is not ruled out */
+        /* the attempt as which it may have been started before, 0: none that is not ruled out */
+        unsigned adopting;
         Hook *hook;
         HookCollect *collect;
         sd_event_source *defer;

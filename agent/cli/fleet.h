@@ -33,8 +33,8 @@ typedef struct FleetInstance {
         char *name;     /* under which it reports: on AWS its aws:userid */
         char *instance; /* what it is called: its EC2 id; else the name */
         char *etag;     /* of the report */
-        uint64_t
-                contact; /* when it reported last, by the depot's clock; microseconds since 1970, as all times */
+        /* when it reported last, by the depot's clock; microseconds since 1970, as all times */
+        uint64_t contact;
         uint64_t interval; /* between two of its reports */
 
         char *version; /* of the release that serves; NULL: none */

@@ -33,8 +33,8 @@ typedef struct QueueSurvey {
         AwsContext *aws;
         SurveyedQueue *queues; /* of this depot, and of the group if one is named, by name */
         size_t n_queues;
-        SurveyedSubscription
-                *subscriptions; /* of SQS queues that are called as ours are, to the topics of the queues */
+        /* of SQS queues that are called as ours are, to the topics of the queues */
+        SurveyedSubscription *subscriptions;
         size_t n_subscriptions;
         char **topics;
         const char *group; /* NULL: of every one */

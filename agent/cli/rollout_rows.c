@@ -137,8 +137,8 @@ static const json_t *last_failure(const Row *row, const RolloutPlan *plan) {
         return string_equal(text_of(failure, "version"), plan->to->version) ? failure : NULL;
 }
 
-/* Who changes and has not been heard of for so many of its intervals may be gone. That it is nobody knows before it has been silent
- * for FLEET_INTERVALS, nor is its place given to another before its time is over. */
+/* Who changes and has not been heard of for so many of its intervals may be gone. That it is nobody knows before it
+ * has been silent for FLEET_INTERVALS, nor is its place given to another before its time is over. */
 #define WORDLESS_INTERVALS 2U
 
 static bool is_wordless(const Row *row, uint64_t now) {

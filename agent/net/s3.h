@@ -56,9 +56,9 @@ typedef struct S3GetOptions {
         uint64_t range_offset;
         uint64_t range_size; /* 0: no range, the whole object */
         size_t limit;        /* bytes in memory; 0: HTTP_RESPONSE_MAX; at most S3_GET_MEMORY_MAX */
-        HttpSink
-                sink; /* NULL: into memory. Gets the bytes of a 200 or 206 only; after the first byte a broken
-                              * connection is the caller's to resume, with a range and if_match */
+        /* NULL: into memory. Gets the bytes of a 200 or 206 only; after the first byte a broken connection is the
+         * caller's to resume, with a range and if_match */
+        HttpSink sink;
         void *sink_userdata;
         uint64_t timeout; /* of the whole; 0: HTTP_TOTAL_TIMEOUT */
 } S3GetOptions;

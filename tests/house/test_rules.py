@@ -135,6 +135,8 @@ FAULTS = [
     (rules.file_sizes, {"agent/base/thing.c": "\n" * 701}, {}, "701 lines"),
     (rules.timers, {"agent/base/thing.c": "r = sd_event_add_time(event, &timer, CLOCK_BOOTTIME, 0,\n        0, on_timer, x);\n"},
      {}, "an accuracy of 0"),
+    (rules.members, {"agent/base/thing.h": "struct Thing {\n        const char\n                *name; /* long */\n};\n"}, {},
+     "const char *name;: its type stands on a line alone"),
     (rules.banners, {"agent/base/thing.c": "/* " + "-" * 20 + " */\n"}, {}, "a banner"),
     (rules.banners, {"agent/base/thing.c": "/" + "*" * 40 + "/\n"}, {}, "a banner"),
     (rules.left_to_do, {"agent/base/thing.c": "/* TO" + "DO: more */\n"}, {}, "left to do"),

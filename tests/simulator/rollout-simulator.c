@@ -87,8 +87,8 @@ typedef struct Simulation {
         uint64_t running, changing, most_running, most_changing;
         unsigned n_said;    /* marks that there are */
         uint64_t last_gone; /* when the last one was given up */
-        uint64_t
-                for_dead; /* for so long only places of the dead were waited for, or had baked what begins anew for one */
+        /* for so long only places of the dead were waited for, or had baked what begins anew for one */
+        uint64_t for_dead;
         bool broken;
 } Simulation;
 

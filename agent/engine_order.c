@@ -31,9 +31,8 @@ int engine_order_deployment(const EngineContext *context, const EngineOrder *ord
                 r = string_set(&deployment.rollout, order->rollout);
         if (r >= 0)
                 r = string_set(&deployment.facts, order->facts);
-        STRV_FOREACH(s, order->environment)
-                if (r >= 0)
-                        r = strv_append(&deployment.environment, *s);
+        if (r >= 0)
+                r = strv_extend(&deployment.environment, order->environment);
         if (r >= 0)
                 r = release_ref_copy(&deployment.to, &order->release);
         if (r >= 0)

@@ -185,11 +185,8 @@ int environment_of_target(const Target *target, char ***environment, char sha256
 
 int environment_of_good(const Record *record, char ***environment, char sha256[static DIGEST_HEX_SIZE]) {
         _cleanup_strv_ char **values = NULL;
-        int r = 0;
+        int r = strv_extend(&values, record->good_environment);
 
-        STRV_FOREACH(s, record->good_environment)
-                if (r >= 0)
-                        r = strv_append(&values, *s);
         if (r < 0)
                 return r;
         replace(environment, TAKE_PTR(values));

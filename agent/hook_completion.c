@@ -181,10 +181,7 @@ static int copy_texts(HookCompletion *completion, const HookCompletionSpec *spec
 
         if (r >= 0)
                 r = string_set(&completion->instance, spec->instance);
-        STRV_FOREACH(hook, spec->hooks)
-                if (r >= 0)
-                        r = strv_append(&completion->hooks, *hook);
-        return r;
+        return r < 0 ? r : strv_extend(&completion->hooks, spec->hooks);
 }
 
 int hook_completion_start(const HookCompletionSpec *spec, HookCompletionDone done, HookCompletionNews news,

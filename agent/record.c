@@ -349,9 +349,8 @@ void record_forget_failure(Record *record, const char *sha256, uint64_t serial, 
 static int copy_environment(Record *record) {
         _cleanup_strv_ char **copy = NULL;
 
-        STRV_FOREACH(s, record->deployment.environment)
-                if (strv_append(&copy, *s) < 0)
-                        return -ENOMEM;
+        if (strv_extend(&copy, record->deployment.environment) < 0)
+                return -ENOMEM;
         strv_free(record->good_environment);
         record->good_environment = TAKE_PTR(copy);
         return 0;

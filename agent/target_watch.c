@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/base/log.h"
+#include "agent/base/random.h"
 #include "agent/base/strv.h"
 #include "agent/decision.h"
 #include "agent/messages.h"
@@ -32,11 +33,7 @@ static void get_target(TargetWatch *watch);
 
 /* A quarter of the interval at random, so that a fleet from one image does not ask in step. */
 static uint64_t with_jitter(uint64_t interval) {
-        uint32_t random = 0;
-
-        if (getentropy(&random, sizeof(random)) < 0)
-                return interval;
-        return interval - interval / 4 * (random % 1024) / 1024;
+        return interval - random_below(interval / 4 + 1);
 }
 
 static void look_after(TargetWatch *watch, uint64_t usec) {

@@ -106,8 +106,8 @@ int hook_command_make(int release_dirfd, const char *release_folder, const HookS
         if (r < 0)
                 return r;
         r = strv_appendf(&argv, "%s/%s", release_folder, script->location);
-        for (char *const *arg = script->args; r >= 0 && arg && *arg; arg++)
-                r = strv_append(&argv, *arg);
+        if (r >= 0)
+                r = strv_extend(&argv, script->args);
         if (r < 0)
                 return error_oom(error);
         *ret_argv = TAKE_PTR(argv);

@@ -98,14 +98,6 @@ static void start_next(HookList *list) {
                 finish_later(list);
 }
 
-static int copy_strv(char *const *from, char *const **to) {
-        int r = 0;
-
-        for (; r >= 0 && from && *from; from++)
-                r = strv_append((char ***) to, *from);
-        return r;
-}
-
 static int copy_context(HookList *list, const HookContext *from) {
         HookContext *to = &list->context;
 
@@ -120,7 +112,7 @@ static int copy_context(HookList *list, const HookContext *from) {
             string_set((char **) &to->release_folder, from->release_folder) < 0 ||
             string_set((char **) &to->run_folder, from->run_folder) < 0)
                 return -ENOMEM;
-        return copy_strv(from->environment, &to->environment);
+        return strv_extend((char ***) &to->environment, from->environment);
 }
 
 static int copy_scripts(HookList *list, const HookScript *scripts, unsigned n) {
@@ -134,7 +126,7 @@ static int copy_scripts(HookList *list, const HookScript *scripts, unsigned n) {
                 to->timeout_usec = scripts[i].timeout_usec;
                 if (string_set((char **) &to->location, scripts[i].location) < 0 ||
                     string_set((char **) &to->runas, scripts[i].runas) < 0 ||
-                    copy_strv(scripts[i].args, &to->args) < 0)
+                    strv_extend((char ***) &to->args, scripts[i].args) < 0)
                         return -ENOMEM;
         }
         return 0;

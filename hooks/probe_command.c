@@ -95,9 +95,7 @@ static int make_names(CommandAttempt *attempt, uint64_t now) {
                 return -ENOMEM;
         r = command[0][0] == '/' ? strv_append(&attempt->argv, command[0])
                                  : strv_appendf(&attempt->argv, "%s/%s", health->release_folder, command[0]);
-        for (char *const *arg = command + 1; r >= 0 && *arg; arg++)
-                r = strv_append(&attempt->argv, *arg);
-        return r;
+        return r < 0 ? r : strv_extend(&attempt->argv, command + 1);
 }
 
 static int start(Probe *probe, Error *error) {

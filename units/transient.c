@@ -41,14 +41,6 @@ static void spec_deinit(TransientSpec *spec) {
         *spec = (TransientSpec){ .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 };
 }
 
-static int copy_strv(char *const *from, char *const **to) {
-        int r = 0;
-
-        for (; r >= 0 && from && *from; from++)
-                r = strv_append((char ***) to, *from);
-        return r;
-}
-
 static int copy_fd(int from, int *to) {
         if (from <= 0)
                 return 0;
@@ -87,9 +79,9 @@ static int spec_copy(TransientSpec *to, const TransientSpec *from) {
                 from->stop_timeout_usec ? from->stop_timeout_usec : TRANSIENT_STOP_TIMEOUT_USEC;
         r = copy_texts(to, from);
         if (r >= 0)
-                r = copy_strv(from->argv, &to->argv);
+                r = strv_extend((char ***) &to->argv, from->argv);
         if (r >= 0)
-                r = copy_strv(from->environment, &to->environment);
+                r = strv_extend((char ***) &to->environment, from->environment);
         if (r >= 0)
                 r = copy_fd(from->stdin_fd, &to->stdin_fd);
         if (r >= 0)

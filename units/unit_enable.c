@@ -95,14 +95,13 @@ int unit_enable_start(Manager *manager, char *const *names, bool enable, UnitEna
         const ManagerMethod method = { .member = enable ? "EnableUnitFiles" : "DisableUnitFiles",
                                        .fill = fill };
         _cleanup_(unit_enable_freep) UnitEnable *e = NULL;
-        int r = 0;
+        int r;
 
         e = calloc(1, sizeof(*e));
         if (!e)
                 return error_oom(error);
         *e = (UnitEnable){ .manager = manager, .enable = enable, .done = done, .userdata = userdata };
-        for (char *const *name = names; r >= 0 && name && *name; name++)
-                r = strv_append(&e->names, *name);
+        r = strv_extend(&e->names, names);
         if (r < 0)
                 return error_oom(error);
         if (e->names)

@@ -57,6 +57,14 @@ int strv_append(char ***strv, const char *string) {
         return copy ? strv_consume(strv, copy) : -ENOMEM;
 }
 
+int strv_extend(char ***strv, char *const *strings) {
+        int r = 0;
+
+        for (; strings && *strings && r >= 0; strings++)
+                r = strv_append(strv, *strings);
+        return r;
+}
+
 int strv_appendf(char ***strv, const char *format, ...) {
         va_list arguments;
         char *text;

@@ -19,6 +19,9 @@ bool strv_contains(char *const *strv, const char *string);
 /* Adds a copy of STRING. -ENOMEM. */
 int strv_append(char ***strv, const char *string);
 
+/* Adds a copy of each of STRINGS. -ENOMEM, and then perhaps of the first ones only. */
+int strv_extend(char ***strv, char *const *strings);
+
 /* Adds formatted text. -ENOMEM. */
 int strv_appendf(char ***strv, const char *format, ...) _printf_(2, 3);
 

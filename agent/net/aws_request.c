@@ -16,9 +16,8 @@ static int copy_strings(const AwsRequest *request, AwsRequestCopy *copy) {
 
         for (size_t i = 0; i < ELEMENTSOF(from) && r >= 0; i++)
                 r = string_set(&copy->strings[i], from[i]);
-        STRV_FOREACH(header, request->headers)
-                if (r >= 0)
-                        r = strv_append(&copy->headers, *header);
+        if (r >= 0)
+                r = strv_extend(&copy->headers, request->headers);
         copy->request.operation = copy->strings[0];
         copy->request.method = copy->strings[1];
         copy->request.bucket = copy->strings[2];

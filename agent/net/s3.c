@@ -187,9 +187,8 @@ static int start(S3Request *request, AwsRequest *aws_request, AwsDone done, Erro
         r = buffer_append(&path, "/", 1, SIZE_MAX);
         if (r >= 0 && !request->each)
                 r = url_encode(&path, request->key, strlen(request->key), true);
-        STRV_FOREACH(header, aws_request->headers)
-                if (r >= 0)
-                        r = strv_append(&headers, *header);
+        if (r >= 0)
+                r = strv_extend(&headers, aws_request->headers);
         if (r >= 0)
                 r = s3_bucket_terms_headers(aws_context_bucket_terms(request->aws), request->is_write,
                                             &headers);

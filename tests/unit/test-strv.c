@@ -35,6 +35,20 @@ static void test_foreach(_unused_ void **state) {
         assert_null(strv_free(NULL));
 }
 
+static void test_extend(_unused_ void **state) {
+        _cleanup_strv_ char **some = NULL, **all = NULL;
+
+        assert_int_equal(strv_extend(&some, NULL), 0);
+        assert_null(some);
+        assert_int_equal(strv_append(&some, "a"), 0);
+        assert_int_equal(strv_append(&some, "b"), 0);
+        assert_int_equal(strv_append(&all, "first"), 0);
+        assert_int_equal(strv_extend(&all, some), 0);
+        assert_int_equal(strv_length(all), 3);
+        assert_string_equal(all[2], "b");
+        assert_ptr_not_equal(all[2], some[1]);
+}
+
 static void test_split(_unused_ void **state) {
         static const struct {
                 const char *text;
@@ -101,10 +115,10 @@ static void test_string_set(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_append), cmocka_unit_test(test_foreach),
-                cmocka_unit_test(test_split),  cmocka_unit_test(test_starts_and_ends),
-                cmocka_unit_test(test_equal),  cmocka_unit_test(test_string_set),
-                cmocka_unit_test(test_getenv),
+                cmocka_unit_test(test_append),          cmocka_unit_test(test_foreach),
+                cmocka_unit_test(test_extend),          cmocka_unit_test(test_split),
+                cmocka_unit_test(test_starts_and_ends), cmocka_unit_test(test_equal),
+                cmocka_unit_test(test_string_set),      cmocka_unit_test(test_getenv),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "agent/base/file.h"
 #include "agent/base/strv.h"
 #include "agent/rollout_watch.h"
 #include "tests/unit/depot-promises.h"
@@ -465,13 +466,32 @@ static void test_rest(void **state) {
         assert_true(all_are_members(f));
 }
 
+static bool one_tells_why(const Fixture *f) {
+        for (unsigned n = 0; n < FLEET; n++)
+                if (strstr(member(&f->instances[n], "problem"), "cannot open or make its folder"))
+                        return true;
+        return false;
+}
+
+/* A mark that the depot does not take is told, and made later. */
+static void test_no_mark(void **state) {
+        Fixture *f = *state;
+
+        operate(f, NULL);
+        assert_int_equal(file_replace_at(f->folder->fd, GROUP "/rollouts/r-1", "x", 1, 0600), 0);
+        run(f, one_tells_why);
+        renew(f);
+        assert_int_equal(unlinkat(f->folder->fd, GROUP "/rollouts/r-1", 0), 0);
+        run(f, all_are_members);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_there_and_back),      TEST(test_bad_release), TEST(test_sick_before),
                 TEST(test_called_back),         TEST(test_no_register), TEST(test_leaving),
-                TEST(test_plain_and_unlimited), TEST(test_rest),
+                TEST(test_plain_and_unlimited), TEST(test_rest),        TEST(test_no_mark),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,6 +217,7 @@ UNIT_TESTS += \
         test-target_registration \
         test-target_watch \
         test-target_watch-offers \
+        test-unit_restart \
         test-unpack_watch \
         test-wakeup
 

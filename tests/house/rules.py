@@ -179,6 +179,12 @@ def timers(tree):
             for found in re.finditer(r"sd_event_add_time\w*\([^;]*?,\s*0(?=,\s*on_\w+,)", tree.text(name))]
 
 
+def members(tree):
+    """No comment is so long that clang-format parts a member's type from its name: such a comment stands before the member."""
+    return [f"{name}: {' '.join(found.group(1).split())}: its type stands on a line alone" for name in tree.named(*CODE)
+            for found in re.finditer(r"^ +((?:const )?\w+\n +\**\w+;) /\*", tree.text(name), re.M)]
+
+
 def listed(tree):
     """Every C file is in one of the makefile's lists, once, and what is listed is there."""
     names = _listed_sources(tree)
@@ -342,6 +348,5 @@ def build_depends(tree):
             if name and name not in setup and not name.startswith(("debhelper-compat", "dh-sequence-"))]
 
 
-RULES = [top_level, includes, function_sizes, file_sizes, banners, left_to_do, foreign_words, timers, listed, corpora, modules,
-         contracts, formatting, manuals, linked, answers, versions, links, examples,
-         build_depends]
+RULES = [top_level, includes, function_sizes, file_sizes, banners, left_to_do, foreign_words, timers, members, listed, corpora,
+         modules, contracts, formatting, manuals, linked, answers, versions, links, examples, build_depends]

@@ -64,11 +64,6 @@ static ExitCode run_command(const CommandPath *path, void *values, char **argume
         r = command_last(path)->run(cli, values, arguments, &error);
         if (r < 0)
                 cli_print_error(cli, &error);
-        if (fflush(cli->out) != 0) {
-                if (errno != EPIPE) /* who reads has had enough */
-                        fprintf(cli->err, "muster: standard output: %s\n", strerror(errno));
-                return EXIT_CODE_FAILED;
-        }
         return cli_exit_code(r);
 }
 
@@ -134,7 +129,7 @@ static ExitCode answer_help(const Command *root, char *const *words, Cli *cli) {
         return EXIT_CODE_OK;
 }
 
-ExitCode dispatch(const Command *root, char *const *arguments, Cli *cli) {
+static ExitCode answer(const Command *root, char *const *arguments, Cli *cli) {
         GlobalValues globals = {};
         const OptionSet set = { .options = global_options, .values = &globals };
         _cleanup_strv_ char **words = NULL;
@@ -158,4 +153,14 @@ ExitCode dispatch(const Command *root, char *const *arguments, Cli *cli) {
         if (command_last(&path)->verbs)
                 return answer_group(&path, words + used, &globals, cli);
         return parse_and_run(&path, words + used, &globals, cli);
+}
+
+ExitCode dispatch(const Command *root, char *const *arguments, Cli *cli) {
+        ExitCode code = answer(root, arguments, cli);
+
+        if (fflush(cli->out) == 0)
+                return code;
+        if (errno != EPIPE) /* who reads has had enough */
+                fprintf(cli->err, "muster: standard output: %s\n", strerror(errno));
+        return EXIT_CODE_FAILED;
 }

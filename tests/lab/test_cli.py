@@ -113,9 +113,10 @@ def test_colour_only_on_a_terminal(shop):
     assert "\033" not in shop.ok("root", "show")
 
 
-def test_closed_output_is_no_success(shop):
+@pytest.mark.parametrize("words", [("root", "show"), ("--help",), ("publish", "--help"), ("help", "rollout"), ("--version",)])
+def test_closed_output_is_no_success(shop, words):
     with open("/dev/full", "w", encoding="ascii") as full:
-        done = subprocess.run(shop.command("root", "show"), env=shop.environment, stdout=full, stderr=subprocess.PIPE,
+        done = subprocess.run(shop.command(*words), env=shop.environment, stdout=full, stderr=subprocess.PIPE,
                               text=True, check=False)
     assert (done.returncode, done.stderr) == (FAILED, "muster: standard output: No space left on device\n")
 

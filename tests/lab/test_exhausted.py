@@ -77,6 +77,23 @@ def test_operator_goes_back(site):
     site.instance.run("rm", "-r", f"{STATE}/ballast")
 
 
+def test_abort_in_the_bake(site):
+    """Of a rollout whose candidate has filled it: its one instance goes back, and the group hears of it."""
+    before = site.app()["version"]
+    group = "--app", "api", "--group", "site"
+    site.publish("2.10.0")
+    site.muster("rollout", "start", *group, "--version", "2.10.0", "--id", "r-1", "--stages", "100%:10m", "--min-healthy-time", "1s",
+                "--key", "/srv/target.key")
+    marks = site.instance.root / "srv/depot/apps/api/groups/site/rollouts/r-1"
+    wait_for(lambda: list(marks.glob("good-1/*")), 60, "the candidate to be good")
+    site.instance.sh(f"{FILLS['inodes']} 2>/dev/null || true")
+    site.muster("rollout", "abort", *group, "--reason", "it fills the disk")
+    site.wait_app(state="good", version=before)
+    wait_for(lambda: list(marks.glob("back-1/*")), 60, "the group to hear of it")
+    assert spare(site) == 0
+    site.instance.run("rm", "-r", f"{STATE}/ballast")
+
+
 def test_power_fails_as_well(site):
     """What starts at boot is the release that was good, though there is no inode for another `current`."""
     before = site.app()["version"]

@@ -84,5 +84,5 @@ def points_of(scenario, program, log):
         key = call, pattern_of(path)
         met[key] += 1
         points = [Point(scenario, program, *key, met[key], action) for action in _actions(program, who, call)]
-        found += [replace(point, action="EDQUOT") if point.action == "ENOSPC" and point.number % 2 else point for point in points]
+        found += [replace(point, action="EDQUOT") if point.action == "ENOSPC" and point.number & 64 else point for point in points]
     return found

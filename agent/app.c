@@ -155,8 +155,10 @@ static void deploy(App *app, const Target *target, const DecisionFacts *facts) {
         app_make_way(app);
         if (engine_start(&context, &order, app_on_deployed, app_on_progress, app, &app->engine, &error) < 0)
                 log_error("%s: cannot begin a deployment: %s", app->config->name, error.message);
-        else if (order.kind == KIND_DEPLOY)
+        if (app->engine && order.kind == KIND_DEPLOY) {
                 app_rollout_deploys(app);
+                app_look_at_life(app);
+        }
 }
 
 static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {

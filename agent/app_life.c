@@ -38,6 +38,11 @@ void app_heed_life(App *app) {
                 engine_stay_out(app->engine);
 }
 
+void app_look_at_life(App *app) {
+        if (app->context.life)
+                (void) life_watch_is_recent(app->context.life, 0);
+}
+
 void app_set_life(App *app, const LifeView *view) {
         app->life = *view;
         if (!app_is_open(app))

@@ -5,6 +5,10 @@
 
 #include "agent/app.h"
 
+/* A deployment has begun: whether the instance is to stay is asked anew. The answer comes while artifacts are fetched; on an instance
+ * that is about to go the deployment then ends before it has changed anything. */
+void app_look_at_life(App *app);
+
 /* Ends a deployment that has become pointless with it. */
 void app_heed_life(App *app);
 

@@ -335,6 +335,23 @@ def test_deploy_is_given_up_for_a_leave(fleet, director):
     assert member.results("muster-leave") == ["CONTINUE"]
 
 
+def test_nothing_is_begun_on_what_was_just_terminated(fleet, director):
+    """Though the metadata were not to be looked at for another ten minutes."""
+    fleet.publish("1.0.0")
+    fleet.create(hooks=[LAUNCH_HOOK, LEAVE_HOOK, Hook("other", TERMINATING, heartbeat=60)])
+    member = Member(director, fleet.first())
+    director.wait_state(member.id, "InService")
+    member.wait_life("in-service")
+    member.host.sh("sed -i 's/^metadata_interval = .*/metadata_interval = 10m/' /etc/muster/muster.conf; systemctl restart musterd")
+    member.wait_life("in-service")
+    director.terminate(member.id)
+    fleet.publish("2.0.0")
+    wait_for(lambda: member.results("muster-leave") == ["CONTINUE"], 60, "the hook to be completed")
+    assert member.stops() == 1 and not member.active()
+    assert not [d for d in member.deployments() if d["version"] == "2.0.0" and d["kind"] == "deploy" and
+                "BEFORE_INSTALL" in [s["step"] for s in d["steps"]]]
+
+
 HEALTH = "health_interval = 500ms\nhealth_failures = 1\nhealth_restarts = 0\non_unhealthy = replace\n"
 
 

@@ -42,6 +42,7 @@ struct LifeWatch {
         bool look_again;    /* once it has ended */
         bool asked;         /* a message has asked for the round that comes */
         uint64_t asked_at;  /* boot time of the last round that one asked for; 0: none has */
+        uint64_t began;     /* boot time at which the last round began */
         uint64_t looked_at; /* boot time of the end of the last round; 0: none has ended */
         bool failed;        /* something of this round was not answered */
         bool describing;    /* Auto Scaling is asked, which may take long where it is out of reach */
@@ -240,9 +241,18 @@ static void ask_instead(LifeWatch *watch) {
                 describe_after(watch, DESCRIBE_AGAIN_MAX);
 }
 
+static void wake(LifeWatch *watch) {
+        log_info("this instance has slept: credentials and clocks are read anew");
+        aws_context_woke(watch->context.aws);
+        watch->maintenance_due = 0;
+        describe_after(watch, 0);
+}
+
 static void end_round(LifeWatch *watch) {
         watch->looking = false;
         watch->looked_at = clock_boottime(watch->context.clock);
+        if (!watch->failed && life_watch_slept(watch->began, watch->looked_at)) /* in the middle of it */
+                wake(watch);
         ask_instead(watch);
         if (!watch->failed)
                 tell_problem(watch->problem, sizeof(watch->problem), "", "the instance metadata answer");
@@ -369,12 +379,9 @@ static void next_item(LifeWatch *watch) {
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         LifeWatch *watch = userdata;
 
-        if (life_watch_slept(watch->due, clock_boottime(watch->context.clock))) {
-                log_info("this instance has slept: credentials and clocks are read anew");
-                aws_context_woke(watch->context.aws);
-                watch->maintenance_due = 0;
-                describe_after(watch, 0);
-        }
+        watch->began = clock_boottime(watch->context.clock);
+        if (life_watch_slept(watch->due, watch->began))
+                wake(watch);
         if (watch->asked)
                 watch->asked_at = clock_boottime(watch->context.clock);
         watch->asked = false;

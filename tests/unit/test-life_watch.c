@@ -355,10 +355,25 @@ static void test_sleep(void **state) {
         setup->in_group = "Pending:Wait";
         setup->now += 3600 * USEC_PER_SEC; /* less than the token lives */
         wait_life(setup, LIFE_LAUNCHING);
+        wait_looks(setup, 2); /* it may have slept in the middle of one */
         assert_int_equal(setup->tokens, tokens + 1);
         assert_false(life_watch_slept(100, 100 + LIFE_WATCH_SLEPT));
         assert_true(life_watch_slept(100, 101 + LIFE_WATCH_SLEPT));
         assert_false(life_watch_slept(100, 50));
+}
+
+/* Between the first answer of a look and the others. */
+static void test_sleep_in_a_look(void **state) {
+        Setup *setup = *state;
+
+        setup->target = "InService";
+        setup->in_group = "InService";
+        begin(setup);
+        wait_looks(setup, 1);
+        assert_int_equal(setup->tokens, 1);
+        setup->now += 3600 * USEC_PER_SEC;
+        wait_looks(setup, 2);
+        assert_int_equal(setup->tokens, 2);
 }
 
 /* A message is a reason to look, also in the middle of a look. */
@@ -411,6 +426,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_nobody_answers, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_nobody_answers_in_a_group, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_recent, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_sleep_in_a_look, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_sleep, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_message, set_up, tear_down),
         };

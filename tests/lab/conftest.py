@@ -94,9 +94,7 @@ def session_cloud(lab):
 @pytest.fixture
 def cloud(session_cloud):
     """S3 and the rest, with a clock that is right, an empty log and no faults."""
-    session_cloud.proxy.reset()
-    session_cloud.metadata.fault = None
-    session_cloud.metadata.log.clear()
+    session_cloud.reset()
     return session_cloud
 
 

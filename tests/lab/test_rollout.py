@@ -270,6 +270,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def whole(lab, session_cloud, tmp_path_factory):
     lab.require_package()
+    session_cloud.reset()
     made = Fleet(lab, session_cloud, tmp_path_factory.mktemp("rollouts"))
     made.launch()
     yield made

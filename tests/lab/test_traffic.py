@@ -123,7 +123,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def launched(lab, session_cloud, tmp_path_factory):
     lab.require_package()
-    session_cloud.proxy.reset()
+    session_cloud.reset()
     made = Fleet(lab, session_cloud, tmp_path_factory.mktemp("traffic"))
     try:
         made.launch()

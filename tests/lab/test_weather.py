@@ -77,8 +77,7 @@ class Weather:
 @pytest.fixture(scope="module")
 def sky(lab, session_cloud, built, tmp_path_factory):
     lab.require_package()
-    session_cloud.proxy.reset()  # what the module before left behind
-    session_cloud.metadata.fault = None
+    session_cloud.reset()
     made = Weather(lab, session_cloud, tmp_path_factory.mktemp("weather"))
     yield made
     lab.remove(made.instance)

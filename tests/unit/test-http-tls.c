@@ -146,7 +146,7 @@ static void on_done(_unused_ HttpTransfer *transfer, int result, const Error *er
 }
 
 static Outcome get_with(Setup *setup, HttpClient *client, const char *host) {
-        HttpRequest request = { .method = "GET", .timeouts = { .total = 5 * USEC_PER_SEC } };
+        HttpRequest request = { .method = "GET", .timeouts = { .total = 60 * USEC_PER_SEC } };
         HttpTransfer *transfer = NULL;
         Outcome outcome = {};
         char url[64];

@@ -62,6 +62,12 @@ class Cloud:
         (self.folder / "bundle.pem").write_bytes(bundle + self.authority.certificate.read_bytes())
         self._role()
 
+    def reset(self):
+        """What the test before has left behind is gone: a clock that is right, empty logs, no faults. What moto holds stays."""
+        self.proxy.reset()
+        self.metadata.fault = None
+        self.metadata.log.clear()
+
     # moto
 
     def _start_moto(self):

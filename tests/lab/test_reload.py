@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from rig import goapp, manual
 from rig.prober import Load
-from rig.rootfs import TOP
 from rig.site import Site
 
 PAGE = "units/muster-reload.7"

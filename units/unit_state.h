@@ -15,7 +15,7 @@
 #define UNIT_NAME_MAX 256U
 
 typedef enum UnitLoad {
-        UNIT_LOAD_OTHER, /* stub, merged, bad-setting, error */
+        UNIT_LOAD_OTHER, /* whatever else org.freedesktop.systemd1(5) may say, such as merged */
         UNIT_LOADED,
         UNIT_NOT_FOUND, /* every other value then is a default: systemd answers for units it does not know */
         UNIT_MASKED,

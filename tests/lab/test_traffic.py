@@ -355,7 +355,7 @@ def test_termination(fleet):
     """Under load, with requests under way that take long: those are answered, and none comes after them. The app is one that answers
     nothing more once it is stopped."""
     instance, name = fleet.instance(), fleet.id(PROD)
-    instance.put("/etc/systemd/system/api.service.d/abrupt.conf", "[Service]\nExecStop=\nKillSignal=SIGKILL\n")
+    instance.put("/etc/systemd/system/api.service.d/abrupt.conf", "[Service]\nKillSignal=SIGKILL\n")
     instance.sh("systemctl daemon-reload")
     fleet.wait_app(CANARY, state="good")
     for group in (PROD, CANARY):

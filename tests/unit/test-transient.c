@@ -106,7 +106,7 @@ static void test_words(void **state) {
         for (UnitActive a = UNIT_ACTIVE; a <= UNIT_DEACTIVATING; a++)
                 assert_int_equal(unit_active_from_string(unit_active_to_string(a)), a);
         assert_int_equal(unit_load_from_string("bad-setting"), UNIT_BAD);
-        assert_int_equal(unit_load_from_string("stub"), UNIT_LOAD_OTHER);
+        assert_int_equal(unit_load_from_string("merged"), UNIT_LOAD_OTHER);
         assert_int_equal(unit_active_from_string(""), UNIT_ACTIVE_OTHER);
 }
 

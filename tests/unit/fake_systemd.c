@@ -13,6 +13,17 @@
 #define MANAGER "org.freedesktop.systemd1.Manager"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 
+const FakeUnit fake_unit_up = {
+        .load = "loaded",
+        .active = "active",
+        .sub = "running",
+        .result = "success",
+        .type = "simple",
+        .main_pid = 1,
+        .run = 1,
+        .can_reload = true,
+};
+
 static void append(sd_bus_message *m, const char *name, const char *type, const void *value) {
         assert_true(sd_bus_message_open_container(m, 'e', "sv") >= 0);
         assert_true(sd_bus_message_append(m, "s", name) >= 0);
@@ -169,19 +180,28 @@ void fake_systemd_deinit(FakeSystemd *fake) {
         (void) unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
 }
 
-int fake_systemd_begin(FakeSystemd *fake, FakeMethod method, TestFolder **folder, sd_event **event,
-                       Manager **manager) {
-        if (test_folder_setup((void **) folder) < 0 || sd_event_new(event) < 0)
+int fake_systemd_setup(void **state, size_t size, FakeMethod method) {
+        FakeSystemdRig *rig = calloc(1, size);
+
+        if (!rig)
                 return -1;
-        fake_systemd_init(fake, *event, *folder, method);
-        return manager_new(*event, manager, NULL);
+        *state = rig;
+        if (test_folder_setup((void **) &rig->folder) < 0 || sd_event_new(&rig->event) < 0)
+                return -1;
+        fake_systemd_init(&rig->fake, rig->event, rig->folder, method);
+        return manager_new(rig->event, &rig->manager, NULL);
 }
 
-int fake_systemd_end(FakeSystemd *fake, TestFolder *folder, sd_event *event, Manager *manager) {
-        manager_free(manager);
-        fake_systemd_deinit(fake);
-        sd_event_unref(event);
-        return test_folder_teardown((void **) &folder);
+int fake_systemd_teardown(void **state) {
+        FakeSystemdRig *rig = *state;
+        int r;
+
+        manager_free(rig->manager);
+        fake_systemd_deinit(&rig->fake);
+        sd_event_unref(rig->event);
+        r = test_folder_teardown((void **) &rig->folder);
+        free(rig);
+        return r;
 }
 
 static void emit(FakeSystemd *fake, sd_bus_message *m) {

@@ -47,11 +47,21 @@ struct FakeSystemd {
 void fake_systemd_init(FakeSystemd *fake, sd_event *event, const TestFolder *folder, FakeMethod method);
 void fake_systemd_deinit(FakeSystemd *fake);
 
-/* The same with all that a test of units/ needs around it: a folder, an event loop, a manager that is connected. For cmocka's
- * setup and teardown, which return what these do. */
-int fake_systemd_begin(FakeSystemd *fake, FakeMethod method, TestFolder **folder, sd_event **event,
-                       Manager **manager);
-int fake_systemd_end(FakeSystemd *fake, TestFolder *folder, sd_event *event, Manager *manager);
+/* A service that runs, and can be reloaded. */
+extern const FakeUnit fake_unit_up;
+
+/* The same with all that a test of units/ needs around it. The first member of a test's own fixture. */
+typedef struct FakeSystemdRig {
+        TestFolder *folder;
+        sd_event *event;
+        FakeSystemd fake;
+        Manager *manager; /* is connected */
+} FakeSystemdRig;
+
+/* For cmocka's setup and teardown, which return what these do. SIZE is that of the fixture, whose other members are zero at first, and
+ * are to be freed before the rig. */
+int fake_systemd_setup(void **state, size_t size, FakeMethod method);
+int fake_systemd_teardown(void **state);
 
 /* The bus goes away with its socket; and comes back. */
 void fake_systemd_stop(FakeSystemd *fake);

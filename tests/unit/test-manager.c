@@ -6,10 +6,7 @@
 #include "units/unit_watch.h"
 
 typedef struct Fixture {
-        TestFolder *folder;
-        sd_event *event;
-        FakeSystemd fake;
-        Manager *manager;
+        FakeSystemdRig rig; /* the first member */
         /* what came of a call */
         bool done;
         int result;
@@ -28,22 +25,14 @@ static void answer(_unused_ FakeSystemd *fake, sd_bus_message *call, _unused_ co
 }
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-
-        if (!f)
-                return -1;
-        *state = f;
-        return fake_systemd_begin(&f->fake, answer, &f->folder, &f->event, &f->manager);
+        return fake_systemd_setup(state, sizeof(Fixture), answer);
 }
 
 static int teardown(void **state) {
         Fixture *f = *state;
-        int r;
 
         unit_watch_free(f->watch);
-        r = fake_systemd_end(&f->fake, f->folder, f->event, f->manager);
-        free(f);
-        return r;
+        return fake_systemd_teardown(state);
 }
 
 static void on_done(_unused_ ManagerCall *call, int result, sd_bus_message *reply, const Error *error,
@@ -60,7 +49,7 @@ static void on_done(_unused_ ManagerCall *call, int result, sd_bus_message *repl
 static ManagerCall *start(Fixture *f, const ManagerMethod *method) {
         ManagerCall *call = NULL;
 
-        assert_int_equal(manager_call_start(f->manager, method, on_done, f, &call, NULL), 0);
+        assert_int_equal(manager_call_start(f->rig.manager, method, on_done, f, &call, NULL), 0);
         assert_false(f->done); /* never from within */
         return call;
 }
@@ -71,10 +60,10 @@ static void test_call(void **state) {
         Fixture *f = *state;
         ManagerCall *call = start(f, &reload);
 
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
-        assert_string_equal(f->fake.calls[0], "Subscribe"); /* before anything that causes signals */
-        assert_string_equal(f->fake.calls[1], "Reload");
+        assert_string_equal(f->rig.fake.calls[0], "Subscribe"); /* before anything that causes signals */
+        assert_string_equal(f->rig.fake.calls[1], "Reload");
         assert_null(manager_call_free(call));
 }
 
@@ -92,13 +81,13 @@ static void test_errors(void **state) {
         };
         Fixture *f = *state;
 
-        while (!manager_bus(f->manager))
-                fake_systemd_run_for(&f->fake, USEC_PER_MSEC);
+        while (!manager_bus(f->rig.manager))
+                fake_systemd_run_for(&f->rig.fake, USEC_PER_MSEC);
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 sd_bus_message *m = NULL, *reply = NULL;
                 Error error = {};
 
-                assert_true(sd_bus_message_new_method_call(manager_bus(f->manager), &m, "a.b", "/", "a.b",
+                assert_true(sd_bus_message_new_method_call(manager_bus(f->rig.manager), &m, "a.b", "/", "a.b",
                                                            "C") >= 0);
                 assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
                 assert_true(sd_bus_message_new_method_errorf(m, &reply, cases[i].name, "Because.") >= 0);
@@ -119,9 +108,9 @@ static void test_refusal_reaches_the_caller(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        f->fake.method = refuse;
+        f->rig.fake.method = refuse;
         call = start(f, &reload);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, -ENOENT);
         assert_string_equal(f->error.message, "There is none.");
         manager_call_free(call);
@@ -138,13 +127,13 @@ static void test_repeated_after_a_lost_connection(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        f->fake.method = drop_first;
+        f->rig.fake.method = drop_first;
         call = start(f, &reload);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
-        assert_int_equal(f->fake.connections, 2);
-        assert_int_equal(fake_systemd_count(&f->fake, "Subscribe"), 2);
-        assert_int_equal(fake_systemd_count(&f->fake, "Reload"), 2);
+        assert_int_equal(f->rig.fake.connections, 2);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "Subscribe"), 2);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "Reload"), 2);
         manager_call_free(call);
 }
 
@@ -170,9 +159,9 @@ static void test_not_sent_again(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        f->fake.method = drop_first;
-        assert_int_equal(manager_call_start(f->manager, &method, free_and_look, f, &call, NULL), 0);
-        fake_systemd_run(&f->fake, &f->done);
+        f->rig.fake.method = drop_first;
+        assert_int_equal(manager_call_start(f->rig.manager, &method, free_and_look, f, &call, NULL), 0);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, -EINVAL);
         assert_string_equal(f->error.message, "cannot call systemd's Reload: Invalid argument");
 }
@@ -181,9 +170,9 @@ static void test_not_repeated_if_once(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        f->fake.method = drop_first;
+        f->rig.fake.method = drop_first;
         call = start(f, &(ManagerMethod){ .member = "Reload", .once = true });
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, -ENOTCONN);
         assert_int_equal(f->error.fault, FAULT_HOST);
         assert_non_null(strstr(f->error.message, "systemd does not answer"));
@@ -202,9 +191,9 @@ static void test_first_attempt_came_through(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        f->fake.method = drop_then_exists;
+        f->rig.fake.method = drop_then_exists;
         call = start(f, &(ManagerMethod){ .member = "StartTransientUnit" });
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, -EALREADY);
         manager_call_free(call);
 }
@@ -213,10 +202,10 @@ static void test_time_out(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        fake_systemd_await(&f->fake, "Subscribe", 1);
-        f->fake.mute = true;
+        fake_systemd_await(&f->rig.fake, "Subscribe", 1);
+        f->rig.fake.mute = true;
         call = start(f, &(ManagerMethod){ .member = "Reload", .timeout_usec = 100 * USEC_PER_MSEC });
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, -ETIMEDOUT);
         assert_int_equal(f->error.fault, FAULT_HOST);
         assert_non_null(strstr(f->error.message, "no reply to Reload"));
@@ -227,17 +216,17 @@ static void test_no_bus(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        fake_systemd_stop(&f->fake);
-        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        fake_systemd_stop(&f->rig.fake);
+        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
         call = start(f, &(ManagerMethod){ .member = "Reload", .timeout_usec = 200 * USEC_PER_MSEC });
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, -ETIMEDOUT);
         assert_non_null(strstr(f->error.message, "no connection to the system bus"));
         manager_call_free(call);
         f->done = false;
         call = start(f, &reload);
-        fake_systemd_listen(&f->fake);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_listen(&f->rig.fake);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
         manager_call_free(call);
 }
@@ -246,24 +235,24 @@ static void test_no_bus(void **state) {
 static void test_no_busy_reconnecting(void **state) {
         Fixture *f = *state;
 
-        fake_systemd_await(&f->fake, "Subscribe", 1);
-        f->fake.mute = true;
+        fake_systemd_await(&f->rig.fake, "Subscribe", 1);
+        f->rig.fake.mute = true;
         for (unsigned i = 0; i < 100; i++) {
-                fake_systemd_drop(&f->fake);
-                fake_systemd_run_for(&f->fake, 10 * USEC_PER_MSEC);
+                fake_systemd_drop(&f->rig.fake);
+                fake_systemd_run_for(&f->rig.fake, 10 * USEC_PER_MSEC);
         }
-        assert_true(f->fake.connections < 8);
-        f->fake.mute = false;
+        assert_true(f->rig.fake.connections < 8);
+        f->rig.fake.mute = false;
 }
 
 static void test_freed_call_is_silent(void **state) {
         Fixture *f = *state;
         ManagerCall *call;
 
-        f->fake.mute = true;
+        f->rig.fake.mute = true;
         call = start(f, &(ManagerMethod){ .member = "Reload", .timeout_usec = 50 * USEC_PER_MSEC });
         manager_call_free(call);
-        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
+        fake_systemd_run_for(&f->rig.fake, 100 * USEC_PER_MSEC);
         assert_false(f->done);
 }
 
@@ -290,27 +279,27 @@ static void on_job_removed(_unused_ UnitWatch *watch, _unused_ const char *job, 
 static const UnitWatchEvents events = { .changed = on_changed, .job_removed = on_job_removed };
 
 static void watch(Fixture *f) {
-        assert_int_equal(unit_watch_new(f->manager, "a-b.service", &events, f, &f->watch, NULL), 0);
-        fake_systemd_run(&f->fake, &f->told);
+        assert_int_equal(unit_watch_new(f->rig.manager, "a-b.service", &events, f, &f->watch, NULL), 0);
+        fake_systemd_run(&f->rig.fake, &f->told);
         f->told = false;
 }
 
 static void test_watch_reads_the_state(void **state) {
         Fixture *f = *state;
 
-        f->fake.unit = (FakeUnit){ .load = "loaded",
-                                   .active = "active",
-                                   .sub = "running",
-                                   .result = "success",
-                                   .type = "notify",
-                                   .main_pid = 12,
-                                   .n_restarts = 3,
-                                   .exec_code = 1,
-                                   .exec_status = 9,
-                                   .exec_started = 77,
-                                   .run = 5,
-                                   .can_reload = true,
-                                   .job = 4 };
+        f->rig.fake.unit = (FakeUnit){ .load = "loaded",
+                                       .active = "active",
+                                       .sub = "running",
+                                       .result = "success",
+                                       .type = "notify",
+                                       .main_pid = 12,
+                                       .n_restarts = 3,
+                                       .exec_code = 1,
+                                       .exec_status = 9,
+                                       .exec_started = 77,
+                                       .run = 5,
+                                       .can_reload = true,
+                                       .job = 4 };
         watch(f);
         assert_int_equal(f->state.load, UNIT_LOADED);
         assert_int_equal(f->state.active, UNIT_ACTIVE);
@@ -330,17 +319,17 @@ static void test_watch_follows(void **state) {
         Fixture *f = *state;
 
         watch(f);
-        fake_systemd_changed(&f->fake, "other.service");
-        fake_systemd_job_removed(&f->fake, "other.service", 1, "failed");
-        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        fake_systemd_changed(&f->rig.fake, "other.service");
+        fake_systemd_job_removed(&f->rig.fake, "other.service", 1, "failed");
+        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
         assert_int_equal(f->n_states, 1);
-        f->fake.unit.active = "failed";
-        fake_systemd_changed(&f->fake, "a-b.service");
-        fake_systemd_run(&f->fake, &f->told);
+        f->rig.fake.unit.active = "failed";
+        fake_systemd_changed(&f->rig.fake, "a-b.service");
+        fake_systemd_run(&f->rig.fake, &f->told);
         assert_int_equal(f->state.active, UNIT_FAILED);
         f->told = false;
-        fake_systemd_job_removed(&f->fake, "a-b.service", 1, "done");
-        fake_systemd_run(&f->fake, &f->told);
+        fake_systemd_job_removed(&f->rig.fake, "a-b.service", 1, "done");
+        fake_systemd_run(&f->rig.fake, &f->told);
         assert_string_equal(f->job_result, "done");
 }
 
@@ -350,22 +339,22 @@ static void test_forged_signals_are_ignored(void **state) {
         unsigned connections, reads;
 
         watch(f);
-        connections = f->fake.connections;
-        reads = f->fake.n_reads;
-        f->fake.forger = ":1.99";
-        fake_systemd_changed(&f->fake, "a-b.service");
-        fake_systemd_job_removed(&f->fake, "a-b.service", 1, "failed");
-        fake_systemd_owner_changed(&f->fake);
-        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
-        assert_int_equal(f->fake.n_reads, reads);
+        connections = f->rig.fake.connections;
+        reads = f->rig.fake.n_reads;
+        f->rig.fake.forger = ":1.99";
+        fake_systemd_changed(&f->rig.fake, "a-b.service");
+        fake_systemd_job_removed(&f->rig.fake, "a-b.service", 1, "failed");
+        fake_systemd_owner_changed(&f->rig.fake);
+        fake_systemd_run_for(&f->rig.fake, 100 * USEC_PER_MSEC);
+        assert_int_equal(f->rig.fake.n_reads, reads);
         assert_string_equal(f->job_result, "");
-        assert_int_equal(f->fake.connections, connections);
+        assert_int_equal(f->rig.fake.connections, connections);
 
-        f->fake.forger = "org.freedesktop.DBus";
-        fake_systemd_owner_changed(&f->fake);
-        f->fake.forger = NULL;
-        fake_systemd_run(&f->fake, &f->told); /* on a new connection */
-        assert_int_equal(f->fake.connections, connections + 1);
+        f->rig.fake.forger = "org.freedesktop.DBus";
+        fake_systemd_owner_changed(&f->rig.fake);
+        f->rig.fake.forger = NULL;
+        fake_systemd_run(&f->rig.fake, &f->told); /* on a new connection */
+        assert_int_equal(f->rig.fake.connections, connections + 1);
 }
 
 static void test_watch_gathers_changes(void **state) {
@@ -373,25 +362,25 @@ static void test_watch_gathers_changes(void **state) {
 
         watch(f);
         for (unsigned i = 0; i < 20; i++)
-                fake_systemd_changed(&f->fake, "a-b.service");
-        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
-        assert_true(f->fake.n_reads >= 2 && f->fake.n_reads <= 10);
-        assert_int_equal(f->n_states, f->fake.n_reads);
+                fake_systemd_changed(&f->rig.fake, "a-b.service");
+        fake_systemd_run_for(&f->rig.fake, 100 * USEC_PER_MSEC);
+        assert_true(f->rig.fake.n_reads >= 2 && f->rig.fake.n_reads <= 10);
+        assert_int_equal(f->n_states, f->rig.fake.n_reads);
 }
 
 static void test_watch_survives_the_bus(void **state) {
         Fixture *f = *state;
 
         watch(f);
-        fake_systemd_stop(&f->fake);
-        fake_systemd_run_for(&f->fake, 150 * USEC_PER_MSEC);
-        f->fake.unit.active = "active";
-        fake_systemd_listen(&f->fake);
-        fake_systemd_run(&f->fake, &f->told); /* although nothing was signalled */
+        fake_systemd_stop(&f->rig.fake);
+        fake_systemd_run_for(&f->rig.fake, 150 * USEC_PER_MSEC);
+        f->rig.fake.unit.active = "active";
+        fake_systemd_listen(&f->rig.fake);
+        fake_systemd_run(&f->rig.fake, &f->told); /* although nothing was signalled */
         assert_int_equal(f->state.active, UNIT_ACTIVE);
         f->told = false;
-        fake_systemd_changed(&f->fake, "a-b.service");
-        fake_systemd_run(&f->fake, &f->told);
+        fake_systemd_changed(&f->rig.fake, "a-b.service");
+        fake_systemd_run(&f->rig.fake, &f->told);
 }
 
 static void test_watch_is_freed_by_its_callback(void **state) {
@@ -400,7 +389,7 @@ static void test_watch_is_freed_by_its_callback(void **state) {
         f->free_in_callback = true;
         watch(f);
         assert_null(f->watch);
-        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
         assert_int_equal(f->n_states, 1);
 }
 

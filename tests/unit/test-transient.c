@@ -136,10 +136,7 @@ static void test_properties_are_copied(void **state) {
 #define UNIT "run-1.service"
 
 typedef struct Fixture {
-        TestFolder *folder;
-        sd_event *event;
-        FakeSystemd fake;
-        Manager *manager;
+        FakeSystemdRig rig; /* the first member */
         Transient *transient;
         TransientStop *stop;
         bool done;
@@ -225,26 +222,19 @@ static void exists(FakeSystemd *fake, sd_bus_message *call, _unused_ const char 
 }
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
+        int r = fake_systemd_setup(state, sizeof(Fixture), answer);
 
-        if (!f)
-                return -1;
-        *state = f;
-        if (fake_systemd_begin(&f->fake, answer, &f->folder, &f->event, &f->manager) < 0)
-                return -1;
-        f->fake.unit = unknown_unit;
-        return 0;
+        if (r == 0)
+                ((Fixture *) *state)->rig.fake.unit = unknown_unit;
+        return r;
 }
 
 static int teardown(void **state) {
         Fixture *f = *state;
-        int r;
 
         transient_free(f->transient);
         transient_stop_free(f->stop);
-        r = fake_systemd_end(&f->fake, f->folder, f->event, f->manager);
-        free(f);
-        return r;
+        return fake_systemd_teardown(state);
 }
 
 static void on_done(_unused_ Transient *transient, int result, const Error *error, void *userdata) {
@@ -283,12 +273,12 @@ static void start(Fixture *f, bool adopt) {
                 .n_properties = ELEMENTSOF(sandbox),
         };
 
-        assert_int_equal(transient_start(f->manager, &spec, on_done, f, &f->transient, NULL), 0);
+        assert_int_equal(transient_start(f->rig.manager, &spec, on_done, f, &f->transient, NULL), 0);
         assert_false(f->done);
 }
 
 static void check_failure(Fixture *f) {
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
         assert_int_equal(transient_result(f->transient)->outcome, TRANSIENT_EXIT);
         assert_int_equal(transient_result(f->transient)->status, 3);
@@ -296,8 +286,8 @@ static void check_failure(Fixture *f) {
 }
 
 static void finish(Fixture *f) {
-        f->fake.unit = failed_unit;
-        fake_systemd_changed(&f->fake, UNIT);
+        f->rig.fake.unit = failed_unit;
+        fake_systemd_changed(&f->rig.fake, UNIT);
         check_failure(f);
 }
 
@@ -305,8 +295,8 @@ static void test_start(void **state) {
         Fixture *f = *state;
 
         start(f, false);
-        fake_systemd_await(&f->fake, "StartTransientUnit", 1);
-        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        fake_systemd_await(&f->rig.fake, "StartTransientUnit", 1);
+        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
         assert_false(f->done); /* neither for the unit that was unknown before, nor for the one that runs */
         assert_string_equal(
                 properties,
@@ -320,10 +310,10 @@ static void test_start(void **state) {
 static void test_start_with_its_answer_lost(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = lose_the_answer;
+        f->rig.fake.method = lose_the_answer;
         start(f, false);
-        fake_systemd_await(&f->fake, "StartTransientUnit", 2);
-        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        fake_systemd_await(&f->rig.fake, "StartTransientUnit", 2);
+        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
         assert_false(f->done);
         finish(f);
 }
@@ -331,9 +321,9 @@ static void test_start_with_its_answer_lost(void **state) {
 static void test_name_that_is_taken(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = exists;
+        f->rig.fake.method = exists;
         start(f, false);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
         assert_int_equal(transient_result(f->transient)->outcome, TRANSIENT_COULD_NOT_START);
         assert_string_equal(f->error.message, "systemd refused to start it: It is there.");
@@ -342,7 +332,7 @@ static void test_name_that_is_taken(void **state) {
 static void test_unit_that_is_there_is_adopted(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = exists;
+        f->rig.fake.method = exists;
         start(f, true);
         check_failure(f);
 }
@@ -359,15 +349,15 @@ static void test_bad_properties(void **state) {
         char *const argv[] = { (char *) "/bin/true", NULL };
         Fixture *f = *state;
 
-        while (!manager_bus(f->manager))
-                fake_systemd_run_for(&f->fake, USEC_PER_MSEC);
+        while (!manager_bus(f->rig.manager))
+                fake_systemd_run_for(&f->rig.fake, USEC_PER_MSEC);
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 const TransientSpec spec = {
                         .name = UNIT, .argv = argv, .properties = &bad[i], .n_properties = 1
                 };
                 Error error = {};
 
-                assert_int_equal(transient_start(f->manager, &spec, on_done, f, &f->transient, &error),
+                assert_int_equal(transient_start(f->rig.manager, &spec, on_done, f, &f->transient, &error),
                                  -EINVAL);
                 assert_non_null(strstr(error.message, "StartTransientUnit"));
                 assert_null(f->transient);
@@ -381,16 +371,16 @@ static void on_stopped(_unused_ TransientStop *stop, int result, const Error *er
 static void test_stop(void **state) {
         Fixture *f = *state;
 
-        f->fake.unit = running_unit;
-        assert_int_equal(transient_stop_start(f->manager, UNIT, on_stopped, f, &f->stop, NULL), 0);
-        fake_systemd_await(&f->fake, "StopUnit", 1);
-        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        f->rig.fake.unit = running_unit;
+        assert_int_equal(transient_stop_start(f->rig.manager, UNIT, on_stopped, f, &f->stop, NULL), 0);
+        fake_systemd_await(&f->rig.fake, "StopUnit", 1);
+        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
         assert_false(f->done);
-        f->fake.unit = failed_unit;
-        fake_systemd_changed(&f->fake, UNIT);
-        fake_systemd_run(&f->fake, &f->done);
+        f->rig.fake.unit = failed_unit;
+        fake_systemd_changed(&f->rig.fake, UNIT);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
-        assert_int_equal(fake_systemd_count(&f->fake, "ResetFailedUnit"), 1);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "ResetFailedUnit"), 1);
 }
 
 static void no_such_unit(_unused_ FakeSystemd *fake, sd_bus_message *call, _unused_ const char *member) {
@@ -400,9 +390,9 @@ static void no_such_unit(_unused_ FakeSystemd *fake, sd_bus_message *call, _unus
 static void test_stop_of_nothing(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = no_such_unit;
-        assert_int_equal(transient_stop_start(f->manager, UNIT, on_stopped, f, &f->stop, NULL), 0);
-        fake_systemd_run(&f->fake, &f->done);
+        f->rig.fake.method = no_such_unit;
+        assert_int_equal(transient_stop_start(f->rig.manager, UNIT, on_stopped, f, &f->stop, NULL), 0);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
 }
 

@@ -11,26 +11,12 @@
 #define JOB 7
 
 typedef struct Fixture {
-        TestFolder *folder;
-        sd_event *event;
-        FakeSystemd fake;
-        Manager *manager;
+        FakeSystemdRig rig; /* the first member */
         UnitJob *job;
         bool done;
         int result;
         Error error;
 } Fixture;
-
-static const FakeUnit up = {
-        .load = "loaded",
-        .active = "active",
-        .sub = "running",
-        .result = "success",
-        .type = "simple",
-        .main_pid = 1,
-        .run = 1,
-        .can_reload = true,
-};
 
 static const FakeUnit crashed = {
         .load = "loaded",
@@ -53,7 +39,7 @@ static void succeed(FakeSystemd *fake, sd_bus_message *call, const char *member)
                 assert_true(sd_bus_reply_method_return(call, "") >= 0);
         } else if (sd_bus_message_get_expect_reply(call) > 0) {
                 reply_job(call);
-                fake->unit = up;
+                fake->unit = fake_unit_up;
                 fake_systemd_job_removed(fake, UNIT, JOB, "done");
         }
 }
@@ -70,22 +56,14 @@ static void hang(FakeSystemd *fake, sd_bus_message *call, const char *member) {
 }
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-
-        if (!f)
-                return -1;
-        *state = f;
-        return fake_systemd_begin(&f->fake, succeed, &f->folder, &f->event, &f->manager);
+        return fake_systemd_setup(state, sizeof(Fixture), succeed);
 }
 
 static int teardown(void **state) {
         Fixture *f = *state;
-        int r;
 
         unit_job_free(f->job);
-        r = fake_systemd_end(&f->fake, f->folder, f->event, f->manager);
-        free(f);
-        return r;
+        return fake_systemd_teardown(state);
 }
 
 static void on_done(_unused_ UnitJob *job, int result, const Error *error, void *userdata) {
@@ -102,46 +80,53 @@ static void start(Fixture *f, UnitVerb verb, uint64_t settle, uint64_t deadline)
                 .unit = UNIT, .verb = verb, .settle_usec = settle, .deadline_usec = deadline
         };
 
-        assert_int_equal(unit_job_start(f->manager, &spec, on_done, f, &f->job, NULL), 0);
+        assert_int_equal(unit_job_start(f->rig.manager, &spec, on_done, f, &f->job, NULL), 0);
         assert_false(f->done);
+}
+
+/* A unit that runs is to be reloaded by a systemd that answers with METHOD. */
+static void reload(Fixture *f, FakeMethod method, uint64_t settle, uint64_t deadline) {
+        f->rig.fake.method = method;
+        f->rig.fake.unit = fake_unit_up;
+        start(f, UNIT_VERB_RELOAD, settle, deadline);
 }
 
 static void test_good_restart(void **state) {
         Fixture *f = *state;
 
-        f->fake.unit = up;
+        f->rig.fake.unit = fake_unit_up;
         start(f, UNIT_VERB_RESTART, 100 * USEC_PER_MSEC, 0);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_GOOD);
         assert_string_equal(unit_job_journal(f->job), "");
         assert_int_equal(unit_job_state(f->job)->main_pid, 1);
-        fake_systemd_await(&f->fake, "UnrefUnit", 1);
-        assert_string_equal(f->fake.calls[1], "ResetFailedUnit"); /* the start limit counts us, too */
-        assert_string_equal(f->fake.calls[2], "RestartUnit");
-        assert_string_equal(f->fake.calls[3], "RefUnit");
-        assert_string_equal(f->fake.calls[4], "UnrefUnit");
+        fake_systemd_await(&f->rig.fake, "UnrefUnit", 1);
+        assert_string_equal(f->rig.fake.calls[1], "ResetFailedUnit"); /* the start limit counts us, too */
+        assert_string_equal(f->rig.fake.calls[2], "RestartUnit");
+        assert_string_equal(f->rig.fake.calls[3], "RefUnit");
+        assert_string_equal(f->rig.fake.calls[4], "UnrefUnit");
 }
 
 static void test_nothing_to_do(void **state) {
         Fixture *f = *state;
 
         start(f, UNIT_VERB_STOP, 0, 0);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_GOOD);
-        assert_int_equal(fake_systemd_count(&f->fake, "StopUnit"), 0);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "StopUnit"), 0);
 }
 
 static void test_crash_while_settling(void **state) {
         Fixture *f = *state;
 
-        f->fake.unit = up;
+        f->rig.fake.unit = fake_unit_up;
         start(f, UNIT_VERB_RESTART, 4 * USEC_PER_SEC, 0);
-        fake_systemd_await(&f->fake, "RefUnit", 1);
-        fake_systemd_run_for(&f->fake, 50 * USEC_PER_MSEC);
+        fake_systemd_await(&f->rig.fake, "RefUnit", 1);
+        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
         assert_false(f->done);
-        f->fake.unit = crashed;
-        fake_systemd_changed(&f->fake, UNIT);
-        fake_systemd_run(&f->fake, &f->done);
+        f->rig.fake.unit = crashed;
+        fake_systemd_changed(&f->rig.fake, UNIT);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_FAILED);
         assert_int_equal(f->error.fault, FAULT_RELEASE);
         assert_non_null(strstr(f->error.message, "exit status 7"));
@@ -150,28 +135,24 @@ static void test_crash_while_settling(void **state) {
 static void test_lost_signal_of_the_job(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = hang;
-        f->fake.unit = up;
-        start(f, UNIT_VERB_RELOAD, 10 * USEC_PER_MSEC, 0);
-        fake_systemd_await(&f->fake, "RefUnit", 1);
-        assert_int_equal(fake_systemd_count(&f->fake, "ReloadUnit"), 1);
-        f->fake.unit = up; /* the job ends while the connection is away */
-        fake_systemd_drop(&f->fake);
-        fake_systemd_run(&f->fake, &f->done);
+        reload(f, hang, 10 * USEC_PER_MSEC, 0);
+        fake_systemd_await(&f->rig.fake, "RefUnit", 1);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "ReloadUnit"), 1);
+        f->rig.fake.unit = fake_unit_up; /* the job ends while the connection is away */
+        fake_systemd_drop(&f->rig.fake);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_GOOD);
 }
 
 static void test_deadline(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = hang;
-        f->fake.unit = up;
-        start(f, UNIT_VERB_RELOAD, USEC_PER_SEC, 500 * USEC_PER_MSEC);
-        fake_systemd_run(&f->fake, &f->done);
+        reload(f, hang, USEC_PER_SEC, 500 * USEC_PER_MSEC);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_JOB_TIMEOUT);
         assert_non_null(strstr(f->error.message, "its reload did not end within 500ms"));
-        assert_int_equal(fake_systemd_count(&f->fake, "CancelJob"), 1);
-        assert_int_equal(fake_systemd_count(&f->fake, "KillUnit"), 1); /* the hanging ExecReload= */
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "CancelJob"), 1);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "KillUnit"), 1); /* the hanging ExecReload= */
 }
 
 /* ExecReload= has ended, as kill(1) does at once, and the service reloads. */
@@ -184,16 +165,14 @@ static void begin_reload(FakeSystemd *fake, sd_bus_message *call, const char *me
 static void test_reload_that_the_service_tells_of(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = begin_reload;
-        f->fake.unit = up;
-        start(f, UNIT_VERB_RELOAD, 20 * USEC_PER_MSEC, 60 * USEC_PER_SEC);
-        fake_systemd_await(&f->fake, "RefUnit", 1);
-        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
+        reload(f, begin_reload, 20 * USEC_PER_MSEC, 60 * USEC_PER_SEC);
+        fake_systemd_await(&f->rig.fake, "RefUnit", 1);
+        fake_systemd_run_for(&f->rig.fake, 100 * USEC_PER_MSEC);
         assert_false(f->done); /* the settle time has passed */
-        f->fake.unit.active = "active";
-        f->fake.unit.main_pid = 2;
-        fake_systemd_changed(&f->fake, UNIT);
-        fake_systemd_run(&f->fake, &f->done);
+        f->rig.fake.unit.active = "active";
+        f->rig.fake.unit.main_pid = 2;
+        fake_systemd_changed(&f->rig.fake, UNIT);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_GOOD);
         assert_int_equal(unit_job_state(f->job)->main_pid, 2);
 }
@@ -201,24 +180,20 @@ static void test_reload_that_the_service_tells_of(void **state) {
 static void test_crash_in_such_a_reload(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = begin_reload;
-        f->fake.unit = up;
-        start(f, UNIT_VERB_RELOAD, 20 * USEC_PER_MSEC, 60 * USEC_PER_SEC);
-        fake_systemd_await(&f->fake, "RefUnit", 1);
-        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
-        f->fake.unit = crashed;
-        fake_systemd_changed(&f->fake, UNIT);
-        fake_systemd_run(&f->fake, &f->done);
+        reload(f, begin_reload, 20 * USEC_PER_MSEC, 60 * USEC_PER_SEC);
+        fake_systemd_await(&f->rig.fake, "RefUnit", 1);
+        fake_systemd_run_for(&f->rig.fake, 100 * USEC_PER_MSEC);
+        f->rig.fake.unit = crashed;
+        fake_systemd_changed(&f->rig.fake, UNIT);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_FAILED);
 }
 
 static void test_such_a_reload_never_ends(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = begin_reload;
-        f->fake.unit = up;
-        start(f, UNIT_VERB_RELOAD, 20 * USEC_PER_MSEC, 300 * USEC_PER_MSEC);
-        fake_systemd_run(&f->fake, &f->done);
+        reload(f, begin_reload, 20 * USEC_PER_MSEC, 300 * USEC_PER_MSEC);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_JOB_TIMEOUT);
         assert_int_equal(f->error.fault, FAULT_RELEASE);
         assert_string_equal(f->error.message, "api.service: its reload did not end within 300ms: it has said "
@@ -226,14 +201,15 @@ static void test_such_a_reload_never_ends(void **state) {
 }
 
 static void start_reload_of_code(Fixture *f, uint64_t settle) {
-        const UnitJobSpec spec = {
-                .unit = UNIT, .verb = UNIT_VERB_RELOAD, .settle_usec = settle, .runs_from = f->folder->path
-        };
+        const UnitJobSpec spec = { .unit = UNIT,
+                                   .verb = UNIT_VERB_RELOAD,
+                                   .settle_usec = settle,
+                                   .runs_from = f->rig.folder->path };
 
-        f->fake.unit = up;
-        f->fake.unit.main_pid = (uint32_t) getpid();
-        assert_int_equal(unit_job_start(f->manager, &spec, on_done, f, &f->job, NULL), 0);
-        fake_systemd_await(&f->fake, "RefUnit", 1);
+        f->rig.fake.unit = fake_unit_up;
+        f->rig.fake.unit.main_pid = (uint32_t) getpid();
+        assert_int_equal(unit_job_start(f->rig.manager, &spec, on_done, f, &f->job, NULL), 0);
+        fake_systemd_await(&f->rig.fake, "RefUnit", 1);
 }
 
 /* Every job succeeds, and the main process is this one. */
@@ -250,12 +226,12 @@ static void reload_and_tell(FakeSystemd *fake, sd_bus_message *call, const char 
 static void test_code_that_comes_late(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = reload_at_once;
+        f->rig.fake.method = reload_at_once;
         start_reload_of_code(f, 10 * USEC_PER_MSEC);
-        fake_systemd_run_for(&f->fake, 200 * USEC_PER_MSEC);
+        fake_systemd_run_for(&f->rig.fake, 200 * USEC_PER_MSEC);
         assert_false(f->done);
-        assert_int_equal(chdir(f->folder->path), 0); /* now it runs from there */
-        fake_systemd_run(&f->fake, &f->done);
+        assert_int_equal(chdir(f->rig.folder->path), 0); /* now it runs from there */
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(chdir("/"), 0);
         assert_int_equal(f->result, VERDICT_GOOD);
         assert_string_equal(f->error.message, "");
@@ -264,15 +240,15 @@ static void test_code_that_comes_late(void **state) {
 static void test_old_code_of_a_reload_that_has_ended(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = reload_and_tell;
+        f->rig.fake.method = reload_and_tell;
         start_reload_of_code(f, 10 * USEC_PER_MSEC);
-        fake_systemd_run_for(&f->fake, 100 * USEC_PER_MSEC);
+        fake_systemd_run_for(&f->rig.fake, 100 * USEC_PER_MSEC);
         assert_false(f->done);
-        f->fake.unit.active = "active";
-        f->fake.n_reads = 0;
-        fake_systemd_changed(&f->fake, UNIT);
-        fake_systemd_run(&f->fake, &f->done);
-        assert_true(f->fake.n_reads <= 3); /* it is not looked at again and again */
+        f->rig.fake.unit.active = "active";
+        f->rig.fake.n_reads = 0;
+        fake_systemd_changed(&f->rig.fake, UNIT);
+        fake_systemd_run(&f->rig.fake, &f->done);
+        assert_true(f->rig.fake.n_reads <= 3); /* it is not looked at again and again */
         assert_int_equal(f->result, VERDICT_OLD_CODE);
         assert_non_null(strstr(f->error.message, "still runs"));
 }
@@ -285,9 +261,9 @@ static void refuse(_unused_ FakeSystemd *fake, sd_bus_message *call, _unused_ co
 static void test_refused(void **state) {
         Fixture *f = *state;
 
-        f->fake.method = refuse;
+        f->rig.fake.method = refuse;
         start(f, UNIT_VERB_START, 0, 0);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, VERDICT_JOB_FAILED);
         assert_int_equal(f->error.fault, FAULT_RELEASE);
         assert_string_equal(f->error.message, UNIT ": cannot start it: Not by hand.");
@@ -296,9 +272,9 @@ static void test_refused(void **state) {
 static void test_systemd_is_mute(void **state) {
         Fixture *f = *state;
 
-        f->fake.mute = true;
+        f->rig.fake.mute = true;
         start(f, UNIT_VERB_START, 0, 100 * USEC_PER_MSEC);
-        fake_systemd_run(&f->fake, &f->done);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, -ETIMEDOUT);
         assert_int_equal(f->error.fault, FAULT_HOST);
 }
@@ -306,11 +282,11 @@ static void test_systemd_is_mute(void **state) {
 static void test_free_calls_nobody(void **state) {
         Fixture *f = *state;
 
-        f->fake.unit = up;
+        f->rig.fake.unit = fake_unit_up;
         start(f, UNIT_VERB_RESTART, 4 * USEC_PER_SEC, 0);
-        fake_systemd_await(&f->fake, "RefUnit", 1);
+        fake_systemd_await(&f->rig.fake, "RefUnit", 1);
         f->job = unit_job_free(f->job);
-        fake_systemd_await(&f->fake, "UnrefUnit", 1);
+        fake_systemd_await(&f->rig.fake, "UnrefUnit", 1);
         assert_false(f->done);
 }
 

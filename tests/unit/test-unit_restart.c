@@ -7,24 +7,11 @@
 #define JOB 7
 
 typedef struct Fixture {
-        TestFolder *folder;
-        sd_event *event;
-        FakeSystemd fake;
-        Manager *manager;
+        FakeSystemdRig rig; /* the first member */
         UnitRestart *restart;
         bool done;
         int result;
 } Fixture;
-
-static const FakeUnit up = {
-        .load = "loaded",
-        .active = "active",
-        .sub = "running",
-        .result = "success",
-        .type = "simple",
-        .main_pid = 1,
-        .run = 1,
-};
 
 /* Every job succeeds at once. */
 static void succeed(FakeSystemd *fake, sd_bus_message *call, const char *member) {
@@ -43,22 +30,14 @@ static void succeed(FakeSystemd *fake, sd_bus_message *call, const char *member)
 }
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-
-        if (!f)
-                return -1;
-        *state = f;
-        return fake_systemd_begin(&f->fake, succeed, &f->folder, &f->event, &f->manager);
+        return fake_systemd_setup(state, sizeof(Fixture), succeed);
 }
 
 static int teardown(void **state) {
         Fixture *f = *state;
-        int r;
 
         unit_restart_free(f->restart);
-        r = fake_systemd_end(&f->fake, f->folder, f->event, f->manager);
-        free(f);
-        return r;
+        return fake_systemd_teardown(state);
 }
 
 static void on_done(_unused_ UnitRestart *restart, int result, _unused_ const Error *error, void *userdata) {
@@ -78,13 +57,14 @@ static void test_socket_goes_on(void **state) {
         Release release = { .units = { .items = units, .n = ELEMENTSOF(units) } };
         Fixture *f = *state;
 
-        f->fake.unit = up;
-        assert_int_equal(unit_restart_start(f->manager, f->event, &release, 0, on_done, f, &f->restart, NULL),
-                         0);
-        fake_systemd_run(&f->fake, &f->done);
+        f->rig.fake.unit = fake_unit_up;
+        assert_int_equal(
+                unit_restart_start(f->rig.manager, f->rig.event, &release, 0, on_done, f, &f->restart, NULL),
+                0);
+        fake_systemd_run(&f->rig.fake, &f->done);
         assert_int_equal(f->result, 0);
-        assert_int_equal(fake_systemd_count(&f->fake, "StartUnit"), 1);
-        assert_int_equal(fake_systemd_count(&f->fake, "RestartUnit"), 1);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "StartUnit"), 1);
+        assert_int_equal(fake_systemd_count(&f->rig.fake, "RestartUnit"), 1);
 }
 
 int main(void) {

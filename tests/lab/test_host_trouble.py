@@ -20,10 +20,7 @@ WATCHDOG = "[Service]\nWatchdogSec=4\nTimeoutAbortSec=2\n"
 
 
 def bring_up(site):
-    site.publish("1.0.0")
-    site.set_target("1.0.0")
-    site.configure()
-    site.wait_app(state="good", version="1.0.0")
+    site.bring_up()
     return site
 
 

@@ -16,11 +16,7 @@ DEPOT = "/srv/depot/apps/api"
 def site(instance, tmp_path):
     """Release 2.0.0 serves, 1.0.0 served before it."""
     site = Site(instance, tmp_path)
-    for version in ("1.0.0", "2.0.0"):
-        site.publish(version)
-    site.set_target("1.0.0")
-    site.configure()
-    site.wait_app(state="good", version="1.0.0")
+    site.bring_up("2.0.0")
     site.set_target("2.0.0")
     site.wait_app(state="good", version="2.0.0")
     return site

@@ -13,11 +13,7 @@ ROLLOUT = "srv/depot/apps/api/groups/site/rollouts/r-1.json"
 def site(instance, tmp_path):
     """1.0.0 serves, and 2.0.0 was published."""
     site = Site(instance, tmp_path)
-    for version in ("1.0.0", "2.0.0"):
-        site.publish(version)
-    site.set_target("1.0.0")
-    site.configure_agent("report_interval = 1s\n")
-    site.wait_app(state="good", version="1.0.0")
+    site.bring_up("2.0.0", keys="report_interval = 1s\n")
     return site
 
 

@@ -52,6 +52,14 @@ class Site:
     def configure(self, more=""):
         self.instance.put("/etc/muster/muster.conf", CONFIGURATION.format(instance=self.instance.id) + more)
 
+    def bring_up(self, *others, keys=""):
+        """Until 1.0.0 serves; these other versions are published as well."""
+        for version in ("1.0.0", *others):
+            self.publish(version)
+        self.set_target("1.0.0")
+        self.configure_agent(keys)
+        self.wait_app(state="good", version="1.0.0")
+
     def publish(self, version, appspec=None, **switches):
         """Builds the lab's app as this version and publishes it."""
         self.publish_folder(goapp.build(self.folder, version, appspec, **switches), version)

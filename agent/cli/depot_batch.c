@@ -58,3 +58,9 @@ int depot_batch_run(Depot *depot, const DepotBatch *batch, Error *error) {
                 depot_op_free(run.slots[i].op);
         return run.result < 0 ? run.result : 0;
 }
+
+int depot_batch_fail(int result, const Error *problem, Error *error) {
+        if (error)
+                *error = *problem;
+        return result;
+}

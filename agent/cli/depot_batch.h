@@ -24,3 +24,6 @@ typedef struct DepotBatch {
 
 /* 0, or what start() or take() returned; then what still runs is cancelled. */
 int depot_batch_run(Depot *depot, const DepotBatch *batch, Error *error);
+
+/* For take(): RESULT ends the batch, and PROBLEM is the reason. */
+int depot_batch_fail(int result, const Error *problem, Error *error);

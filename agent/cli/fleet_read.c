@@ -82,11 +82,8 @@ static int take_report(size_t index, int result, DepotReply *reply, const Error 
         char name[LAYOUT_KEY_MAX];
         int r;
 
-        if (result < 0 && result != -E2BIG) {
-                if (error)
-                        *error = *problem;
-                return result;
-        }
+        if (result < 0 && result != -E2BIG)
+                return depot_batch_fail(result, problem, error);
         if (result >= 0 && reply->outcome != DEPOT_OK)
                 return 0;
         (void) is_report(look->reader, entry, name);

@@ -53,11 +53,8 @@ static int take_document(size_t index, int result, DepotReply *reply, const Erro
         if (result >= 0 && reply->outcome != DEPOT_OK)
                 return error_set_fault(error, -ESTALE, FAULT_INPUT,
                                        "%s went while it was looked at: try again", text);
-        if (result < 0) {
-                if (error)
-                        *error = *problem;
-                return result;
-        }
+        if (result < 0)
+                return depot_batch_fail(result, problem, error);
         layout_parse(text, &key);
         return reading->take(reading->survey, &key, reply, error);
 }

@@ -25,18 +25,12 @@ static int start_get(size_t index, DepotDone done, void *done_userdata, DepotOp 
                                done, done_userdata, ret, error);
 }
 
-static int fail(int result, const Error *problem, Error *error) {
-        if (error)
-                *error = *problem;
-        return result;
-}
-
 static int take_got(size_t index, int result, DepotReply *reply, const Error *problem, void *userdata,
                     Error *error) {
         GcDocument *document = &((const Batch *) userdata)->undo->items[index];
 
         if (result < 0)
-                return fail(result, problem, error);
+                return depot_batch_fail(result, problem, error);
         if (reply->outcome == DEPOT_OK) {
                 document->body = TAKE_PTR(reply->body);
                 document->size = reply->body_size;
@@ -70,7 +64,7 @@ static int take_put(size_t index, int result, DepotReply *reply, const Error *pr
         GcUndo *undo = ((const Batch *) userdata)->undo;
 
         if (result < 0)
-                return fail(result, problem, error);
+                return depot_batch_fail(result, problem, error);
         if (reply->outcome == DEPOT_OK) { /* else it was never removed */
                 undo->restored++;
                 undo->restored_bytes += undo->items[index].size;

@@ -15,6 +15,7 @@ void gc_undo_deinit(GcUndo *undo) {
 typedef struct Batch {
         Depot *depot;
         GcUndo *undo;
+        int failure; /* the first of them */
 } Batch;
 
 static int start_get(size_t index, DepotDone done, void *done_userdata, DepotOp **ret, void *userdata,
@@ -39,7 +40,7 @@ static int take_got(size_t index, int result, DepotReply *reply, const Error *pr
 }
 
 int gc_undo_read(Depot *depot, const DepotEntry *const *victims, size_t n, GcUndo *undo, Error *error) {
-        Batch all = { depot, undo };
+        Batch all = { .depot = depot, .undo = undo };
         const DepotBatch batch = { .n = n, .start = start_get, .take = take_got, .userdata = &all };
 
         undo->items = calloc(n + 1, sizeof(*undo->items));
@@ -59,13 +60,15 @@ static int start_put(size_t index, DepotDone done, void *done_userdata, DepotOp 
                                NULL, done, done_userdata, ret, error);
 }
 
+/* One that cannot be put back keeps no other one away. */
 static int take_put(size_t index, int result, DepotReply *reply, const Error *problem, void *userdata,
                     Error *error) {
-        GcUndo *undo = ((const Batch *) userdata)->undo;
+        Batch *batch = userdata;
+        GcUndo *undo = batch->undo;
 
-        if (result < 0)
-                return depot_batch_fail(result, problem, error);
-        if (reply->outcome == DEPOT_OK) { /* else it was never removed */
+        if (result < 0 && batch->failure == 0)
+                batch->failure = depot_batch_fail(result, problem, error);
+        if (result >= 0 && reply->outcome == DEPOT_OK) { /* else it was never removed */
                 undo->restored++;
                 undo->restored_bytes += undo->items[index].size;
         }
@@ -83,10 +86,12 @@ static void leave_out_missing(GcUndo *undo) {
 }
 
 int gc_undo_write(Depot *depot, GcUndo *undo, Error *error) {
-        Batch all = { depot, undo };
+        Batch all = { .depot = depot, .undo = undo };
         DepotBatch batch = { .start = start_put, .take = take_put, .userdata = &all };
+        int r;
 
         leave_out_missing(undo);
         batch.n = undo->n;
-        return depot_batch_run(depot, &batch, error);
+        r = depot_batch_run(depot, &batch, error);
+        return r < 0 ? r : all.failure;
 }

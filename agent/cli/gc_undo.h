@@ -23,5 +23,5 @@ void gc_undo_deinit(GcUndo *undo);
 /* UNDO must be initialised. */
 int gc_undo_read(Depot *depot, const DepotEntry *const *victims, size_t n, GcUndo *undo, Error *error);
 
-/* Writes those again that are not there. */
+/* Writes those again that are not there, each of them, whatever becomes of the others. Returns the first failure. */
 int gc_undo_write(Depot *depot, GcUndo *undo, Error *error);

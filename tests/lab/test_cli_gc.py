@@ -170,10 +170,10 @@ def test_bucket(built, cloud, bucket, tmp_path):
     assert f"depot/{PROD}/target.json" in left and len(left) == 3
 
 
-def test_chosen_as_it_goes(built, cloud, bucket, tmp_path):
-    """A rollout to an old release begins in the moment in which that is removed: it is put back, byte for byte, and its artifact
-    never went."""
-    desk, s3 = Desk(tmp_path, cloud), cloud.client("s3")
+@pytest.fixture
+def aged(built, cloud, bucket, tmp_path):
+    """A depot in S3 in which 1.0 to 1.2 were published two days ago, and prod runs 1.2."""
+    desk = Desk(tmp_path, cloud)
     desk.environment["MUSTER_DEPOT"] = f"s3://{bucket}/depot"
     desk.trust().app()
     for version in ("1.0", "1.1", "1.2"):
@@ -181,13 +181,23 @@ def test_chosen_as_it_goes(built, cloud, bucket, tmp_path):
         desk.publish(version)
     desk.set("1.2")
     cloud.proxy.clock_offset = 2 * DAY
+    return desk
+
+
+def choosing(desk, version):
+    """Somebody chooses a release in the moment in which it is removed."""
+    def choose(request, forward):
+        desk.ok("rollout", "start", "api", "prod", "--version", version, "--key", "target.key")
+        return forward(request)
+    return {"act": choose, "times": 1, "service": "s3", "method": "DELETE", "path": f"/releases/{version}.json"}
+
+
+def test_chosen_as_it_goes(aged, cloud, bucket):
+    """It is put back, byte for byte, and its artifact never went."""
+    desk, s3 = aged, cloud.client("s3")
     key = "depot/apps/api/releases/1.0.json"
     before = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-
-    def choose(request, forward):
-        desk.ok("rollout", "start", "api", "prod", "--version", "1.0", "--key", "target.key")
-        return forward(request)
-    with cloud.fault(choose, times=1, service="s3", method="DELETE", path=r"/releases/1\.0\.json"):
+    with cloud.fault(**choosing(desk, "1.0")):
         told = desk.json("gc", "--older-than", "1d", "--yes")
     assert cloud.proxy.requests(service="s3", method="DELETE", path=r"/releases/1\.0\.json")
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == before
@@ -195,3 +205,15 @@ def test_chosen_as_it_goes(built, cloud, bucket, tmp_path):
     assert desk.json("gc", "--older-than", "1d", "--yes")["removed"] == 0
     kinds = [o["Key"].split("/")[3] for o in s3.list_objects_v2(Bucket=bucket, Prefix="depot/apps/")["Contents"]]
     assert (kinds.count("releases"), kinds.count("artifacts")) == (2, 2)
+
+
+def test_one_that_cannot_be_put_back(aged, cloud, bucket):
+    """It keeps no other one away, and is told."""
+    def put(version):
+        return {"service": "s3", "method": "PUT", "path": f"/releases/{version}.json"}
+    with cloud.fault(**choosing(aged, "1.1")), cloud.fault(faults.access_denied(), **put("1.0")), \
+            cloud.fault(faults.slow_down(), times=1, **put("1.1")):
+        done = aged.run("gc", "--older-than", "1d", "--yes")
+    assert done.returncode == DENIED, done
+    assert "releases that somebody may have chosen as they went are not there any more: " in done.stderr
+    cloud.client("s3").head_object(Bucket=bucket, Key="depot/apps/api/releases/1.1.json")

@@ -212,18 +212,29 @@ static void test_time_out(void **state) {
         manager_call_free(call);
 }
 
+/* Begins a call that nobody answers, and waits for its end. */
+static void call_in_vain(Fixture *f) {
+        ManagerCall *call =
+                start(f, &(ManagerMethod){ .member = "Reload", .timeout_usec = 200 * USEC_PER_MSEC });
+
+        fake_systemd_run(&f->rig.fake, &f->done);
+        assert_int_equal(f->result, -ETIMEDOUT);
+        manager_call_free(call);
+        f->done = false;
+}
+
+/* On a busy machine the first calls may end before the bus was looked for anew. */
 static void test_no_bus(void **state) {
+        uint64_t end = clock_boottime(&clock_system) + TEST_WAIT_MAX;
         Fixture *f = *state;
         ManagerCall *call;
 
         fake_systemd_stop(&f->rig.fake);
-        fake_systemd_run_for(&f->rig.fake, 50 * USEC_PER_MSEC);
-        call = start(f, &(ManagerMethod){ .member = "Reload", .timeout_usec = 200 * USEC_PER_MSEC });
-        fake_systemd_run(&f->rig.fake, &f->done);
-        assert_int_equal(f->result, -ETIMEDOUT);
+        do
+                call_in_vain(f);
+        while (!strstr(f->error.message, "no connection to the system bus") &&
+               clock_boottime(&clock_system) < end);
         assert_non_null(strstr(f->error.message, "no connection to the system bus"));
-        manager_call_free(call);
-        f->done = false;
         call = start(f, &reload);
         fake_systemd_listen(&f->rig.fake);
         fake_systemd_run(&f->rig.fake, &f->done);

@@ -1,6 +1,7 @@
 """The ways of muster-reload(7), each as the page prints it: version after version under load, and back from bad ones, and not one
 request fails."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,6 +23,7 @@ class App:
         self.site = site.of(name)
         self.name = name
         self.heading = heading
+        self.port = port
         self.url = f"http://{site.instance.address}:{port}/"
 
     def release(self, version, change=None, **switches):
@@ -51,6 +53,11 @@ class App:
 
     def unit(self, name):
         return self.site.instance.run("systemctl", "show", "-P", name, f"{self.name}.service").text
+
+    def who_accepts(self):
+        """The processes of the app that hold the socket which listens."""
+        told = self.site.instance.run("ss", "-Hltnp", f"sport = :{self.port}").text
+        return set(re.findall(rf'\("{self.name}",pid=(\d+)', told))
 
     def slow_request(self, seconds):
         """One that is under way for a while, from the machine's own side."""
@@ -119,7 +126,7 @@ def test_hand_over(start):
     app, load = start("chat", 8081, HAND_OVER)
     before = app.unit("MainPID"), app.unit("InvocationID")
     slow = app.slow_request(3)
-    app.release("2.0.0", SLOW_START="1s")  # longer than the settle time
+    app.release("2.0.0", SLOW_START="1s", SLOW_DRAIN="1s")  # longer than the settle time
     app.serves("2.0.0")
     assert app.unit("MainPID") != before[0] and app.unit("InvocationID") == before[1]
     assert slow.communicate(timeout=10)[0] == "at last\n"
@@ -128,6 +135,9 @@ def test_hand_over(start):
     failure = app.stays("2.0.0", failed="3.0.0")
     assert failure["step"] == "UNITS" and "chat.service still runs " in failure["reason"]
     assert "still serving 2.0.0" in failure["reason"]
+
+    app.site.instance.run("systemctl", "reload", "chat.service")
+    assert app.who_accepts() == {app.unit("MainPID")}  # the predecessor is still there
 
     slow = app.slow_request(2)
     app.target("2.0.0", "--env", "COLOUR=blue")  # a running process takes no new environment, so it is restarted

@@ -9,6 +9,7 @@
 //	FAIL_IF=/srv/bad   /healthz answers 503 while there is such a file
 //	CRASH_AFTER=3s     ends with an error after a while
 //	HANG_ON_RELOAD=1   SIGHUP does nothing
+//	SLOW_DRAIN=3s      does nothing for a while before it drains
 //	LEAK_DAEMON=1      leaves a process of its own session behind
 package main
 
@@ -206,7 +207,8 @@ func (s *service) startSuccessor() (int, error) {
 	return pid, nil
 }
 
-// reload returns true once a successor serves and systemd knows it.
+// reload returns true once a successor serves and systemd knows it. By then nobody else takes connections: who has waited for the
+// reload, and looks at what serves, must not find us.
 func (s *service) reload() bool {
 	if s.switches["HANG_ON_RELOAD"] != "" {
 		log.Print("reload: hanging, as told")
@@ -219,6 +221,7 @@ func (s *service) reload() bool {
 		notify("READY=1", "STATUS=serving "+version+", a reload failed")
 		return false
 	}
+	s.listener.Close()
 	notify(fmt.Sprintf("MAINPID=%d", successor), "READY=1")
 	if err := notifyBarrier(); err != nil {
 		log.Print(err)
@@ -229,9 +232,10 @@ func (s *service) reload() bool {
 // drain answers what has been accepted, and nothing else.
 func (s *service) drain() {
 	s.draining.Store(true)
+	time.Sleep(s.switches.duration("SLOW_DRAIN"))
 	end, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
-	if err := s.server.Shutdown(end); err != nil {
+	if err := s.server.Shutdown(end); err != nil && !errors.Is(err, net.ErrClosed) {
 		log.Printf("drain: %v", err)
 	}
 }

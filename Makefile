@@ -116,11 +116,11 @@ all: $(PROGRAM_FILES)
 # Driven by the lab tests, never installed.
 test-programs: $(TEST_PROGRAM_FILES)
 
-# Changes when a flag or the version does, and then everything is compiled again.
+# Changes when a flag or the version does, and then everything is compiled and linked again.
+FLAGS = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS)
 $(OUT)/flags: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS))' | cmp -s - $@ || \
-		printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS))' >$@
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
 
 $(OUT)/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)

@@ -164,6 +164,7 @@ UNIT_TESTS += \
         test-decision-postures \
         test-deployment-kinds \
         test-deployment_id \
+        test-engine \
         test-environment \
         test-failure \
         test-files_adopt \

@@ -474,6 +474,7 @@ static int take_up(const EngineContext *context, DeploymentEventKind kind, Engin
                    EngineChanged changed, void *userdata, Engine **ret, Error *error) {
         _cleanup_(engine_freep) Engine *engine = NULL;
         DeploymentEvent event = { .kind = kind };
+        Error problem = {};
         int r;
 
         r = engine_new(context, done, changed, userdata, &engine, error);
@@ -481,9 +482,8 @@ static int take_up(const EngineContext *context, DeploymentEventKind kind, Engin
                 return r;
         load_from(engine);
         load_to(engine);
-        r = apply(engine, &event, error);
-        if (r < 0)
-                log_error("%s: %s", context->app, error->message);
+        if (apply(engine, &event, &problem) < 0)
+                log_error("%s: %s", context->app, problem.message);
         *ret = TAKE_PTR(engine);
         return 0;
 }

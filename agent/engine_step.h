@@ -17,7 +17,8 @@
 #include "units/unit_job.h"
 #include "units/unit_removal.h"
 
-/* A step function returns STEP_STARTED and later calls engine_step_done(), or returns STEP_FINISHED, or fails. */
+/* A step function returns STEP_STARTED and later calls engine_step_done(), or returns STEP_FINISHED, or fails. Its ERROR is
+ * never NULL. */
 #define STEP_STARTED 0
 #define STEP_FINISHED 1
 

@@ -29,16 +29,16 @@ static void watch_folder(ConfigWatch *watch, const char *path) {
                 log_debug("cannot watch %s: %s", path, strerror(errno));
 }
 
+/* Of the file and of its drop-ins. */
 static int watch_folders(ConfigWatch *watch, const char *path) {
-        _cleanup_free_ char *drop_ins = NULL, *folder = strdup(path);
-        char *slash = folder ? strrchr(folder, '/') : NULL;
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *drop_ins = NULL,
+                            *folder = slash ? strndup(path, (size_t) MAX(slash - path, 1)) : strdup(".");
 
         if (!folder || asprintf(&drop_ins, "%s.d", path) < 0) {
                 drop_ins = NULL;
                 return -ENOMEM;
         }
-        if (slash && slash > folder)
-                *slash = '\0';
         watch_folder(watch, folder);
         watch_folder(watch, drop_ins);
         return 0;

@@ -1,7 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/base/file.h"
 #include "agent/config_watch.h"
@@ -75,6 +77,21 @@ static void test_file_and_drop_in(void **state) {
         assert_true(hears_of(f, "muster.conf.d/group.conf"));
 }
 
+/* musterd --config muster.conf */
+static void test_without_a_slash(void **state) {
+        _cleanup_close_ int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        Fixture *f = *state;
+        bool heard;
+
+        assert_return_code(before, errno);
+        assert_return_code(fchdir(f->folder->fd), errno);
+        snprintf(f->path, sizeof(f->path), "muster.conf");
+        open_watch(f);
+        heard = hears_of(f, "muster.conf") && hears_of(f, "muster.conf.d/group.conf");
+        assert_return_code(fchdir(before), errno);
+        assert_true(heard);
+}
+
 /* A machine that has used up its watches is no reason not to run. */
 static void test_none_left(void **state) {
         Fixture *f = *state;
@@ -88,7 +105,8 @@ static void test_none_left(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
-        const struct CMUnitTest tests[] = { TEST(test_file_and_drop_in), TEST(test_none_left) };
+        const struct CMUnitTest tests[] = { TEST(test_file_and_drop_in), TEST(test_without_a_slash),
+                                            TEST(test_none_left) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

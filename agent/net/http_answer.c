@@ -2,12 +2,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "agent/base/strv.h"
 #include "agent/net/http.h"
 #include "agent/net/http_answer.h"
 
 void http_answer_deinit(HttpAnswer *answer) {
-        strv_free(answer->headers);
+        buffer_deinit(&answer->headers);
         if (answer->body.data)
                 OPENSSL_cleanse(answer->body.data, answer->body.allocated);
         buffer_deinit(&answer->body);
@@ -27,10 +26,23 @@ static bool parse_status_line(const char *line, size_t size, int *ret) {
         return true;
 }
 
+/* With the zero byte that ends it. */
+static int add_header(HttpAnswer *answer, const char *line, size_t size, Error *error) {
+        Buffer *headers = &answer->headers;
+        int r;
+
+        size = strnlen(line, size);
+        if (headers->size + size + 1 > HTTP_HEADERS_MAX)
+                return error_set(error, -E2BIG, "more than %u bytes of headers", HTTP_HEADERS_MAX);
+        r = buffer_append(headers, line, size, HTTP_HEADERS_MAX);
+        if (r >= 0)
+                r = buffer_append(headers, "", 1, HTTP_HEADERS_MAX);
+        return r < 0 ? error_oom(error) : 0;
+}
+
 int http_answer_take_line(HttpAnswer *answer, const char *line, size_t size, Error *error) {
         if (parse_status_line(line, size, &answer->status)) {
-                answer->headers = strv_free(answer->headers);
-                answer->headers_size = 0;
+                buffer_clear(&answer->headers);
                 answer->headers_end = false;
                 return 0;
         }
@@ -40,10 +52,7 @@ int http_answer_take_line(HttpAnswer *answer, const char *line, size_t size, Err
                 answer->headers_end = true;
         if (answer->headers_end) /* what follows are trailers */
                 return 0;
-        answer->headers_size += size;
-        if (answer->headers_size > HTTP_HEADERS_MAX)
-                return error_set(error, -E2BIG, "more than %u bytes of headers", HTTP_HEADERS_MAX);
-        return strv_appendf(&answer->headers, "%.*s", (int) size, line) < 0 ? error_oom(error) : 0;
+        return add_header(answer, line, size, error);
 }
 
 int http_answer_keep(HttpAnswer *answer, const void *data, size_t size, int64_t length, Error *error) {
@@ -65,10 +74,11 @@ bool http_answer_is_success(const HttpAnswer *answer) {
 }
 
 const char *http_answer_header(const HttpAnswer *answer, const char *name) {
+        const char *header = buffer_string(&answer->headers), *end = header + answer->headers.size;
         size_t n = strlen(name);
 
-        STRV_FOREACH(header, answer->headers)
-                if (strncasecmp(*header, name, n) == 0 && (*header)[n] == ':')
-                        return *header + n + 1 + strspn(*header + n + 1, " \t");
+        for (; header < end; header += strlen(header) + 1)
+                if (strncasecmp(header, name, n) == 0 && header[n] == ':')
+                        return header + n + 1 + strspn(header + n + 1, " \t");
         return NULL;
 }

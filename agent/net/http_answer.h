@@ -10,9 +10,8 @@
 #include "agent/base/error.h"
 
 typedef struct HttpAnswer {
-        int status;     /* 0: nothing has come yet */
-        char **headers; /* "Name: value" of the last answer (a 100 Continue comes before it) */
-        size_t headers_size;
+        int status; /* 0: nothing has come yet */
+        Buffer headers; /* "Name: value" of the last answer (a 100 Continue comes before it), a zero byte after each */
         bool headers_end;
         Buffer body;
         size_t limit;      /* of BODY */

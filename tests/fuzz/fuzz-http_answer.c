@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 text += n;
                 size -= n;
         }
-        if (answer.headers_size > HTTP_HEADERS_MAX && r >= 0)
+        if (answer.headers.size > HTTP_HEADERS_MAX && r >= 0)
                 abort();
         (void) http_answer_header(&answer, "Date");
         (void) http_answer_keep(&answer, "body", 4, answer.status, &error);

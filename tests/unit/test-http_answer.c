@@ -63,8 +63,25 @@ static void test_header_limit(_unused_ void **state) {
         assert_int_equal(take(&answer, "HTTP/1.1 200 OK\r\n"), 0);
         while (http_answer_take_line(&answer, line, sizeof(line) - 1, &error) == 0)
                 n++;
-        assert_int_equal(n, HTTP_HEADERS_MAX / (sizeof(line) - 1));
+        assert_int_equal(n, HTTP_HEADERS_MAX / sizeof(line));
         assert_string_equal(error.message, "more than 65536 bytes of headers");
+        http_answer_deinit(&answer);
+}
+
+/* The shortest ones cost what they take as well: there are no more of them than are looked through in no time. */
+static void test_many_headers(_unused_ void **state) {
+        HttpAnswer answer = {};
+        unsigned n = 0;
+
+        assert_int_equal(take(&answer, "HTTP/1.1 200 OK\r\n"), 0);
+        assert_int_equal(take(&answer, "ETag: \"a\"\r\n"), 0);
+        while (take(&answer, "x\r\n") == 0)
+                n++;
+        assert_int_equal(n, (HTTP_HEADERS_MAX - sizeof("ETag: \"a\"")) / sizeof("x"));
+        assert_string_equal(http_answer_header(&answer, "etag"), "\"a\"");
+        assert_null(http_answer_header(&answer, "x"));
+        assert_int_equal(take(&answer, "HTTP/1.1 200 OK\r\n"), 0);
+        assert_null(http_answer_header(&answer, "etag"));
         http_answer_deinit(&answer);
 }
 
@@ -88,9 +105,8 @@ static void test_body_limit(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_headers),
-                cmocka_unit_test(test_status),
-                cmocka_unit_test(test_header_limit),
+                cmocka_unit_test(test_headers),      cmocka_unit_test(test_status),
+                cmocka_unit_test(test_header_limit), cmocka_unit_test(test_many_headers),
                 cmocka_unit_test(test_body_limit),
         };
 

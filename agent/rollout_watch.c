@@ -45,7 +45,9 @@ struct RolloutWatch {
 
         char reason[ROLLOUT_REASON_MAX];
         char objection[ERROR_MESSAGE_MAX];
-        char problem[ERROR_MESSAGE_MAX]; /* of marks and the record */
+        /* Each is "" as soon as it is over. */
+        char record_problem[ERROR_MESSAGE_MAX], mark_problem[ERROR_MESSAGE_MAX],
+                target_problem[ERROR_MESSAGE_MAX];
 };
 
 static RolloutRecord *part_of(const RolloutWatch *watch) {
@@ -77,20 +79,23 @@ static const Register *register_of(const RolloutWatch *watch) {
         return register_watch_register(watch->look);
 }
 
-static void tell_problem(RolloutWatch *watch, const Error *error) {
+static void tell_problem(const RolloutWatch *watch, char problem[static ERROR_MESSAGE_MAX],
+                         const Error *error) {
         const LogFields fields = { .app = watch->context.look.app, .instance = watch->context.look.instance };
 
-        if (strcmp(watch->problem, error->message) == 0)
+        if (strcmp(problem, error->message) == 0)
                 return;
-        snprintf(watch->problem, sizeof(watch->problem), "%s", error->message);
-        log_message(LOG_WARNING, NULL, &fields, "rollout %s: %s", watch->plan.id, watch->problem);
+        snprintf(problem, ERROR_MESSAGE_MAX, "%s", error->message);
+        log_message(LOG_WARNING, NULL, &fields, "rollout %s: %s", watch->plan.id, problem);
 }
 
 static void keep_part(RolloutWatch *watch) {
         Error error = {};
 
         if (record_save(watch->context.app_fd, watch->context.record, &error) < 0)
-                tell_problem(watch, &error);
+                tell_problem(watch, watch->record_problem, &error);
+        else
+                watch->record_problem[0] = '\0';
 }
 
 static void log_part(const RolloutWatch *watch, const char *what) {
@@ -162,7 +167,7 @@ static bool take_step(RolloutWatch *watch) {
 /* Marks. */
 
 static void retry_mark(RolloutWatch *watch, const Error *error) {
-        tell_problem(watch, error);
+        tell_problem(watch, watch->mark_problem, error);
         watch->mark_at = boot_now(watch) + watch->mark_delay;
         watch->mark_delay = MIN(watch->mark_delay * 2, MARK_RETRY_MAX);
 }
@@ -182,6 +187,7 @@ static void on_mark(DepotOp *op, int result, const Error *error, void *userdata)
                 return;
         }
         watch->mark_delay = MARK_RETRY_FIRST;
+        watch->mark_problem[0] = '\0';
         if (exists && watch->new_here && part->owes == MARK_UP) {
                 rollout_record_begin_anew(part);
         } else {
@@ -282,14 +288,18 @@ static void advance(RolloutWatch *watch) {
                 more = take_step(watch) || more;
                 changed = changed || more;
         }
-        if (changed)
+        if (changed || watch->record_problem[0])
                 keep_part(watch);
 }
 
 static const char *problem_of(const RolloutWatch *watch) {
-        const char *problem = register_watch_problem(watch->look);
+        const char *const problems[] = { register_watch_problem(watch->look), watch->record_problem,
+                                         watch->mark_problem };
 
-        return *problem ? problem : watch->problem;
+        for (size_t i = 0; i < ELEMENTSOF(problems); i++)
+                if (*problems[i])
+                        return problems[i];
+        return watch->target_problem;
 }
 
 static RolloutViewFacts view_of(const RolloutWatch *watch) {
@@ -355,7 +365,7 @@ static void forget(RolloutWatch *watch) {
         watch->mark_delay = MARK_RETRY_FIRST;
         watch->proving = 0;
         watch->health = HEALTH_NOT_SEEN;
-        watch->problem[0] = '\0';
+        watch->record_problem[0] = watch->mark_problem[0] = '\0';
 }
 
 static int copy_target(const Target *target, Target **ret, Error *error) {
@@ -409,7 +419,9 @@ void rollout_watch_settle(RolloutWatch *watch, const RolloutSituation *situation
         else if (watch->parting_until == 0)
                 watch->parting_until = usec_add(boot_now(watch), PARTING_MAX);
         if (situation->target && follow(watch, situation->target, &error) < 0)
-                tell_problem(watch, &error);
+                tell_problem(watch, watch->target_problem, &error);
+        else
+                watch->target_problem[0] = '\0';
         if (!watch->target)
                 return;
         if (!watch->follows) {

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/base/file.h"
 #include "agent/base/strv.h"
@@ -38,6 +39,8 @@ struct Fixture {
         RolloutPlan plan;
         Instance instances[FLEET];
         bool (*until)(const Fixture *f);
+        void (*mend)(const Fixture *f); /* what an operator does who is told a problem */
+        bool told;
         RegisterOp *op;
 };
 
@@ -50,6 +53,14 @@ static void settle(Instance *i) {
                                              .deploying = i->deploying };
 
         rollout_watch_settle(i->watch, &situation);
+}
+
+static const char *member(const Instance *i, const char *name) {
+        static char text[640];
+        json_auto_t *json = rollout_watch_to_json(i->watch, false);
+
+        (void) snprintf(text, sizeof(text), "%s", json_string_value(json_object_get(json, name)) ?: "");
+        return text;
 }
 
 /* The strings of a wish go with the watch that made it. */
@@ -94,6 +105,10 @@ static void on_changed(_unused_ RolloutWatch *watch, void *userdata) {
         }
         if (!i->deploying && rollout_watch_wish(i->watch, &wish) && !wish.held && !is_at(i, wish.release))
                 deploy(i, wish.release);
+        if (i->fixture->mend && *member(i, "problem")) {
+                i->fixture->told = true;
+                i->fixture->mend(i->fixture);
+        }
         if (i->fixture->until && i->fixture->until(i->fixture))
                 (void) sd_event_exit(i->fixture->base.event, 0);
 }
@@ -232,14 +247,6 @@ static void run(Fixture *f, bool (*until)(const Fixture *f)) {
                 settle(&f->instances[n]);
         }
         assert_int_equal(sd_event_loop(f->base.event), 0);
-}
-
-static const char *member(const Instance *i, const char *name) {
-        static char text[640];
-        json_auto_t *json = rollout_watch_to_json(i->watch, false);
-
-        (void) snprintf(text, sizeof(text), "%s", json_string_value(json_object_get(json, name)) ?: "");
-        return text;
 }
 
 static bool all_are(const Fixture *f, const char *role, const char *in) {
@@ -466,23 +473,45 @@ static void test_rest(void **state) {
         assert_true(all_are_members(f));
 }
 
-static bool one_tells_why(const Fixture *f) {
+static bool all_are_members_without_a_problem(const Fixture *f) {
         for (unsigned n = 0; n < FLEET; n++)
-                if (strstr(member(&f->instances[n], "problem"), "cannot open or make its folder"))
-                        return true;
-        return false;
+                if (*member(&f->instances[n], "problem"))
+                        return false;
+        return all_are_members(f);
 }
 
-/* A mark that the depot does not take is told, and made later. */
+static void make_way_for_marks(const Fixture *f) {
+        (void) unlinkat(f->folder->fd, GROUP "/rollouts/r-1", 0);
+}
+
+/* A mark that the depot does not take is told, and made later; then there is nothing to tell any more. */
 static void test_no_mark(void **state) {
         Fixture *f = *state;
 
         operate(f, NULL);
         assert_int_equal(file_replace_at(f->folder->fd, GROUP "/rollouts/r-1", "x", 1, 0600), 0);
-        run(f, one_tells_why);
-        renew(f);
-        assert_int_equal(unlinkat(f->folder->fd, GROUP "/rollouts/r-1", 0), 0);
-        run(f, all_are_members);
+        f->mend = make_way_for_marks;
+        run(f, all_are_members_without_a_problem);
+        assert_true(f->told);
+}
+
+static void make_way_for_record(const Fixture *f) {
+        (void) unlinkat(f->instances[0].folder->fd, RECORD_FILE, AT_REMOVEDIR);
+}
+
+/* Likewise a record that cannot be written: the next one is. */
+static void test_no_record(void **state) {
+        Fixture *f = *state;
+        int folder = f->instances[0].folder->fd;
+        struct stat st;
+
+        operate(f, NULL);
+        assert_return_code(mkdirat(folder, RECORD_FILE, 0700), errno);
+        f->mend = make_way_for_record;
+        run(f, all_are_members_without_a_problem);
+        assert_true(f->told);
+        assert_return_code(fstatat(folder, RECORD_FILE, &st, 0), errno);
+        assert_true(S_ISREG(st.st_mode));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -492,6 +521,7 @@ int main(void) {
                 TEST(test_there_and_back),      TEST(test_bad_release), TEST(test_sick_before),
                 TEST(test_called_back),         TEST(test_no_register), TEST(test_leaving),
                 TEST(test_plain_and_unlimited), TEST(test_rest),        TEST(test_no_mark),
+                TEST(test_no_record),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,7 @@ UNIT_TESTS += \
         test-register_step \
         test-register_store \
         test-register_view \
+        test-register_watch \
         test-rollout_forecast \
         test-rollout_marks \
         test-rollout_pace \

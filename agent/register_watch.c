@@ -30,7 +30,7 @@ struct RegisterWatch {
         uint64_t began;            /* boot time: since when it looks at this register */
         /* likewise; 0: yet to be planned; USEC_INFINITY: not until something is new here */
         uint64_t next_look;
-        bool may_write; /* there is news since the last write of ours */
+        bool may_write; /* there is news since the last write of ours was begun */
         char problem[ERROR_MESSAGE_MAX];
 };
 
@@ -107,9 +107,12 @@ static void begin_write(RegisterWatch *watch) {
         Error error = {};
 
         watch->writing = true;
+        watch->may_write = false;
         watch->op_began = watch->write_began = boot_now(watch);
-        if (register_change_start(&watch->site, &event, on_register, watch, &watch->op, &error) < 0)
+        if (register_change_start(&watch->site, &event, on_register, watch, &watch->op, &error) < 0) {
+                watch->writing = false;
                 tell_problem(watch, &error);
+        }
 }
 
 static void begin_look(RegisterWatch *watch, RegisterOp **op) {
@@ -176,7 +179,8 @@ static void take_answer(RegisterWatch *watch, RegisterOp *op, int result, const 
         register_op_free(op);
 }
 
-/* A write is not followed by another one before the next look, whatever is left to say. */
+/* A write is not followed by another one before the next look, except for news that came after it had begun: it may have been too
+ * late for those. */
 static void on_register(RegisterOp *op, int result, const Error *error, void *userdata) {
         RegisterWatch *watch = userdata;
         bool looked = op == watch->look, wrote = !looked && watch->writing && result > 0;
@@ -185,7 +189,7 @@ static void on_register(RegisterOp *op, int result, const Error *error, void *us
                 watch->look = NULL;
         } else {
                 watch->op = NULL;
-                watch->may_write = !watch->writing;
+                watch->may_write = watch->may_write || !watch->writing;
                 if (watch->writing && result >= 0)
                         watch->wrote = watch->write_began;
                 watch->writing = false;

@@ -11,7 +11,7 @@
 
 #define MARK_RETRY_FIRST (2 * USEC_PER_SEC)
 #define MARK_RETRY_MAX (60 * USEC_PER_SEC)
-#define PARTING_MAX (5 * USEC_PER_SEC)
+#define PARTING_MAX (10 * USEC_PER_SEC) /* from the end of what the instance stops as it leaves */
 #define MARK_TEXT_MAX 512U
 #define STEPS_MAX 8U /* of one settling: the longest way through the standings that needs nobody else */
 
@@ -41,7 +41,7 @@ struct RolloutWatch {
         uint64_t proving; /* boot time: since when it is healthy, as far as is known; 0: it is not proving */
         HealthSeen health;
         uint64_t health_at;     /* boot time */
-        uint64_t parting_until; /* likewise; 0: the instance stays */
+        uint64_t parting_until; /* likewise; 0: the instance stays, or has yet to stop what runs */
 
         char reason[ROLLOUT_REASON_MAX];
         char objection[ERROR_MESSAGE_MAX];
@@ -414,7 +414,7 @@ void rollout_watch_settle(RolloutWatch *watch, const RolloutSituation *situation
         Error error = {};
 
         watch->situation = *situation;
-        if (!situation->leaves)
+        if (!situation->leaves || situation->deploying)
                 watch->parting_until = 0;
         else if (watch->parting_until == 0)
                 watch->parting_until = usec_add(boot_now(watch), PARTING_MAX);
@@ -481,7 +481,8 @@ bool rollout_watch_is_parting(const RolloutWatch *watch) {
         const RolloutRecord *part = part_of(watch);
         const Register *reg = register_of(watch);
 
-        return watch->follows && reg && register_goes_on(reg) && boot_now(watch) < watch->parting_until &&
+        return watch->follows && watch->situation.leaves && reg && register_goes_on(reg) &&
+               (watch->parting_until == 0 || boot_now(watch) < watch->parting_until) &&
                (part->standing != STANDING_OUT || part->owes != OWES_NOTHING || part->good ||
                 !is_heard(watch));
 }

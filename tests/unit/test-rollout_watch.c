@@ -44,6 +44,19 @@ struct Fixture {
         RegisterOp *op;
 };
 
+/* That goes ahead of the machine's. */
+static uint64_t ahead;
+
+static uint64_t boottime(_unused_ void *userdata) {
+        return clock_boottime(&clock_system) + ahead;
+}
+
+static uint64_t realtime(_unused_ void *userdata) {
+        return clock_realtime(&clock_system) + ahead;
+}
+
+static const Clock test_clock = { boottime, realtime, NULL };
+
 static void settle(Instance *i) {
         const RolloutSituation situation = { .target = &i->fixture->target,
                                              .env_sha256 = ENV,
@@ -127,7 +140,7 @@ static void open_event(Fixture *f) {
 static void open_watch(Instance *i) {
         const RolloutWatchContext context = {
                 .look = { .event = i->fixture->base.event,
-                          .clock = &clock_system,
+                          .clock = &test_clock,
                           .depot = i->fixture->base.depot,
                           .app = app,
                           .group = group,
@@ -200,6 +213,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
         Fixture *f = *state;
 
+        ahead = 0;
         close_event(f);
         for (unsigned n = 0; n < FLEET; n++) {
                 f->instances[n].record = (Record){}; /* which owns nothing here */
@@ -240,13 +254,23 @@ static void operate(Fixture *f, const RegisterEvent *event) {
         renew(f);
 }
 
-static void run(Fixture *f, bool (*until)(const Fixture *f)) {
+static void begin(Fixture *f, bool (*until)(const Fixture *f)) {
         f->until = until;
         for (unsigned n = 0; n < FLEET; n++) {
                 open_watch(&f->instances[n]);
                 settle(&f->instances[n]);
         }
+}
+
+static void run(Fixture *f, bool (*until)(const Fixture *f)) {
+        begin(f, until);
         assert_int_equal(sd_event_loop(f->base.event), 0);
+}
+
+/* Goes on with what was begun, and may do so again. */
+static void go_on(Fixture *f, bool (*until)(const Fixture *f)) {
+        while (!until(f))
+                assert_true(sd_event_run(f->base.event, UINT64_MAX) > 0);
 }
 
 static bool all_are(const Fixture *f, const char *role, const char *in) {
@@ -435,6 +459,40 @@ static void test_leaving(void **state) {
         run(f, others_follow);
 }
 
+static bool one_drains(const Fixture *f) {
+        for (unsigned n = 0; n < FLEET; n++)
+                if (f->instances[n].deploying && strcmp(member(&f->instances[n], "state"), "active") == 0)
+                        return true;
+        return false;
+}
+
+/* However long it takes to stop what runs, it is heard after that. */
+static void test_leaving_slowly(void **state) {
+        Fixture *f = *state;
+        Instance *i;
+
+        f->target.rollout.promote = TARGET_PROMOTE_MANUAL;
+        operate(f, NULL);
+        run(f, one_is_member);
+        renew(f);
+        for (unsigned n = 0; n < FLEET; n++)
+                f->instances[n].absent = f->instances[n].leaves = f->instances[n].deploying =
+                        f->instances[n].record.rollout.standing == STANDING_MEMBER;
+        begin(f, NULL);
+        go_on(f, one_drains);
+        i = who_changes(f);
+        ahead = PATIENCE;
+        settle(i);
+        i->deploying = false;
+        assert_true(rollout_watch_is_parting(i->watch));
+        settle(i);
+        assert_true(rollout_watch_is_parting(i->watch));
+        ahead = 2 * PATIENCE; /* and no longer than that takes */
+        assert_false(rollout_watch_is_parting(i->watch));
+        ahead = 0;
+        go_on(f, one_has_left);
+}
+
 /* A change that needs nobody's consent leaves no part behind. */
 static void test_plain_and_unlimited(void **state) {
         Fixture *f = *state;
@@ -462,11 +520,7 @@ static void test_rest(void **state) {
         operate(f, NULL);
         run(f, all_are_members);
         renew(f);
-        f->until = NULL;
-        for (unsigned n = 0; n < FLEET; n++) {
-                open_watch(&f->instances[n]);
-                settle(&f->instances[n]);
-        }
+        begin(f, NULL);
         while (sd_event_run(f->base.event, 500 * USEC_PER_MSEC) > 0)
                 ;
         assert_int_not_equal(sd_event_get_state(f->base.event), SD_EVENT_FINISHED);
@@ -518,10 +572,10 @@ static void test_no_record(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_there_and_back),      TEST(test_bad_release), TEST(test_sick_before),
-                TEST(test_called_back),         TEST(test_no_register), TEST(test_leaving),
-                TEST(test_plain_and_unlimited), TEST(test_rest),        TEST(test_no_mark),
-                TEST(test_no_record),
+                TEST(test_there_and_back), TEST(test_bad_release),         TEST(test_sick_before),
+                TEST(test_called_back),    TEST(test_no_register),         TEST(test_leaving),
+                TEST(test_leaving_slowly), TEST(test_plain_and_unlimited), TEST(test_rest),
+                TEST(test_no_mark),        TEST(test_no_record),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,6 +242,25 @@ static void test_abort(void **state) {
         assert_int_equal(s->reg->running, 0);
 }
 
+/* Others go by what the last writer has counted: that the last one is back, or gone, is written although nothing else was
+ * changed by it. */
+static void test_numbers_that_tell(void **state) {
+        Scene *s = *state;
+
+        scene_say(s, 0, MARK_UP);
+        assert_int_equal(scene_take_in(s), 1);
+        assert_int_equal(s->reg->running, 1);
+        scene_say(s, 0, MARK_GOOD);
+        assert_int_equal(scene_take_in(s), 1);
+        assert_int_equal(scene_step(s, REGISTER_ABORT, 0, "graphs"), 1);
+        assert_int_equal(scene_take_in(s), 0);
+        scene_die(s, 0);
+        assert_int_equal(scene_take_in(s), 1);
+        assert_int_equal(s->reg->running, 0);
+        assert_false(register_goes_on(s->reg));
+        assert_int_equal(scene_take_in(s), 0);
+}
+
 /* Those who go back share max_parallel with each other, unless it is urgent, and go before those who go on. */
 static void test_way_back(void **state) {
         Scene *s = *state;
@@ -401,6 +420,7 @@ static void test_a_bake_in_a_large_fleet(void **state) {
         scene_die(s, 0);
         scene_die(s, 1);
         s->now += 10 * MINUTE;
+        assert_int_equal(scene_take_in(s), 1); /* there is room for others */
         assert_int_equal(scene_take_in(s), 0);
         assert_int_equal(s->reg->stage, 1);
         scene_say(s, 5, MARK_GOOD);
@@ -485,6 +505,7 @@ int main(void) {
                 TEST(test_a_place_is_late),
                 TEST(test_gone),
                 TEST(test_abort),
+                TEST(test_numbers_that_tell),
                 TEST(test_way_back),
                 TEST(test_pause),
                 TEST(test_promote),

@@ -1,6 +1,7 @@
 #include "agent/rollout_role.h"
 #include "agent/base/cleanup.h"
 #include "agent/base/clock.h"
+#include "agent/rollout_marks.h"
 
 /* Whether more instances may run the new release than the last writer counted. */
 static bool stage_has_room(const RoleFacts *facts) {
@@ -32,9 +33,19 @@ static bool may(const RoleFacts *facts, RegisterMove move, bool switching) {
                                     facts->now, NULL) >= 0;
 }
 
+/* A place that came by a mark which it does not remember, or which it took for that of another life: whoever wrote the register
+ * after what it said last, if it has said anything, has found that nothing ended it. */
+static bool has_lost_place(const RoleFacts *facts) {
+        bool unheard = facts->said > 0 && usec_add(facts->said, USEC_PER_SEC) > facts->reg->written;
+
+        return facts->place && !unheard && facts->attempt <= MARK_ATTEMPTS_MAX;
+}
+
 static RoleStep before(const RoleFacts *facts) {
         RegisterState state = facts->reg->state;
 
+        if (state == REGISTER_ABORTED && has_lost_place(facts)) /* else its next "up" ends it */
+                return ROLE_BACK_OUT;
         return (state == REGISTER_ACTIVE || state == REGISTER_COMPLETE) && facts->now >= asks_at(facts)
                        ? ROLE_ASK_UP
                        : ROLE_WAIT;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "agent/base/strv.h"
+#include "agent/rollout_marks.h"
 #include "agent/rollout_role.h"
 #include "tests/unit/register_scene.h"
 #include "tests/unit/test.h"
@@ -204,6 +205,34 @@ static void test_place_of_an_earlier_attempt(void **state) {
         }
 }
 
+/* In an aborted rollout nobody asks any more, so that this would not end it: it is given back, once. */
+static void test_place_that_is_lost(void **state) {
+        Scene *s = *state;
+        RoleFacts facts = {
+                .reg = s->reg, .plan = &s->plan, .instance = "i-0", .standing = STANDING_BEFORE, .attempt = 2
+        };
+        Role role;
+
+        give(s, REGISTER_UP, s->now + MINUTE);
+        facts.place = register_find_place(s->reg, "i-0");
+        facts.now = s->reg->written = s->now += MINUTE;
+        rollout_role(&facts, &role);
+        assert_int_equal(role.step, ROLE_ASK_UP);
+        s->reg->state = REGISTER_ABORTED;
+        rollout_role(&facts, &role);
+        assert_int_equal(role.step, ROLE_BACK_OUT);
+        facts.said = s->now;
+        rollout_role(&facts, &role);
+        assert_int_equal(role.step, ROLE_WAIT);
+        assert_true(role.writes);
+        facts.said = s->now - 2 * USEC_PER_SEC;
+        rollout_role(&facts, &role);
+        assert_int_equal(role.step, ROLE_BACK_OUT);
+        facts.attempt = MARK_ATTEMPTS_MAX + 1;
+        rollout_role(&facts, &role);
+        assert_int_equal(role.step, ROLE_WAIT);
+}
+
 /* Who waits for a write waits since it has said so, or since the last write, in which it had no luck. */
 static void test_age(void **state) {
         static const RolloutStanding waiting[] = { STANDING_ASKED, STANDING_ASKED_DOWN, STANDING_COMMITTED };
@@ -301,6 +330,7 @@ int main(void) {
                 TEST(test_unlimited_way_back),
                 TEST(test_way_back_of_another_attempt),
                 TEST(test_place_of_an_earlier_attempt),
+                TEST(test_place_that_is_lost),
                 TEST(test_age),
                 TEST(test_room_beside_who_is_late),
                 TEST(test_rest),

@@ -3,6 +3,7 @@
 
 #include "agent/base/buffer.h"
 #include "agent/base/parse.h"
+#include "agent/base/utf8.h"
 #include "agent/record.h"
 #include "agent/rollout_view.h"
 
@@ -24,7 +25,7 @@ static void add(char *text, size_t size, const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        (void) vsnprintf(text + length, size - length, format, arguments);
+        utf8_vformat(text + length, size - length, format, arguments);
         va_end(arguments);
 }
 

@@ -482,6 +482,28 @@ static void test_views(void **state) {
         assert_non_null(strstr(text, "there is no register"));
 }
 
+/* Wherever it is cut, it is a text that a document takes. */
+static void test_long_view(void **state) {
+        Case c = begin(state);
+        char problem[ERROR_MESSAGE_MAX] = "";
+        RolloutViewFacts view;
+
+        (void) settle(&c);
+        view = view_of(&c);
+        view.reg = NULL;
+        view.found = REGISTER_UNREADABLE;
+        view.problem = problem;
+        for (size_t shift = 0; shift < 2; shift++) {
+                json_auto_t *status = NULL;
+
+                memset(problem, 'x', shift);
+                for (size_t i = shift; i + 2 < sizeof(problem); i += 2)
+                        strcpy(problem + i, "\303\274");
+                status = rollout_view_status(&view);
+                assert_non_null(status);
+        }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
 int main(void) {
@@ -504,6 +526,7 @@ int main(void) {
                 TEST(test_another_rollout),
                 TEST(test_round_trip),
                 TEST(test_views),
+                TEST(test_long_view),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

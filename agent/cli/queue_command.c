@@ -148,16 +148,14 @@ static int remove_queues(QueueSurvey *survey, Removal *removal, Error *error) {
 static int end_subscription(QueueSurvey *survey, const SurveyedSubscription *subscription, bool yes,
                             Removal *removal, Error *error) {
         Error problem = {};
-        int r;
+        int dangles, r;
 
-        r = queue_survey_dangles(survey, subscription, &problem);
-        if (r > 0 && yes)
-                r = queue_survey_unsubscribe(survey, subscription, &problem) < 0 ? -EIO : 1;
-        if (r < 0) {
+        r = dangles = queue_survey_dangles(survey, subscription, &problem);
+        if (dangles > 0 && yes)
+                r = queue_survey_unsubscribe(survey, subscription, &problem);
+        if (r < 0)
                 note_failure(removal, r, &problem);
-                return 0;
-        }
-        if (r == 0)
+        if (r < 0 || dangles == 0)
                 return 0;
         removal->left--;
         cli_say(removal->cli, "the subscription of %s, which is no more, %s", subscription->queue_arn,
@@ -197,6 +195,8 @@ static int tell_gc(const Cli *cli, const QueueSurvey *survey, const Removal *rem
                 r = print_queues(cli, survey, true, error);
         if (r < 0)
                 return r;
+        if (gone == 0 && ended == 0 && removal->failed > 0)
+                return 0; /* which was said */
         if (gone == 0 && ended == 0)
                 cli_say(cli, "nothing to remove: %zu queue%s, each of an instance that is there",
                         survey->n_queues, survey->n_queues == 1 ? "" : "s");

@@ -121,6 +121,9 @@ def test_refused(fleet):
     with fleet.cloud.fault(faults.access_denied(), service="autoscaling"):
         fleet.desk.fails(DENIED, "DescribeAutoScalingInstances: AccessDenied", "queue", "gc", "--yes", *NOW)
     assert len(fleet.queues() & names) == 1
+    fleet.subscribe(f"muster-prod-deleted-{fleet.bucket[-8:]}")
+    with fleet.cloud.fault(faults.access_denied(), service="sns", action="Unsubscribe"):
+        fleet.desk.fails(DENIED, "SNS Unsubscribe: AccessDenied", "queue", "gc", "--yes")
     fleet.desk.fails(UNREACHABLE, "Connection refused", "queue", "list", env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
     fleet.desk.fails(USAGE, "no depot", "queue", "list", env={"MUSTER_DEPOT": None})
     fleet.desk.fails(USAGE, "older-than", "queue", "gc", "--older-than", "soon")

@@ -31,8 +31,12 @@ static int refuse_by_state(const TargetChange *change, const Register *reg, bool
         if (reg->state == REGISTER_ABORTED) {
                 if (reg->running == 0 || !starts)
                         return 0;
+                snprintf(advice, sizeof(advice),
+                         "muster rollout status --watch shows them; where one cannot go back, muster target "
+                         "set --version %s has it try once more",
+                         present->stable.version);
                 return refuse(-EEXIST, change, "was aborted, and instances are still on their way back",
-                              "muster rollout status --watch shows them", error);
+                              advice, error);
         }
         if (reg->state == REGISTER_COMPLETE) {
                 snprintf(advice, sizeof(advice), "muster rollout finish %s %s first", present->app,

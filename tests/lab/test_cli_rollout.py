@@ -173,7 +173,7 @@ def test_pause_resume_abort(shop):
     assert target(shop) == signed
     # While instances are on their way back nothing else begins.
     become(shop, "r-1", running=2)
-    shop.fails(CONFLICT, "was aborted, and instances are still on their way back", *START)
+    shop.fails(CONFLICT, "was aborted, and instances are still on their way back: .* target set --version 1.0 has it", *START)
     shop.ok("target", "set", "--app", "api", "--group", "prod", "--version", "1.0", *KEY)
     assert not {"candidate", "rollout"} & set(target(shop))
     shop.ok(*START, "--id", "r-2")

@@ -377,7 +377,7 @@ static void go_on(CredentialLookup *lookup, int step, Error *error) {
         }
         if (step == LOOKUP_PENDING)
                 return;
-        if (step < 0 && step != -ENOKEY)
+        if (step < 0 && lookup->place < ELEMENTSOF(places))
                 error_prefix(error, "AWS credentials from %s", places[lookup->place].title);
         lookup->done(lookup, step, error, lookup->userdata);
 }

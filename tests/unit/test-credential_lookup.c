@@ -273,7 +273,9 @@ static void test_role_without_source(void **state) {
         Setup *setup = *state;
 
         write_file(setup, ".aws/config", "[default]\nrole_arn = one\ncredential_source = Environment\n");
-        expect_failure(setup, -ENOKEY, "AWS_ACCESS_KEY_ID is not set");
+        expect_failure(setup, -ENOKEY,
+                       "AWS credentials from the profile: AWS credentials from the environment: "
+                       "AWS_ACCESS_KEY_ID is not set");
 }
 
 static void test_profiles_refused(void **state) {

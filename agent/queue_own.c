@@ -16,8 +16,10 @@
 
 /* One after the other; each says which comes next. */
 typedef enum Step {
-        STEP_OLD,         /* is there a queue that should not be? */
-        STEP_UNSUBSCRIBE, /* it */
+        STEP_OLD,           /* is there a queue that should not be? */
+        STEP_OLD_LOOK,      /* what is it called in full? */
+        STEP_OLD_SUBSCRIBE, /* once more, to know the subscription that a crash did not note */
+        STEP_UNSUBSCRIBE,   /* it */
         STEP_OLD_URL,
         STEP_DELETE,
         STEP_FORGET,
@@ -132,6 +134,7 @@ static int set_text(char **to, const char *value, Error *error) {
         return string_set(to, value) < 0 ? error_oom(error) : 0;
 }
 
+static int look(QueueOwn *own, Error *error);
 static void on_sqs(SqsRequest *request, int result, const Error *error, void *userdata);
 static void on_sns(SnsRequest *request, int result, const Error *error, void *userdata);
 
@@ -139,21 +142,58 @@ static void on_sns(SnsRequest *request, int result, const Error *error, void *us
 
 static int look_for_old(QueueOwn *own, _unused_ Error *error) {
         if (own->note.name && (own->leaving || strcmp(own->note.name, own->name) != 0))
-                return STEP_UNSUBSCRIBE;
+                return own->note.url && !own->note.subscription ? STEP_OLD_LOOK : STEP_UNSUBSCRIBE;
         return own->name[0] && !own->leaving ? STEP_CREATE : STEP_END;
 }
 
 /* What may not be removed stays, and does not stand in the way of anything else. */
-static bool is_left_behind(QueueOwn *own, int result, const Error *error) {
+static void leave_behind(QueueOwn *own, const Error *error) {
         const LogFields fields = fields_of(own);
 
-        if (result != -EACCES)
-                return false;
         snprintf(own->left_behind, sizeof(own->left_behind), "%s", error->message);
         log_message(LOG_WARNING, MESSAGE_QUEUE_FAILING, &fields,
                     "queue %s is left behind (muster queue gc removes it): %s", own->note.name,
                     error->message);
-        return true;
+}
+
+static bool is_left_behind(QueueOwn *own, int result, const Error *error) {
+        if (result == -EACCES)
+                leave_behind(own, error);
+        return result == -EACCES;
+}
+
+static int take_arn(QueueOwn *own, Error *error) {
+        const char *arn = json_string_value(json_object_get(sqs_request_values(own->sqs), "QueueArn"));
+
+        return arn ? set_text(&own->arn, arn, error)
+                   : error_set_fault(error, -EBADMSG, FAULT_HOST, "SQS GetQueueAttributes: no QueueArn");
+}
+
+/* Who may not look, or not subscribe, has not subscribed. */
+static int look_at_old(QueueOwn *own, int result, Error *error) {
+        if (result == -ENOENT || result == -EACCES)
+                return STEP_UNSUBSCRIBE;
+        if (result >= 0)
+                result = take_arn(own, error);
+        return result < 0 ? result : STEP_OLD_SUBSCRIBE;
+}
+
+static int subscribe_old(QueueOwn *own, Error *error) {
+        int r = sns_subscribe_start(own->context.aws, own->note.topic, own->arn, on_sns, own, &own->sns,
+                                    error);
+
+        return r < 0 ? r : ASKED;
+}
+
+/* Its topic took its subscriptions with it. */
+static int subscribed_old(QueueOwn *own, int result, Error *error) {
+        if (result == -EEXIST)
+                leave_behind(own, error);
+        if (result == -ENOENT || result == -EACCES || result == -EEXIST)
+                return STEP_UNSUBSCRIBE;
+        if (result >= 0)
+                result = set_text(&own->note.subscription, sns_request_subscription(own->sns), error);
+        return result < 0 ? result : STEP_UNSUBSCRIBE;
 }
 
 static int unsubscribe(QueueOwn *own, Error *error) {
@@ -249,23 +289,15 @@ static int look(QueueOwn *own, Error *error) {
 }
 
 static int looked(QueueOwn *own, int result, Error *error) {
-        const json_t *found;
-        const char *arn;
-
-        if (result < 0)
-                return result;
-        found = sqs_request_values(own->sqs);
-        arn = json_string_value(json_object_get(found, "QueueArn"));
-        if (!arn)
-                return error_set_fault(error, -EBADMSG, FAULT_HOST, "SQS GetQueueAttributes: no QueueArn");
-        result = set_text(&own->arn, arn, error);
+        if (result >= 0)
+                result = take_arn(own, error);
         if (result < 0)
                 return result;
         json_decref(own->attributes);
-        own->attributes = queue_plan_attributes(&own->context.plan, arn);
+        own->attributes = queue_plan_attributes(&own->context.plan, own->arn);
         if (!own->attributes)
                 return error_oom(error);
-        return queue_plan_is_met(own->attributes, found) ? STEP_SUBSCRIBE : STEP_SET;
+        return queue_plan_is_met(own->attributes, sqs_request_values(own->sqs)) ? STEP_SUBSCRIBE : STEP_SET;
 }
 
 static int set(QueueOwn *own, Error *error) {
@@ -279,10 +311,13 @@ static int was_set(_unused_ QueueOwn *own, int result, _unused_ Error *error) {
         return result < 0 ? result : STEP_SUBSCRIBE;
 }
 
+/* A note with the URL and no subscription says that there may be one. */
 static int subscribe(QueueOwn *own, Error *error) {
-        int r = sns_subscribe_start(own->context.aws, own->context.plan.topic, own->arn, on_sns, own,
-                                    &own->sns, error);
+        int r = own->note.subscription ? 0 : save_note(own, error);
 
+        if (r >= 0)
+                r = sns_subscribe_start(own->context.aws, own->context.plan.topic, own->arn, on_sns, own,
+                                        &own->sns, error);
         return r < 0 ? r : ASKED;
 }
 
@@ -337,6 +372,8 @@ static const struct {
         int (*take)(QueueOwn *own, int result, Error *error);
 } steps[] = {
         [STEP_OLD] = { look_for_old, NULL },
+        [STEP_OLD_LOOK] = { look, look_at_old },
+        [STEP_OLD_SUBSCRIBE] = { subscribe_old, subscribed_old },
         [STEP_UNSUBSCRIBE] = { unsubscribe, unsubscribed },
         [STEP_OLD_URL] = { ask_url, take_old_url },
         [STEP_DELETE] = { delete, deleted },

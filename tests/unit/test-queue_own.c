@@ -273,6 +273,13 @@ static void test_subscribed_with_other_attributes(void **state) {
         assert_note(f, SUBSCRIPTION);
 }
 
+static void run_until(Fixture *f, const char *action) {
+        for (int rounds = 0;
+             rounds < 1000 && (f->n_actions == 0 || strcmp(f->actions[f->n_actions - 1], action) != 0);
+             rounds++)
+                assert_true(sd_event_run(f->client.event, 10000) >= 0);
+}
+
 /* Killed after any of its steps, the next start makes it whole. */
 static void test_interrupted(void **state) {
         static const char *const last[] = { "CreateQueue", "GetQueueAttributes", "SetQueueAttributes",
@@ -283,10 +290,7 @@ static void test_interrupted(void **state) {
 
                 assert_int_equal(setup((void **) &f), 0);
                 start(f, TOPIC);
-                for (int rounds = 0; rounds < 1000 && (f->n_actions == 0 ||
-                                                       strcmp(f->actions[f->n_actions - 1], last[i]) != 0);
-                     rounds++)
-                        assert_true(sd_event_run(f->client.event, 10000) >= 0);
+                run_until(f, last[i]);
                 assert_false(f->ready);
                 run(f, TOPIC);
                 assert_true(f->subscribed);
@@ -422,6 +426,45 @@ static void test_leave(void **state) {
         assert_null(f->attributes);
 }
 
+/* Killed before the subscription was noted, and the instance leaves: it is not forgotten, whoever may be asked about it. */
+static void test_leave_after_crash(void **state) {
+        static const struct {
+                const char *actions;
+                bool others, left_behind;
+                const char *refused;
+        } cases[] = {
+                { .actions = "GetQueueAttributes Subscribe Unsubscribe DeleteQueue" },
+                { .actions = "GetQueueAttributes Subscribe DeleteQueue",
+                  .others = true,
+                  .left_behind = true },
+                { .actions = "GetQueueAttributes DeleteQueue", .refused = "GetQueueAttributes" },
+                { .actions = "GetQueueAttributes Subscribe DeleteQueue", .refused = "Subscribe" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Fixture *f;
+
+                assert_int_equal(setup((void **) &f), 0);
+                start(f, TOPIC);
+                run_until(f, "Subscribe");
+                assert_false(f->ready);
+                f->with_other_attributes = cases[i].others;
+                f->refused = cases[i].refused;
+                f->refusal = "{\"__type\":\"x#AccessDenied\"}";
+                f->refusal_status = 403;
+                start(f, TOPIC);
+                queue_own_leave(f->own, on_left, f);
+                test_wait(f->client.event, &f->has_left);
+                assert_actions(f, cases[i].actions);
+                assert_int_equal(f->left_result, cases[i].left_behind ? -EACCES : 0);
+                assert_true(f->subscribed == (cases[i].others || cases[i].refused));
+                assert_null(f->attributes);
+                assert_int_equal(test_count_entries(f->folder->fd), 0);
+                assert_int_equal(teardown((void **) &f), 0);
+        }
+        (void) state;
+}
+
 /* Also while it is being made. */
 static void test_leave_early(void **state) {
         Fixture *f = *state;
@@ -480,6 +523,7 @@ int main(void) {
                 TEST(test_another_topic),
                 TEST(test_no_topic),
                 TEST(test_leave),
+                cmocka_unit_test(test_leave_after_crash),
                 TEST(test_leave_early),
                 TEST(test_leave_refused),
                 TEST(test_leave_unreachable),

@@ -18,9 +18,11 @@ struct Wakeup {
         QueueApp *apps;
         char report[LAYOUT_KEY_MAX];
         QueueOwn *own;
-        Queue *queue;      /* NULL: there is none, or not yet */
-        uint64_t interval; /* of the apps' looks */
-        sd_event_source *leaving;
+        Queue *queue;                        /* NULL: there is none, or not yet */
+        uint64_t interval;                   /* of the apps' looks */
+        sd_event_source *leaving;            /* says that there was nothing to take away */
+        json_t *before;                      /* the status when the instance began to leave; NULL: it stays */
+        char left_behind[ERROR_MESSAGE_MAX]; /* why something could not be taken away */
         WakeupLeft left;
         void *left_userdata;
 };
@@ -269,29 +271,38 @@ Wakeup *wakeup_free(Wakeup *wakeup) {
         queue_free(wakeup->queue);
         queue_own_free(wakeup->own);
         aws_context_free(wakeup->own_aws);
+        json_decref(wakeup->before);
         free(wakeup->apps);
         free(wakeup);
         return NULL;
 }
 
+static void on_left(int result, const Error *error, void *userdata) {
+        Wakeup *wakeup = userdata;
+
+        if (result < 0)
+                snprintf(wakeup->left_behind, sizeof(wakeup->left_behind), "%s", error->message);
+        wakeup->left(result, error, wakeup->left_userdata);
+}
+
 static int on_nothing_to_leave(_unused_ sd_event_source *source, void *userdata) {
-        const Wakeup *wakeup = userdata;
         const Error error = {};
 
-        wakeup->left(0, &error, wakeup->left_userdata);
+        on_left(0, &error, userdata);
         return 0;
 }
 
 void wakeup_leave(Wakeup *wakeup, WakeupLeft left, void *userdata) {
+        (void) wakeup_status(wakeup, &wakeup->before);
         wakeup->queue = queue_free(wakeup->queue);
         choose_interval(wakeup);
-        if (wakeup->own) {
-                queue_own_leave(wakeup->own, left, userdata);
-                return;
-        }
         wakeup->left = left;
         wakeup->left_userdata = userdata;
-        (void) sd_event_add_defer(wakeup->context.event, &wakeup->leaving, on_nothing_to_leave, wakeup);
+        if (wakeup->own)
+                queue_own_leave(wakeup->own, on_left, wakeup);
+        else
+                (void) sd_event_add_defer(wakeup->context.event, &wakeup->leaving, on_nothing_to_leave,
+                                          wakeup);
 }
 
 /* Of a queue that is not there yet, in the shape of queue_status(). */
@@ -318,11 +329,26 @@ static int add_own_problem(const Wakeup *wakeup, json_t *status) {
                        : 0;
 }
 
+/* Nobody looks at it any more, whether or not it is there. */
+static int status_of_left(const Wakeup *wakeup, json_t **ret) {
+        const char *reason = wakeup->left_behind[0] ? wakeup->left_behind : "the instance leaves";
+        json_auto_t *status = json_deep_copy(wakeup->before);
+
+        if (!status ||
+            (json_is_object(status) && (json_object_set_new(status, "state", json_string("left")) < 0 ||
+                                        json_object_set_new(status, "reason", json_string(reason)) < 0)))
+                return -ENOMEM;
+        *ret = TAKE_PTR(status);
+        return 0;
+}
+
 int wakeup_status(const Wakeup *wakeup, json_t **ret) {
         const char *topic = wakeup->context.config->queue_topic;
         json_auto_t *status = NULL;
         int r;
 
+        if (wakeup->before)
+                return status_of_left(wakeup, ret);
         r = wakeup->queue ? queue_status(wakeup->queue, &status) : status_of_missing(wakeup, &status);
         if (r >= 0)
                 r = add_own_problem(wakeup, status);

@@ -57,5 +57,6 @@ void wakeup_looked(Wakeup *wakeup);
 typedef void (*WakeupLeft)(int result, const Error *error, void *userdata);
 void wakeup_leave(Wakeup *wakeup, WakeupLeft left, void *userdata);
 
-/* As queue_status(), with "topic" where the queue is the instance's own; NULL in JSON where there is no queue. */
+/* As queue_status(), with "topic" where the queue is the instance's own, and with the state "left" once the instance leaves;
+ * NULL in JSON where there is no queue. */
 int wakeup_status(const Wakeup *wakeup, json_t **ret);

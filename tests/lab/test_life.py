@@ -483,6 +483,8 @@ def test_warnings_of_ec2(fleet, director, cloud):
     member.wait("to be drained", state="stopped")
     assert member.status()["life"]["cause"] == "spot-interruption" and not member.active()
     wait_for(lambda: not own_queues(cloud, member), 30, "its queue to be removed")
+    queue = member.status()["queue"]
+    assert (queue["state"], queue["reason"], queue["topic"]) == ("left", "the instance leaves", topic)
     newest, deploy = member.deployments()[:2]
     assert (newest["kind"], newest["outcome"], newest["version"]) == ("drain", "succeeded", "2.0.0")
     assert (deploy["outcome"], deploy["failed_step"], deploy["fault"]) == ("failed", "HEALTH", "host")

@@ -174,28 +174,28 @@ static int find_local_app(Agent *agent, const char *release_json, App **ret, Err
         return *ret ? 0 : no_such_app(agent, release->app, error);
 }
 
-/* What root hands over: the app of the release, and an archive that can be read. */
-static int take_handed_over(Agent *agent, const char *release_json, int archive_fd, App **ret, Error *error) {
-        int r = find_local_app(agent, release_json, ret, error);
-
-        return r < 0 ? r : check_file(archive_fd, "the archive", error);
-}
-
+/* The files first: what cannot be deployed begins no app. */
 static int on_deploy_local(void *userdata, const char *release_json, int archive_fd, char **ret_id,
                            Error *error) {
         App *app;
-        int r = take_handed_over(userdata, release_json, archive_fd, &app, error);
+        int r;
 
+        r = check_file(archive_fd, "the archive", error);
+        if (r >= 0)
+                r = find_local_app(userdata, release_json, &app, error);
         return r < 0 ? r : app_deploy_local(app, release_json, archive_fd, ret_id, error);
 }
 
 static int on_adopt(void *userdata, const char *release_json, int archive_fd, int paths_fd, char **ret_id,
                     Error *error) {
         App *app;
-        int r = take_handed_over(userdata, release_json, archive_fd, &app, error);
+        int r;
 
+        r = check_file(archive_fd, "the archive", error);
         if (r >= 0)
                 r = check_file(paths_fd, "the list of what is installed", error);
+        if (r >= 0)
+                r = find_local_app(userdata, release_json, &app, error);
         return r < 0 ? r : app_adopt(app, release_json, archive_fd, paths_fd, ret_id, error);
 }
 

@@ -49,10 +49,19 @@ class Machine:
                            "hooks/migrate": f"#!/bin/sh\n{hook}\n"}.items():
             self.instance.put(f"/root/app/{path}", text, mode=0o755)
 
+    def hand_over(self, kind, release, path):
+        """Calls DeployLocal as a program does that is not muster."""
+        self.instance.put("/root/release.json", json.dumps(release))
+        return self.instance.run("bus-driver", kind, path, "/root/release.json", check=False)
+
+    def document(self):
+        return json.loads(self.instance.sh("cat /var/lib/muster/apps/api/releases/1.0-*.json").out)
+
 
 @pytest.fixture
 def machine(instance):
     machine = Machine(instance)
+    instance.put("/usr/local/bin/bus-driver", TOP / "build/gcc/bus-driver", mode=0o755)
     for role in ("root", "release", "target"):
         machine.muster("key", "generate", "--out", f"/root/{role}.key")
     machine.muster("root", "init", "--root-key", "/root/root.key", "--release-key", "/root/release.key", "--target-key",
@@ -77,6 +86,8 @@ def test_without_a_depot(machine):
     machine.app("true")
     machine.muster("deploy", "--local", "/root/app", "--app", "api", "--version", "1.0")
     assert machine.instance.sh("systemctl is-active api").out == "active\n"
+    assert machine.hand_over("folder", {**machine.document(), "app": "other"}, "/root").out == NO_FILE
+    assert [app["app"] for app in machine.json("status")["apps"]] == ["api"]
 
     machine.instance.run("systemctl", "restart", "musterd")
     status = machine.json("status")
@@ -151,15 +162,13 @@ def test_descriptors_and_lies(machine):
     """DeployLocal is called by a program that is not muster: each mistake is one sentence, and what serves serves on."""
     instance = machine.instance
     configure(machine)
-    instance.put("/usr/local/bin/bus-driver", TOP / "build/gcc/bus-driver", mode=0o755)
     machine.app("true")
     instance.sh("tar -C /root/app -I 'zstd -q' -cf /root/app.tar.zst .")
     machine.muster("deploy", "--local", "/root/app.tar.zst", "--app", "api", "--version", "1.0")
-    truth = json.loads(instance.sh("cat /var/lib/muster/apps/api/releases/1.0-*.json").out)
+    truth = machine.document()
 
     def deploy(kind, release, path="/root/app.tar.zst"):
-        instance.put("/root/release.json", json.dumps({**release, "version": "2.0"}))
-        return instance.run("bus-driver", kind, path, "/root/release.json", check=False)
+        return machine.hand_over(kind, {**release, "version": "2.0"}, path)
 
     for kind, path in (("folder", "/root"), ("pipe", "-"), ("path-only", "/root/app.tar.zst"), ("write-only", "/root/app.tar.zst")):
         assert deploy(kind, truth, path).out == NO_FILE, kind

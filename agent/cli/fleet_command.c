@@ -92,11 +92,27 @@ static FleetFilter filter_of(const FleetValues *values) {
         return (FleetFilter){ values->version, values->unhealthy, values->gone };
 }
 
+static int print_nobody(const FleetLook *look, const FleetFilter *filter, FILE *stream) {
+        _cleanup_free_ char *under = NULL, *text = NULL;
+        int r;
+
+        if (asprintf(&under, "%s/%s", depot_uri(look->access.depot), look->reader.prefix) < 0) {
+                under = NULL;
+                return -ENOMEM;
+        }
+        r = fleet_view_nobody(&look->reader.fleet, filter, under, &text);
+        if (r >= 0)
+                fputs(text, stream);
+        return r;
+}
+
 static int print_fleet(FILE *stream, const void *userdata) {
         const FleetLook *look = userdata;
         const FleetFilter filter = filter_of(look->values);
+        int r;
 
-        return fleet_view_print(&look->reader.fleet, &filter, stream, &look->cli->out_style);
+        r = fleet_view_print(&look->reader.fleet, &filter, stream, &look->cli->out_style);
+        return r < 0 ? r : print_nobody(look, &filter, stream);
 }
 
 /* One value a line: what follows it is another look. */

@@ -171,6 +171,36 @@ int fleet_view_print(const Fleet *fleet, const FleetFilter *filter, FILE *stream
         return 0;
 }
 
+/* When somebody was there last. */
+static uint64_t last_contact(const Fleet *fleet) {
+        uint64_t last = 0;
+
+        for (size_t i = 0; i < fleet->n; i++)
+                last = MAX(last, fleet->items[i].contact);
+        return last;
+}
+
+int fleet_view_nobody(const Fleet *fleet, const FleetFilter *filter, const char *under, char **ret) {
+        _cleanup_buffer_ Buffer text = {};
+        char age[VIEW_AGE_MAX];
+        size_t size;
+        int r = 0;
+
+        if (fleet->n == 0) {
+                r = buffer_printf(
+                        &text,
+                        "No instance has ever reported to %s\n"
+                        "One does as soon as musterd runs on it for this app and group; muster doctor, "
+                        "there, says what is in its way.\n",
+                        under);
+        } else if (fleet_count(fleet, FLEET_GONE) == fleet->n && !filter->gone) {
+                view_age(last_contact(fleet), fleet->now, age);
+                r = buffer_printf(&text, "The last report to %s came %s; --gone lists who made it.\n", under,
+                                  age);
+        }
+        return r < 0 ? r : buffer_steal(&text, ret, &size);
+}
+
 json_t *fleet_view_to_json(const Fleet *fleet, const FleetFilter *filter) {
         _cleanup_json_ json_t *instances = json_array();
 

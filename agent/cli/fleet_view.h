@@ -21,5 +21,9 @@ int fleet_view_summary(const Fleet *fleet, char **ret);
 /* The summary, then the table of those that FILTER takes, if there are any. -ENOMEM. */
 int fleet_view_print(const Fleet *fleet, const FleetFilter *filter, FILE *stream, const Style *style);
 
+/* Where nobody is listed since nobody is there: why, and what to do; "" else. UNDER is where the reports would be. New memory.
+ * -ENOMEM. */
+int fleet_view_nobody(const Fleet *fleet, const FleetFilter *filter, const char *under, char **ret);
+
 /* {"summary": …, "instances": […]}, a new reference. NULL: out of memory. */
 json_t *fleet_view_to_json(const Fleet *fleet, const FleetFilter *filter);

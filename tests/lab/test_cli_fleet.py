@@ -73,6 +73,8 @@ def test_names(desk, group):
     group.report("i-1")
     assert desk.ok("fleet", "--app", "api", "--group", "prod").startswith("1 instance: 1 on 1.4.2; 1 healthy\n")
     desk.fails(NOT_FOUND, "", "fleet", *GROUP, "--depot", "file:///nowhere")
+    group.report("i-1", age=50 * HOUR)
+    assert f"{group.folder}/ came 2d ago; --gone lists" in desk.ok("fleet", *GROUP)
 
 
 def _terminal(desk, *words, until, seconds=20):

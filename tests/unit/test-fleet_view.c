@@ -144,6 +144,35 @@ static void test_nobody(_unused_ void **state) {
         assert_string_equal(text, "no instances\n");
 }
 
+static char *nobody(const Fleet *fleet, FleetFilter filter) {
+        char *text;
+
+        assert_int_equal(fleet_view_nobody(fleet, &filter, "s3://depot/api", &text), 0);
+        return text;
+}
+
+/* What was looked at, and what to do about it. */
+static void test_why_nobody(_unused_ void **state) {
+        _cleanup_(fleet_deinit) Fleet gone = { .now = NOW }, fleet = {};
+        const Fleet none = { .now = NOW };
+        _cleanup_free_ char *never = nobody(&none, (FleetFilter){}), *over = NULL, *listed_gone = NULL,
+                            *some = NULL;
+
+        assert_non_null(strstr(never, "No instance has ever reported to s3://depot/api\n"));
+        assert_non_null(strstr(never, "muster doctor"));
+        add(&gone, "i-1", 300000, "{\"version\":\"1.3\",\"state\":\"good\"}");
+        add(&gone, "i-2", 200000, "{\"version\":\"1.3\",\"state\":\"good\"}");
+        fleet_judge(&gone);
+        over = nobody(&gone, (FleetFilter){});
+        assert_string_equal(over,
+                            "The last report to s3://depot/api came 2d ago; --gone lists who made it.\n");
+        listed_gone = nobody(&gone, (FleetFilter){ .gone = true });
+        assert_string_equal(listed_gone, "");
+        fill(&fleet);
+        some = nobody(&fleet, (FleetFilter){ .version = "9.9" });
+        assert_string_equal(some, "");
+}
+
 /* What a hook printed may be anything, and is not for a table. */
 static void test_output_is_left_out(_unused_ void **state) {
         _cleanup_(fleet_deinit) Fleet fleet = {};
@@ -157,9 +186,13 @@ static void test_output_is_left_out(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table),   cmocka_unit_test(test_rollout),
-                cmocka_unit_test(test_filters), cmocka_unit_test(test_colour),
-                cmocka_unit_test(test_nobody),  cmocka_unit_test(test_output_is_left_out),
+                cmocka_unit_test(test_table),
+                cmocka_unit_test(test_rollout),
+                cmocka_unit_test(test_filters),
+                cmocka_unit_test(test_colour),
+                cmocka_unit_test(test_nobody),
+                cmocka_unit_test(test_why_nobody),
+                cmocka_unit_test(test_output_is_left_out),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,8 @@ int task_start(sd_event *event, const char *name, TaskFunction function, void *f
 /* For the child: work that nobody waits for takes the processor and the disk only where nobody else wants them. */
 void task_be_gentle(void);
 
-/* Kills a child that still runs, and calls nobody. Returns NULL. */
+/* Kills a child that still runs, and calls nobody. Returns NULL, once the child has ended: who gives work up goes on with the same
+ * files at once, and nothing of it may happen to them after that. That takes as long as the child's running system call, with a
+ * disk that hangs as long as that does; the next write of musterd's own record would wait for it as well. */
 Task *task_free(Task *task);
 DEFINE_CLEANUP(Task *, task_free)

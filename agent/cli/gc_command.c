@@ -128,6 +128,7 @@ static int tell_json(const Gc *gc, Error *error) {
 
 static int tell(const Gc *gc, Error *error) {
         const GcPlan *plan = &gc->plan;
+        uint64_t total = plan->n + plan->n_kept;
         char size[SIZE_TEXT_MAX];
         int r = 0;
 
@@ -139,13 +140,15 @@ static int tell(const Gc *gc, Error *error) {
                 return r;
         format_size(gc->values->yes ? gc->removed_bytes : plan->bytes, size);
         if (plan->n == 0)
-                cli_say(gc->cli, "nothing to remove: %ju objects, each needed or too new",
-                        (uintmax_t) plan->n_kept);
+                cli_say(gc->cli, "nothing to remove: %ju object%s, each needed or too new",
+                        (uintmax_t) plan->n_kept, plan->n_kept == 1 ? "" : "s");
         else if (gc->values->yes)
-                cli_say(gc->cli, "%ju objects removed, %s", (uintmax_t) gc->removed, size);
+                cli_say(gc->cli, "%ju object%s removed, %s", (uintmax_t) gc->removed,
+                        gc->removed == 1 ? "" : "s", size);
         else
-                cli_say(gc->cli, "%zu of %ju objects, %s, are needed by nobody; --yes removes them", plan->n,
-                        (uintmax_t) (plan->n + plan->n_kept), size);
+                cli_say(gc->cli, "%zu of %ju object%s, %s, %s needed by nobody; --yes removes %s", plan->n,
+                        (uintmax_t) total, total == 1 ? "" : "s", size, plan->n == 1 ? "is" : "are",
+                        plan->n == 1 ? "it" : "them");
         return 0;
 }
 

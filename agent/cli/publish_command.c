@@ -297,9 +297,10 @@ static void tell_bundle(const Publication *publication, size_t i) {
 
         format_size(bundle->digest.size, size);
         format_size(bundle->facts.unpacked_size, unpacked);
-        cli_say(publication->cli, "%s: %llu entries, %s in %s of %s%s", bundle->platform,
-                (unsigned long long) bundle->facts.entries, unpacked, size,
-                archive_format_to_string(bundle->facts.format), publication->values->dry_run ? "" : what);
+        cli_say(publication->cli, "%s: %llu %s, %s in %s of %s%s", bundle->platform,
+                (unsigned long long) bundle->facts.entries, bundle->facts.entries == 1 ? "entry" : "entries",
+                unpacked, size, archive_format_to_string(bundle->facts.format),
+                publication->values->dry_run ? "" : what);
 }
 
 static int tell(const Publication *publication, Error *error) {

@@ -201,8 +201,10 @@ static int tell_gc(const Cli *cli, const QueueSurvey *survey, const Removal *rem
                 cli_say(cli, "nothing to remove: %zu queue%s, each of an instance that is there",
                         survey->n_queues, survey->n_queues == 1 ? "" : "s");
         else if (!yes)
-                cli_say(cli, "%zu of %zu queues are of instances that are gone; --yes removes them", gone,
-                        survey->n_queues);
+                cli_say(cli, "%zu of %zu queue%s %s gone; --yes removes %s", gone, survey->n_queues,
+                        survey->n_queues == 1 ? "" : "s",
+                        gone == 1 ? "is of an instance that is" : "are of instances that are",
+                        gone == 1 ? "it" : "them");
         return 0;
 }
 

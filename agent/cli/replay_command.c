@@ -44,8 +44,9 @@ static void print_result(const Playing *playing, const char *app, const Deployme
         else if (replay->decisions == 0)
                 fputs("nothing of its decisions was recorded\n", playing->cli->out);
         else
-                fprintf(playing->cli->out, "%s%u decisions, all the same%s%s\n", style->good,
-                        replay->decisions, style->off, replay->whole ? "" : "; not all were recorded");
+                fprintf(playing->cli->out, "%s%u decision%s, all the same%s%s\n", style->good,
+                        replay->decisions, replay->decisions == 1 ? "" : "s", style->off,
+                        replay->whole ? "" : "; not all were recorded");
 }
 
 static int play(Playing *playing, const char *app, const Deployment *d, Error *error) {

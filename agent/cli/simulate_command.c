@@ -143,9 +143,9 @@ static int print_forecast(const Cli *cli, const RolloutPlan *plan, const Rollout
 
         format_time(forecast->begins, begins);
         format_duration(change, takes);
-        cli_say(cli, "%s in %s: %s from %s to %s, %ju instances of which each takes %s", target->app,
+        cli_say(cli, "%s in %s: %s from %s to %s, %ju instance%s of which each takes %s", target->app,
                 target->group, plan->id, plan->staged ? target->stable.version : "what runs",
-                plan->to->version, (uintmax_t) forecast->fleet, takes);
+                plan->to->version, (uintmax_t) forecast->fleet, forecast->fleet == 1 ? "" : "s", takes);
         cli_say(cli, "begins at %s at the earliest\n", begins);
         r = print_stages(cli, forecast, error);
         if (r < 0)

@@ -207,8 +207,8 @@ static int check_artifacts(const Cli *cli, const DepotAccess *access, const Rele
                 r = check_artifact(cli, access, release->app, artifact, error);
                 format_size(artifact->size, size);
                 if (r >= 0)
-                        cli_say(cli, "%s: good: %s in %zu chunks", artifact->platform, size,
-                                artifact->chunks.n);
+                        cli_say(cli, "%s: good: %s in %zu chunk%s", artifact->platform, size,
+                                artifact->chunks.n, artifact->chunks.n == 1 ? "" : "s");
         }
         return r;
 }

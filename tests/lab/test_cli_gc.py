@@ -98,6 +98,7 @@ def test_app_that_nobody_runs(depot):
     depot.write("apps/web/artifacts/stranger.txt")
     depot.age(40)
     assert depot.gc("--app", "web")["objects"] == 1
+    assert depot.desk.ok("gc", "--app", "web").endswith(" is needed by nobody; --yes removes it\n")
     assert {line["app"] for line in depot.gc()["unneeded"]} == {"api"}
     assert depot.gc("--app", "web", "--yes")["removed"] == 1
     assert "apps/web/artifacts/stranger.txt" in depot.keys()

@@ -324,7 +324,10 @@ bool decision_is_serving(const Record *record, const char *boot_id) {
         return record_good_is_up(record) && string_equal(record->good_boot_id, boot_id);
 }
 
-int decision_accept_target(const Record *record, uint64_t serial, const char *sha256, Error *error) {
+int decision_accept_target(const Record *record, const char *group, uint64_t serial, const char *sha256,
+                           Error *error) {
+        if (record->group && strcmp(record->group, group) != 0)
+                return 0; /* each group counts for itself */
         if (serial < record->serial)
                 return error_set_fault(error, -ESTALE, FAULT_INPUT,
                                        "target has serial %" PRIu64 ", but %" PRIu64

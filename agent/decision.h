@@ -93,6 +93,7 @@ const ReleaseRef *decision_runs(const Record *record);
 /* Whether the good release serves as far as is known: it passed its checks in this boot, and no rollback has failed. */
 bool decision_is_serving(const Record *record, const char *boot_id);
 
-/* Whether a target may take the place of the highest one accepted so far: its serial is higher, or it is the same
- * document. -ESTALE for a lower serial, -EEXIST for the same serial with other content. */
-int decision_accept_target(const Record *record, uint64_t serial, const char *sha256, Error *error);
+/* Whether a target of GROUP may take the place of the highest one accepted so far: its serial is higher, it is the same
+ * document, or that was another group's. -ESTALE for a lower serial, -EEXIST for the same serial with other content. */
+int decision_accept_target(const Record *record, const char *group, uint64_t serial, const char *sha256,
+                           Error *error);

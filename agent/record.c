@@ -17,6 +17,7 @@ void record_deinit(Record *record) {
         free(record->app);
         free(record->instance);
         free(record->machine);
+        free(record->group);
         release_ref_deinit(&record->good);
         strv_free(record->good_environment);
         free(record->good_boot_id);
@@ -118,13 +119,14 @@ int record_to_json(const Record *record, bool with_deployment, json_t **ret) {
                 r = deployment_to_json(&record->deployment, &deployment);
         if (r < 0)
                 return r;
-        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:o, s:o, s:O, s:O, s:O?}", "schema",
-                         (json_int_t) RECORD_SCHEMA, "app", record->app, "instance", record->instance,
-                         "machine", record->machine, "serial", (json_int_t) record->serial, "target_sha256",
-                         record->target_sha256, "previous", release_ref_to_json(&record->previous),
-                         "prefetched", release_ref_to_json(&record->prefetched), "pin",
-                         local_pin_to_json(&record->pin), "rollout", rollout_record_to_json(&record->rollout),
-                         "deregistered", deregistered, "failures", failures, "deployment", deployment);
+        json = json_pack("{s:I, s:s*, s:s*, s:s*, s:s*, s:I, s:s, s:o, s:o, s:o, s:o, s:O, s:O, s:O?}",
+                         "schema", (json_int_t) RECORD_SCHEMA, "app", record->app, "instance",
+                         record->instance, "machine", record->machine, "group", record->group, "serial",
+                         (json_int_t) record->serial, "target_sha256", record->target_sha256, "previous",
+                         release_ref_to_json(&record->previous), "prefetched",
+                         release_ref_to_json(&record->prefetched), "pin", local_pin_to_json(&record->pin),
+                         "rollout", rollout_record_to_json(&record->rollout), "deregistered", deregistered,
+                         "failures", failures, "deployment", deployment);
         if (!json || json_object_update(json, good) < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(json);
@@ -168,15 +170,15 @@ static int read_good(json_t *json, Record *record) {
 static int read_record(json_t *json, Record *record, Error *error) {
         json_t *target, *previous, *prefetched = NULL, *pin = NULL, *rollout = NULL, *deregistered = NULL,
                                    *failures, *deployment;
-        const char *app = NULL, *instance = NULL, *machine = NULL;
+        const char *app = NULL, *instance = NULL, *machine = NULL, *group = NULL;
         json_int_t serial;
         int r;
 
-        if (json_unpack(json, "{s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s?o, s?o, s:o, s:o}", "app", &app,
-                        "instance", &instance, "machine", &machine, "serial", &serial, "target_sha256",
-                        &target, "previous", &previous, "prefetched", &prefetched, "pin", &pin, "rollout",
-                        &rollout, "deregistered", &deregistered, "failures", &failures, "deployment",
-                        &deployment) < 0 ||
+        if (json_unpack(json, "{s?s, s?s, s?s, s?s, s:I, s:o, s:o, s?o, s?o, s?o, s?o, s:o, s:o}", "app",
+                        &app, "instance", &instance, "machine", &machine, "group", &group, "serial", &serial,
+                        "target_sha256", &target, "previous", &previous, "prefetched", &prefetched, "pin",
+                        &pin, "rollout", &rollout, "deregistered", &deregistered, "failures", &failures,
+                        "deployment", &deployment) < 0 ||
             serial < 0 || digest_from_json(target, record->target_sha256) < 0 ||
             release_ref_from_json(previous, &record->previous) < 0 ||
             release_ref_from_json(prefetched, &record->prefetched) < 0 ||
@@ -190,7 +192,7 @@ static int read_record(json_t *json, Record *record, Error *error) {
         if (r == -EINVAL)
                 return error_set(error, r, "the deploy record is malformed");
         if (r < 0 || string_set(&record->app, app) < 0 || string_set(&record->instance, instance) < 0 ||
-            string_set(&record->machine, machine) < 0)
+            string_set(&record->machine, machine) < 0 || string_set(&record->group, group) < 0)
                 return error_oom(error);
         return json_is_null(deployment) ? 0 : deployment_from_json(deployment, &record->deployment, error);
 }

@@ -40,7 +40,8 @@ struct Record {
         char *instance; /* the instance that wrote it; another one's record is not acted on */
         char *machine;  /* likewise, its fingerprint (machine.h) */
 
-        uint64_t serial; /* the highest target that was accepted; nothing lower is ever */
+        char *group;     /* whose target was accepted last; NULL: the record does not say */
+        uint64_t serial; /* that of this group's highest target that was accepted; nothing lower is ever */
         char target_sha256[DIGEST_HEX_SIZE];
 
         ReleaseRef good; /* the release that passed its checks and serves, none before the first commit */

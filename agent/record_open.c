@@ -66,16 +66,17 @@ static int start_over(const ReleaseStore *store, uint64_t now, Record *record) {
         Record fresh = { .serial = record->serial };
         int r = 0;
 
-        memcpy(fresh.target_sha256, record->target_sha256, sizeof(fresh.target_sha256));
         if (asprintf(&reason, "this instance was made from an image of %s", record->instance) < 0) {
                 reason = NULL;
                 return -ENOMEM;
         }
+        memcpy(fresh.target_sha256, record->target_sha256, sizeof(fresh.target_sha256));
         if (runs->version)
                 r = record_go_back_from(&fresh, runs, reason, now);
         if (r < 0)
                 return r;
         (void) record_forget_history(store->app_fd);
+        fresh.group = TAKE_PTR(record->group);
         record_deinit(record);
         *record = fresh;
         return 0;

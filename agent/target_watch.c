@@ -131,29 +131,43 @@ static void check_freshness(TargetWatch *watch) {
                 end_look(watch, r, &error);
 }
 
-/* Durably, before anything is done about it. */
+static int save_target(const TargetWatchContext *context, const Target *target, Error *error) {
+        int r = record_save(context->app_fd, context->record, error);
+
+        if (r < 0 && record_is_way_back(context->record, target->stable.sha256) &&
+            spare_helps(context->app_fd, r))
+                r = record_save(context->app_fd, context->record, error);
+        return r;
+}
+
+/* In memory. What root has deployed by hand gives way to any target of a group that the instance has come to. */
+static void set_target(Record *record, char *group, const Target *target) {
+        if (record->group && strcmp(record->group, group) != 0)
+                record->good_serial = 0;
+        record->group = group;
+        record->serial = target->serial;
+        memcpy(record->target_sha256, target->sha256, sizeof(record->target_sha256));
+}
+
+/* Durably, before anything is done about it; what could not be noted the next look tries again. */
 static int note_target(TargetWatch *watch, const Target *target, Error *error) {
         const TargetWatchContext *context = &watch->context;
         const LogFields fields = { .app = context->app,
                                    .version = target->stable.version,
                                    .instance = context->instance };
-        Record *record = context->record;
-        uint64_t serial_before = record->serial;
-        char sha256_before[DIGEST_HEX_SIZE];
+        _cleanup_free_ char *group = strdup(context->group);
+        const Record before = *context->record;
         int r;
 
-        memcpy(sha256_before, record->target_sha256, sizeof(sha256_before));
-        record->serial = target->serial;
-        memcpy(record->target_sha256, target->sha256, sizeof(record->target_sha256));
-        r = record_save(context->app_fd, record, error);
-        if (r < 0 && record_is_way_back(record, target->stable.sha256) && spare_helps(context->app_fd, r))
-                r = record_save(context->app_fd, record, error);
+        if (!group)
+                return error_oom(error);
+        set_target(context->record, group, target);
+        r = save_target(context, target, error);
         if (r < 0) {
-                /* not noted: the next look tries again */
-                record->serial = serial_before;
-                memcpy(record->target_sha256, sha256_before, sizeof(sha256_before));
+                *context->record = before;
                 return r;
         }
+        group = before.group;
         log_message(LOG_INFO, MESSAGE_TARGET_ACCEPTED, &fields, "target %llu of group %s: release %s",
                     (unsigned long long) target->serial, context->group, target->stable.version);
         return 0;
@@ -164,10 +178,11 @@ static int accept(TargetWatch *watch, Target *target, Error *error) {
         bool news;
         int r;
 
-        r = decision_accept_target(record, target->serial, target->sha256, error);
+        r = decision_accept_target(record, watch->context.group, target->serial, target->sha256, error);
         if (r < 0)
                 return r;
-        news = target->serial != record->serial || !record->target_sha256[0];
+        news = target->serial != record->serial || !record->target_sha256[0] ||
+               !string_equal(record->group, watch->context.group);
         r = news ? note_target(watch, target, error) : 0;
         if (r < 0)
                 return r;

@@ -552,16 +552,23 @@ static void test_reasons_are_utf8(_unused_ void **state) {
 }
 
 static void test_serial(_unused_ void **state) {
-        Record record = { .serial = 7, .target_sha256 = SHA_A };
+        char prod[] = "prod";
+        Record record = { .group = prod, .serial = 7, .target_sha256 = SHA_A };
         Error error = {};
 
-        assert_int_equal(decision_accept_target(&record, 8, SHA_B, &error), 0);
-        assert_int_equal(decision_accept_target(&record, 7, SHA_A, &error), 0);
-        assert_int_equal(decision_accept_target(&record, 7, SHA_B, &error), -EEXIST);
-        assert_int_equal(decision_accept_target(&record, 6, SHA_A, &error), -ESTALE);
-        assert_int_equal(error.fault, FAULT_INPUT);
+        for (unsigned i = 0; i < 2; i++) {
+                assert_int_equal(decision_accept_target(&record, "prod", 8, SHA_B, &error), 0);
+                assert_int_equal(decision_accept_target(&record, "prod", 7, SHA_A, &error), 0);
+                assert_int_equal(decision_accept_target(&record, "prod", 7, SHA_B, &error), -EEXIST);
+                assert_int_equal(decision_accept_target(&record, "prod", 6, SHA_A, &error), -ESTALE);
+                assert_int_equal(error.fault, FAULT_INPUT);
+                record.group = NULL; /* whichever it was of: it counts */
+        }
+        record.group = prod;
+        assert_int_equal(decision_accept_target(&record, "blue", 1, SHA_B, &error), 0);
+        assert_int_equal(decision_accept_target(&record, "blue", 7, SHA_B, &error), 0);
         record = (Record){};
-        assert_int_equal(decision_accept_target(&record, 0, SHA_B, &error), 0);
+        assert_int_equal(decision_accept_target(&record, "prod", 0, SHA_B, &error), 0);
 }
 
 int main(void) {

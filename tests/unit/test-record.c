@@ -20,6 +20,7 @@ static void fill(Record *record) {
         *record = (Record){
                 .app = strdup("api"),
                 .instance = strdup("i-0123"),
+                .group = strdup("prod"),
                 .serial = 18,
                 .target_sha256 = SHA_C,
                 .good = { strdup("1.4.1"), SHA_A },

@@ -286,6 +286,7 @@ static void test_another_machine(void **state) {
 
         deployed(f, &record, &f->v1, 5, OUTCOME_SUCCEEDED);
         memcpy(record.target_sha256, SHA, sizeof(record.target_sha256));
+        assert_int_equal(string_set(&record.group, "prod"), 0);
         assert_int_equal(string_set(&record.instance, "i-0"), 0);
         assert_int_equal(record_save(f->store->app_fd, &record, NULL), 0);
         make_current(f, &f->v1);
@@ -295,6 +296,7 @@ static void test_another_machine(void **state) {
         assert_int_equal(after.n_failures, 0);
         assert_int_equal(after.serial, 5);
         assert_string_equal(after.target_sha256, SHA);
+        assert_string_equal(after.group, "prod");
         assert_string_equal(after.instance, "i-1");
         assert_int_equal(after.deployment.step, STEP_ROLLBACK_SWITCH);
         assert_null(after.deployment.from.version);

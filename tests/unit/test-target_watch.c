@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
+#include "agent/base/strv.h"
 #include "agent/target_watch.h"
 #include "tests/unit/depot-promises.h"
 #include "tests/unit/documents.h"
@@ -142,6 +143,7 @@ static void test_record_cannot_be_written(void **state) {
                 assert_null(target_watch_target(f->watch));
                 assert_refused(f, "cannot write the deploy record");
                 assert_int_equal(f->record.serial, 0);
+                assert_null(f->record.group);
         }
         assert_int_equal(file_remove_tree_at(f->app_folder->fd, "record.json"), 0);
         look(f);
@@ -158,6 +160,20 @@ static void test_serial_never_goes_down(void **state) {
         assert_null(target_watch_target(f->watch));
         assert_refused(f, "a serial never goes down");
         assert_int_equal(f->record.serial, 19);
+}
+
+/* An instance that has come from another group, or was made from the image of one there. */
+static void test_serial_of_another_group(void **state) {
+        Fixture *f = *state;
+
+        f->record.serial = f->record.good_serial = 19;
+        assert_int_equal(string_set(&f->record.group, "blue"), 0);
+        put_documents(f);
+        look(f);
+        assert_in_force(f);
+        assert_int_equal(saved_serial(f), 18);
+        assert_string_equal(f->record.group, "prod");
+        assert_int_equal(f->record.good_serial, 0); /* nor does what root has put there outrank it */
 }
 
 static void test_same_serial_other_content(void **state) {
@@ -203,6 +219,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_accepted_durably, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_record_cannot_be_written, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_serial_never_goes_down, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_serial_of_another_group, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_same_serial_other_content, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_rubbish_changes_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_freshness_is_asked_for, setup, teardown),

@@ -133,12 +133,23 @@ static bool comes_back(const Setup *setup, const LifeView *now) {
                (now->pending && !setup->last_pending);
 }
 
+/* Attached again, maybe to another group, with another target, other hooks and another queue. */
+static bool is_attached(const Setup *setup, const LifeView *now) {
+        return setup->last_life == LIFE_DETACHED &&
+               (now->life == LIFE_LAUNCHING || now->life == LIFE_IN_SERVICE);
+}
+
 static void on_life(void *userdata) {
         Agent *agent = userdata;
         Setup *setup = &agent->setup;
         const LifeView *view = view_of(setup);
         bool is_back = comes_back(setup, view);
 
+        if (is_attached(setup, view)) { /* no app hears of it before it is known of what group */
+                log_info("this instance, which was detached, is in a group again, and begins anew");
+                agent_reload(agent);
+                return;
+        }
         setup->last_life = view->life;
         setup->last_pending = view->pending;
         arm_cut(agent, view);

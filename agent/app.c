@@ -342,12 +342,22 @@ bool app_is_required(const App *app) {
         return app->config->required;
 }
 
+/* What serves is about to be replaced, or it is not known yet whether: an instance that comes back to its group, or to another
+ * one, does not enter service with what it ran before. */
+static bool is_to_change(const App *app) {
+        bool deploys = app->engine && app->record.deployment.kind == KIND_DEPLOY,
+             looked = !app->watch || app_target(app) || target_watch_problem(app->watch);
+
+        return deploys || app->decision.action == DECISION_DEPLOY || !looked;
+}
+
 AppReadiness app_readiness(const App *app) {
         DecisionAction action = app->decision.action;
         bool given_up = (action == DECISION_FAILED && !app->record.good.version) ||
                         action == DECISION_UNHEALTHY || action == DECISION_STUCK;
 
-        if (decision_is_serving(&app->record, app->context.boot_id) || action == DECISION_PREFETCHED)
+        if (action == DECISION_PREFETCHED ||
+            (decision_is_serving(&app->record, app->context.boot_id) && !is_to_change(app)))
                 return APP_READY;
         return !app->engine && given_up ? APP_FAILED : APP_ON_ITS_WAY;
 }

@@ -254,6 +254,22 @@ def test_detached_instance_is_forgotten_and_not_terminated(world):
     assert world.state("i-1") is None and not world.kinds("terminate")
 
 
+def test_attached_instance_launches_once_more(world):
+    world.group(desired=1)
+    world.run(3)
+    with pytest.raises(ValidationError, match="already part of AutoScalingGroup:g"):
+        world.machine.attach("g", "i-1", world.now)
+    world.machine.detach("g", ["i-1"], True, world.now)
+    world.run(3)
+    world.machine.put_hook("g", LAUNCH)
+    world.machine.attach("g", "i-1", world.now)
+    world.run(3)
+    assert world.state("i-1") == "Pending:Wait" and world.machine.group("g").desired == 1
+    world.complete("i-1")
+    world.run(3)
+    assert world.state("i-1") == "InService" and world.kinds("launch") == ["i-1"]
+
+
 def test_warm_pool_fires_launch_hooks_twice(world):
     group = world.group(LAUNCH, desired=0, warm_pool=WarmPool(1))
     world.run(3)

@@ -15,6 +15,7 @@ from rig.operator import Muster
 from rig.prober import Load
 
 GROUP = "prod"
+OTHER = "blue"
 LEAVE = "[leave]\nmetadata_interval = 1s\nrebalance = drain\n"
 LAUNCH_HOOK = Hook("muster", LAUNCHING, heartbeat=60)
 LEAVE_HOOK = Hook("muster-leave", TERMINATING, heartbeat=9)  # a beat every 3 s
@@ -45,8 +46,8 @@ class Fleet:
         self.muster.publish(release, version)
         self.muster.set_target(GROUP, version)
 
-    def create(self, desired=1, hooks=(LAUNCH_HOOK, LEAVE_HOOK), prepare=None, agent="", **settings):
-        template = self.muster.template(GROUP, poll_interval="1s", agent=f"settle_time = 200ms\n{agent}", sections=LEAVE)
+    def create(self, desired=1, hooks=(LAUNCH_HOOK, LEAVE_HOOK), prepare=None, agent="", config_group=GROUP, **settings):
+        template = self.muster.template(config_group, poll_interval="1s", agent=f"settle_time = 200ms\n{agent}", sections=LEAVE)
         template.prepare = prepare
         self.director.create_group(GROUP, template, hooks, desired=desired, **settings)
 
@@ -108,10 +109,17 @@ def artifacts_fetched(cloud, host):
     return len(cloud.proxy.requests(service="s3", client=host.address, path="/artifacts/"))
 
 
+def assert_waits(member, stops):
+    """Not before the version that is asked for serves does it enter service, although another one does meanwhile."""
+    wait_for(lambda: member.stops() == stops, 60, "ApplicationStop of the deployment")
+    assert member.active() and member.director.state(member.id) == "Pending:Wait"
+    member.host.run("rm", "/var/tmp/hold")
+
+
 def test_standby_unknown_and_detached(fleet, director):
-    """Nothing is begun in any of them, and what runs goes on."""
+    """Nothing is begun in any of them, and what runs goes on. One that is attached to another group is one of that."""
     fleet.publish("1.0.0")
-    fleet.create()
+    fleet.create(config_group="auto-scaling-group")
     member = Member(director, fleet.first())
     director.wait_state(member.id, "InService")
     member.wait_life("in-service")
@@ -129,7 +137,9 @@ def test_standby_unknown_and_detached(fleet, director):
     member.host.run("systemctl", "stop", "musterd")  # and when it is there again the group has brought the instance back
     director.exit_standby(member.id)
     director.wait_event("state", member.id, count=2, state="Pending:Wait")
+    member.host.run("touch", "/var/tmp/hold")
     member.host.run("systemctl", "start", "musterd")
+    assert_waits(member, stops=2)
     director.wait_event("state", member.id, count=2, state="InService")
     member.wait("the new version", state="good", version="2.0.0")
     assert member.results("muster") == ["CONTINUE", "CONTINUE"]
@@ -150,6 +160,17 @@ def test_standby_unknown_and_detached(fleet, director):
     fleet.publish("4.0.0")
     member.wait("nothing to be begun", state="held", version="3.0.0")
     assert member.active() and member.stops() == stops
+
+    director.create_group(OTHER, None, (LAUNCH_HOOK,))
+    fleet.muster.set_target(OTHER, "1.1.0")
+    member.host.run("touch", "/var/tmp/hold")
+    director.attach(OTHER, member.id)
+    director.wait_event("state", member.id, count=3, state="Pending:Wait")
+    assert_waits(member, stops + 1)
+    director.wait_event("state", member.id, count=3, state="InService")
+    assert member.status()["group"] == OTHER
+    member.wait("the other group's version", state="good", version="1.1.0")
+    assert member.results("muster") == ["CONTINUE", "CONTINUE", "CONTINUE"]
 
 
 def test_warm_pool(fleet, director, cloud):

@@ -225,6 +225,15 @@ class AutoScaling:
             group.desired -= 1 if decrement else 0
             self._begin(member, "Detaching", "Detached", now)
 
+    def attach(self, group_name, instance_id, now):
+        """An instance that runs in no group becomes one of this, by its launch hooks."""
+        group, member = self.group(group_name), self.member(instance_id)
+        if member:
+            raise ValidationError(f"The instances [{instance_id}] are already part of AutoScalingGroup:{member.group.name}.")
+        group.desired += 1
+        group.members[instance_id] = member = Member(instance_id, group)
+        self._begin(member, "Pending", "InService", now)
+
     def _known(self, instance_id):
         member = self.member(instance_id)
         if member is None:

@@ -88,6 +88,13 @@ class Director:
             group = self._machine.member(instance_id).group
             self._machine.detach(group.name, [instance_id], decrement, time.monotonic())
 
+    def attach(self, name, instance_id):
+        with self._guard:
+            self._machine.attach(name, instance_id, time.monotonic())
+            member, metadata = self._machine.member(instance_id), self.metadata(instance_id)
+        metadata.target_lifecycle_state = lambda: member.target
+        metadata.tags = {**metadata.tags, "aws:autoscaling:groupName": name}
+
     def set_state(self, instance_id, state, target=None):
         """A state that no operator can bring about: Auto Scaling says so from now on, and nothing else happens."""
         with self._guard:

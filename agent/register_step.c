@@ -262,7 +262,7 @@ static uint64_t count_free(const Register *reg, const RegisterSight *sight, cons
 }
 
 /* Moves back first, whatever the state; then, as far as the stage goes, moves up. Negative, or how many. */
-static int grant_places(Register *reg, const RegisterSight *sight, Count *n) {
+static int grant_places(Register *reg, const RegisterSight *sight, const Count *n) {
         uint64_t room = count_room(reg, sight->plan, n);
         int down, up;
 
@@ -271,17 +271,16 @@ static int grant_places(Register *reg, const RegisterSight *sight, Count *n) {
                 return down;
         room -= (uint64_t) down;
         up = grant(reg, sight, REGISTER_UP, MIN(room, count_free(reg, sight, n)));
-        if (up < 0)
-                return up;
-        n->running += (uint64_t) up;
-        return down + up;
+        return up < 0 ? up : down + up;
 }
 
-/* What others go by: whether the stage takes more of them, and whether all are back from what was aborted. */
+/* What others wait for: that the stage takes more of them, and that all are back from what was aborted. */
 static bool numbers_tell(const Register *reg, const RolloutPlan *plan, const Count *n) {
-        uint64_t limit = reg->state == REGISTER_ABORTED ? 1 : register_allowed(reg, plan);
+        uint64_t allowed = register_allowed(reg, plan);
 
-        return (n->running < limit) != (reg->running < limit);
+        if (reg->state == REGISTER_ABORTED)
+                return (n->running > 0) != (reg->running > 0);
+        return n->running < allowed && reg->running >= allowed;
 }
 
 static int take_in(Register *reg, const RegisterSight *sight) {

@@ -49,10 +49,12 @@ static const char *reason_of(const NotifyFacts *facts) {
         return facts->reg->reason;
 }
 
-/* "25 of 100 instances", or "all instances". */
+/* "25 of 100 instances", "all 100 instances" or "the only instance". */
 static int add_share(Buffer *text, const NotifyFacts *facts) {
         uint64_t allowed = register_allowed(facts->reg, facts->plan);
 
+        if (facts->reg->fleet == 1)
+                return buffer_printf(text, "the only instance");
         if (allowed >= facts->reg->fleet)
                 return buffer_printf(text, "all %" PRIu64 " instances", facts->reg->fleet);
         return buffer_printf(text, "%" PRIu64 " of %" PRIu64 " instances", allowed, facts->reg->fleet);
@@ -108,13 +110,15 @@ static int add_abort(Buffer *text, const NotifyFacts *facts) {
 }
 
 static int add_completion(Buffer *text, const NotifyFacts *facts) {
+        const char *run = facts->reg->running == 1 ? "instance runs" : "instances run";
+
         if (!facts->plan->staged)
-                return buffer_printf(text, "%" PRIu64 " instances run %s now", facts->reg->running,
+                return buffer_printf(text, "%" PRIu64 " %s %s now", facts->reg->running, run,
                                      facts->plan->to->version);
         return buffer_printf(text,
                              "rollout %s to %s is complete: %" PRIu64
-                             " instances run it; \"muster rollout finish\" makes it permanent",
-                             facts->plan->id, facts->plan->to->version, facts->reg->running);
+                             " %s it; \"muster rollout finish\" makes it permanent",
+                             facts->plan->id, facts->plan->to->version, facts->reg->running, run);
 }
 
 static int add_hold(Buffer *text, const NotifyFacts *facts) {

@@ -72,6 +72,19 @@ static void test_pin(void **state) {
         assert_text(s, "complete", "api in prod: 10 instances run 1 now");
 }
 
+static void test_only_one(void **state) {
+        Scene *s = *state;
+
+        s->reg->fleet = s->reg->live = s->reg->running = 1;
+        s->target.stable.version = (char *) "1";
+        s->reg->stage = 2;
+        assert_text(s, "stage-3", "api in prod: rollout r-1 to 2: stage 3 of 3 begins, the only instance");
+        s->reg->state = REGISTER_COMPLETE;
+        assert_text(
+                s, "complete",
+                "api in prod: rollout r-1 to 2 is complete: 1 instance runs it; \"muster rollout finish\" makes it permanent");
+}
+
 static void test_held(void **state) {
         const Scene *s = *state;
         const NotifyFacts facts = { .kind = NOTIFY_HELD,
@@ -190,6 +203,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_course, scene_setup, scene_teardown),
                 cmocka_unit_test_setup_teardown(test_pin, scene_setup, scene_teardown),
+                cmocka_unit_test_setup_teardown(test_only_one, scene_setup, scene_teardown),
                 cmocka_unit_test_setup_teardown(test_held, scene_setup, scene_teardown),
                 cmocka_unit_test_setup_teardown(test_payload, scene_setup, scene_teardown),
                 cmocka_unit_test(test_subject),

@@ -5,6 +5,7 @@ import time
 import pytest
 from rig import host
 from rig.host import LabError, wait_for
+from rig.instance import NOT_ON
 from rig.network import BRIDGE
 
 
@@ -12,7 +13,9 @@ def test_boots_and_powers_off(instance):
     assert instance.system_state() == "running", instance.run("systemctl", "--failed").out
     assert instance.sh("hostname; cat /etc/machine-id").text.count("\n") == 1
     instance.power_off()
-    assert not instance.running
+    assert not instance.running and instance.run("true", check=False).code == NOT_ON
+    with pytest.raises(LabError, match="is not on"):
+        instance.run("true")
     assert any("Shutting down" in m or "Power-Off" in m for m in instance.messages())
 
 

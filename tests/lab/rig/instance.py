@@ -26,6 +26,9 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
                 "LANG": "C.UTF-8", "USER": "root"}
 
 
+NOT_ON = 255  # as ssh says that it could not connect
+
+
 @dataclass
 class Result:
     """What a command on an instance did."""
@@ -227,7 +230,10 @@ class Instance:
         return ["nsenter", "-t", str(self.leader), "-a", "--wdns=/", "env", "-i", *settings, *map(str, argv)]
 
     def run(self, *argv, check=True, timeout=60, input=None, env=None):
-        """Runs a command on the instance as root. With check, a failure is a LabError that shows its output."""
+        """Runs a command on the instance as root. With check, a failure is a LabError that shows its output; without, that the
+        instance is not on is a failure of the command."""
+        if not check and not self.running:
+            return Result(NOT_ON, "", f"{self.id} is not on\n")
         process = self.start(*argv, env=env, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              stdin=subprocess.PIPE if input else subprocess.DEVNULL)
         name = f"{self.id}: {shlex.join(map(str, argv))}"

@@ -47,6 +47,9 @@ static void create(const Fixture *f) {
         bool done = false;
         RegisterOp *op;
 
+        assert_int_equal(test_depot_put(site.depot, "apps/api/groups/prod/instances/i-0.json", "{}",
+                                        DEPOT_ALWAYS, NULL, NULL),
+                         DEPOT_OK);
         assert_int_equal(register_create_start(&site, on_created, &done, &op, NULL), 0);
         while (!done)
                 assert_true(sd_event_run(f->depot->base.event, PATIENCE) > 0);

@@ -238,7 +238,7 @@ def test_pool_is_changed_while_it_is_filled(fleet, director, cloud):
     member.wait("to be ready", state="prefetched", serial=2)
     assert [(d["version"], d["kind"], d["outcome"]) for d in member.deployments()] == [
         ("2.0.0", "prefetch", "succeeded"), ("1.0.0", "prefetch", "failed")]
-    assert not member.host.run("ls", "/var/lib/muster/apps/api/staging").out
+    wait_for(lambda: not member.host.run("ls", "/var/lib/muster/apps/api/staging").out, 30, "nothing of 1.0.0 to be left")
     with cloud.fault(**slow) as fault:
         fleet.publish("3.0.0")
         wait_for(lambda: fault.hits, 60, "3.0.0 to be fetched")

@@ -185,7 +185,8 @@ def test_descriptors_and_lies(machine):
                                               if d["id"] == asked.text and d["outcome"] != "running"], 30, f"the end of {what}")
         assert ended[0]["outcome"] == "failed" and re.search(reason, ended[0]["reason"]), (what, ended[0]["reason"])
     assert machine.json("status")["apps"][0]["version"] == "1.0"
-    assert instance.sh("ls /var/lib/muster/apps/api/staging; systemctl is-active api").out == "active\n"
+    wait_for(lambda: instance.run("ls", "/var/lib/muster/apps/api/staging").out == "", 30, "what was unpacked to be removed")
+    assert instance.run("systemctl", "is-active", "api").out == "active\n"
 
 
 def test_musterd_that_is_not_there(machine):
